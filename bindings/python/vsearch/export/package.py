@@ -1,0 +1,203 @@
+"""Model packages: one TorchScript archive with a manifest inside. The format is specified in docs/model-packages.md."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from . import ExportError
+from .preprocess import golden_picture, preprocess
+
+FORMAT_VERSION = 1
+MANIFEST_FILE = "vsearch.json"
+GOLDEN_PICTURES = ((320, 240, 1), (240, 320, 2))  # width, height, seed: one landscape, one portrait
+
+
+@dataclass
+class Package:
+    """A package as read from a file."""
+
+    module: torch.jit.ScriptModule
+    manifest: dict
+
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        """uint8 RGB ``[3, H, W]`` to its embedding, float32 ``[dim]``."""
+        with torch.no_grad():
+            return self.module.encode_image(preprocess(pixels, self.manifest["input"])[None])[0]
+
+
+def input_spec(
+    width: int,
+    height: int,
+    resize: dict,
+    crop: str,
+    mean: list[float],
+    std: list[float],
+    colour_order: str = "rgb",
+) -> dict:
+    """The manifest's ``input``. Refuses what no picture could pass, so that a wrong configuration fails at export."""
+    if resize["edge"] == "shortest":
+        possible = crop == "center" and resize["size"] >= max(width, height)
+    elif resize["edge"] == "stretch":
+        resized_height, resized_width = resize["size"]
+        fits = resized_height >= height and resized_width >= width
+        possible = fits if crop == "center" else (resized_height, resized_width) == (height, width)
+    else:
+        possible = True
+    if not possible:
+        raise ExportError(
+            f"the preprocessing resizes to {resize['size']} ({resize['edge']} edge), then crop is {crop}, but the model takes "
+            f"{width} x {height}; a package needs a resize that covers the crop"
+        )
+    if any(value == 0 for value in std):
+        raise ExportError(f"std {std} holds a zero; every channel must be divided by a number other than 0")
+    return {
+        "width": width,
+        "height": height,
+        "resize": resize,
+        "crop": crop,
+        "mean": [_short(value) for value in mean],
+        "std": [_short(value) for value in std],
+        "colour_order": colour_order,
+    }
+
+
+def manifest(
+    *, name: str, licence: str, source: str, architecture: str, dim: int, spec: dict, metric: str = "cosine"
+) -> dict:
+    """A manifest without golden pairs; ``write_package`` adds those."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "name": name,
+        "license": licence,
+        "source": source,
+        "architecture": architecture,
+        "dim": dim,
+        "metric": metric,
+        "input": spec,
+        "outputs": {"embedding": dim},
+        "text": False,
+    }
+
+
+def write_package(path: str | os.PathLike, module: torch.jit.ScriptModule, description: dict) -> Package:
+    """Writes ``module`` with the manifest ``description`` to ``path`` and returns the package as reloaded from there.
+
+    The golden pairs are computed by the module as reloaded from its file, so they also prove that saving lost nothing.
+    The file appears whole or not at all.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".tmp")
+    try:
+        _save(module, unfinished, description)
+        reloaded = Package(_load(unfinished)[0], description)
+        _check_module(reloaded)
+        golden = []
+        for width, height, seed in GOLDEN_PICTURES:
+            embedding = reloaded.encode(golden_picture(width, height, seed))
+            golden.append({"width": width, "height": height, "seed": seed, "embedding": _decimals(embedding)})
+        _save(reloaded.module, unfinished, {**description, "golden": golden})
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return read_package(path)
+
+
+def read_package(path: str | os.PathLike) -> Package:
+    """Reads a package onto the CPU. Does not compute its golden pairs."""
+    path = Path(path)
+    if not path.is_file():
+        raise ExportError(f"{path}: no such file")
+    try:
+        module, text = _load(path)
+    except RuntimeError as error:
+        raise ExportError(f"{path} is not a TorchScript archive: {str(error).splitlines()[0]}") from error
+    if not text:
+        raise ExportError(f"{path} is a TorchScript archive without {MANIFEST_FILE}: not a model package")
+    return Package(module, json.loads(text))
+
+
+def fingerprint(package: Package) -> str:
+    """SHA-256 over manifest and weights, 64 lower-case hex digits: embeddings of two fingerprints never mix."""
+    digest = hashlib.sha256()
+    description = {key: value for key, value in package.manifest.items() if key != "golden"}
+    text = json.dumps(description, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    digest.update(text.encode())
+    tensors = [*package.module.named_parameters(remove_duplicate=False)]
+    tensors += package.module.named_buffers(remove_duplicate=False)
+    for name, tensor in sorted(tensors, key=lambda item: item[0].encode()):
+        dtype = str(tensor.dtype).removeprefix("torch.")
+        shape = "x".join(str(size) for size in tensor.shape)
+        digest.update(f"{name}\0{dtype}\0{shape}\0".encode())
+        values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        digest.update(values.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def script(module: torch.nn.Module) -> torch.jit.ScriptModule:
+    """``torch.jit.script`` without torch's deprecation notices, which are no user's concern."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return torch.jit.script(module)
+
+
+def trace(module: torch.nn.Module, example: torch.Tensor) -> torch.jit.ScriptModule:
+    """``torch.jit.trace``, checked for a batch of another size than the example's: shapes must not be baked in."""
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(module, example, check_trace=False)
+        for batch in (1, example.shape[0] + 1):
+            other = torch.randn(batch, *example.shape[1:], generator=torch.Generator().manual_seed(batch))
+            difference = (traced(other) - module(other)).abs().max().item()
+            if difference > 1e-4 * max(1.0, module(other).abs().max().item()):
+                raise ExportError(f"the traced module differs from the original by {difference:g} for a batch of {batch}")
+    return traced
+
+
+def _load(path: Path) -> tuple[torch.jit.ScriptModule, bytes]:
+    extra = {MANIFEST_FILE: ""}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        module = torch.jit.load(str(path), map_location="cpu", _extra_files=extra)
+    return module.eval(), extra[MANIFEST_FILE]
+
+
+def _save(module: torch.jit.ScriptModule, path: Path, description: dict) -> None:
+    text = json.dumps(description, indent=1, ensure_ascii=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.jit.save(module, str(path), _extra_files={MANIFEST_FILE: text})
+
+
+def _check_module(package: Package) -> None:
+    spec, dim = package.manifest["input"], package.manifest["dim"]
+    if not any(True for _ in package.module.parameters()):
+        raise ExportError("the module has no parameters: it was frozen into constants and could never be tuned")
+    pictures = torch.randn(3, 3, spec["height"], spec["width"], generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        batch = package.module.encode_image(pictures)
+        alone = package.module.encode_image(pictures[:1])
+    if tuple(batch.shape) != (3, dim) or batch.dtype != torch.float32:
+        raise ExportError(
+            f"encode_image gives {batch.dtype} {tuple(batch.shape)} for 3 pictures, not torch.float32 (3, {dim})"
+        )
+    if not torch.isfinite(batch).all():
+        raise ExportError("encode_image gives NaN or infinite values")
+    if torch.cosine_similarity(batch[:1], alone).item() < 0.99999:
+        raise ExportError("encode_image gives another embedding for a picture alone than in a batch")
+
+
+def _short(value: float) -> float:
+    """Eight decimals: short enough that every JSON library prints the same digits."""
+    return round(float(value), 8)
+
+
+def _decimals(embedding: torch.Tensor) -> list[float]:
+    return [float(f"{value:.7g}") for value in embedding.tolist()]

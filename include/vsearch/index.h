@@ -1,0 +1,110 @@
+// Approximate nearest-neighbour search over embeddings.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "vsearch/types.h"
+
+namespace vsearch {
+
+// A set of ids that a search may return. A value: copies are deep.
+// Threads: const members may be called from many threads at once.
+class IdFilter {
+ public:
+  IdFilter();
+  explicit IdFilter(std::span<const Id> ids);
+  ~IdFilter();
+  IdFilter(const IdFilter& other);
+  IdFilter& operator=(const IdFilter& other);
+  IdFilter(IdFilter&& other) noexcept;
+  IdFilter& operator=(IdFilter&& other) noexcept;
+
+  void insert(Id id);
+  bool contains(Id id) const;
+  std::uint64_t size() const;
+  std::vector<Id> ids() const;  // ascending
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+struct IndexOptions {
+  std::uint32_t dim = 0;              // required: floats per vector, 1 to 65,536
+  Metric metric = Metric::kCosine;
+  std::uint32_t links = 16;           // HNSW M: links per node and level, 2 to 256
+  std::uint32_t build_breadth = 200;  // HNSW efConstruction: candidates looked at per insertion
+};
+
+struct SearchOptions {               // per call; the index keeps no query state
+  std::uint32_t k = 10;              // neighbours wanted, at least 1
+  std::uint32_t breadth = 64;        // HNSW ef; raised to k when smaller
+  const IdFilter* filter = nullptr;  // only these ids; borrowed for the call
+  bool exact = false;                // compare with every vector: the oracle, and best when few
+};
+
+struct IndexStats {
+  std::uint64_t size = 0;          // vectors that can be found
+  std::uint64_t removed = 0;       // slots of removed vectors, waiting to be reused
+  std::uint64_t capacity = 0;      // slots allocated
+  std::uint64_t memory_bytes = 0;  // vectors, graph and tables
+};
+
+// Approximate nearest-neighbour index over float32 vectors: an HNSW graph (Malkov and Yashunin,
+// arXiv 1603.09320) that grows as needed.
+// Threads: search() and the other const members may run beside every call; writers wait for each
+// other. Errors: throws Error; a failed call leaves the index as it was.
+class Index {
+ public:
+  // Throws kInvalidArgument (dim, links or build_breadth out of range).
+  explicit Index(const IndexOptions& options);
+  ~Index();
+  Index(Index&&) noexcept;
+  Index& operator=(Index&&) noexcept;
+
+  const IndexOptions& options() const;
+  std::uint64_t size() const;
+  bool contains(Id id) const;
+  std::vector<Id> ids() const;  // ascending
+  IndexStats stats() const;
+
+  // Copies `rows` [n x dim] under `ids` [n]. An id that is present is replaced; of an id that
+  // stands twice in `ids` the last row counts. `progress` counts rows; what was added before a
+  // cancellation stays.
+  // Throws kInvalidArgument (wrong dim, ids and rows of different length, NaN or Inf, a zero
+  // vector under cosine: the message names the row; nothing was added), kCancelled, kOutOfMemory.
+  void add(MatrixView rows, std::span<const Id> ids, const Progress& progress = {});
+
+  // Removes the vectors of these ids; returns how many were present.
+  std::uint64_t remove(std::span<const Id> ids);
+
+  // At most k neighbours of `query` [dim], nearest first (equal distances: smaller id first);
+  // fewer only if fewer match.
+  // Throws kInvalidArgument (wrong dim, k = 0, NaN or Inf, a zero vector under cosine).
+  std::vector<Neighbor> search(std::span<const float> query, const SearchOptions& options = {}) const;
+
+  // The stored vector of `id` [dim] (unit length under cosine). Throws kKeyNotFound.
+  std::vector<float> vector(Id id) const;
+
+  // Writes a snapshot: to a temporary file beside `path`, fsync, rename, fsync of the folder, so
+  // that a crash leaves the old file or the new one. `stamp` is kept with it for the caller.
+  // Searches go on meanwhile; writers wait. Throws kIo.
+  void save(const std::filesystem::path& path, const std::string& stamp = {}) const;
+
+  // Opens a snapshot. Everything in it is checked (length, checksum, bounds) before it is used.
+  // `stamp`, if not null, receives what save() was given.
+  // Throws kFileNotFound, kIo, kCorrupt (with the reason), kOutOfMemory.
+  static Index load(const std::filesystem::path& path, std::string* stamp = nullptr);
+
+ private:
+  struct Impl;
+  explicit Index(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace vsearch

@@ -1,0 +1,72 @@
+// Queries over a catalogue.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "vsearch/catalog.h"
+#include "vsearch/filter.h"
+#include "vsearch/image.h"
+#include "vsearch/types.h"
+
+namespace vsearch {
+
+// What is looked for. Borrowed parts (pixels, floats) must live until search() returns.
+class Query {
+ public:
+  // The items that look like this picture.
+  static Query image(ImageView image) { return Query(image); }
+  // The items that look like the item `key`, itself left out.
+  static Query like(std::string key) { return Query(std::move(key)); }
+  // The items near this embedding [dim].
+  static Query vector(std::span<const float> embedding) { return Query(embedding); }
+
+  using Value = std::variant<ImageView, std::string, std::span<const float>>;
+  const Value& value() const { return value_; }
+
+ private:
+  explicit Query(Value value) : value_(std::move(value)) {}
+  Value value_;
+};
+
+struct QueryOptions {
+  std::uint32_t k = 10;         // items wanted, at least 1
+  std::uint32_t breadth = 64;   // of the index walk, see SearchOptions
+  std::optional<Filter> where;  // only items whose metadata match
+  bool exact = false;           // compare with every picture
+};
+
+struct Hit {
+  std::string key;
+  float score = 0.0F;     // in [0, 1], 1 is the same: see score_from_distance()
+  float distance = 0.0F;  // of the item's nearest picture, see Metric
+  std::string path;       // of that picture
+  std::string metadata;   // a JSON object
+};
+
+// The score of a distance, in [0, 1], monotone: 1 - d / 2 for kCosine (so (1 + cosine) / 2),
+// 1 / (1 + d) for kL2, 1 / (1 + exp(d - 1)) for kInnerProduct (so the logistic of <q, x>).
+float score_from_distance(Metric metric, float distance);
+
+// Answers queries over one catalogue, which must outlive it.
+// Threads: search() may be called from many threads, beside writers of the catalogue.
+class Searcher {
+ public:
+  explicit Searcher(const Catalog& catalog) : catalog_(&catalog) {}
+
+  // At most options.k items, nearest first, each once; fewer only if fewer match.
+  // For Query::like of an item with several pictures, an item is as near as the nearest pair.
+  // Throws kInvalidArgument (k = 0, a vector of another dimension), kKeyNotFound, and what the
+  // encoder throws.
+  std::vector<Hit> search(const Query& query, const QueryOptions& options = {}) const;
+
+ private:
+  const Catalog* catalog_;
+};
+
+}  // namespace vsearch

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import struct
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,8 +129,7 @@ def fingerprint(package: Package) -> str:
     """SHA-256 over manifest and weights, 64 lower-case hex digits: embeddings of two fingerprints never mix."""
     digest = hashlib.sha256()
     description = {key: value for key, value in package.manifest.items() if key != "golden"}
-    text = json.dumps(description, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    digest.update(text.encode())
+    digest.update(_canonical(description).encode())
     tensors = [*package.module.named_parameters(remove_duplicate=False)]
     tensors += package.module.named_buffers(remove_duplicate=False)
     for name, tensor in sorted(tensors, key=lambda item: item[0].encode()):
@@ -194,8 +194,23 @@ def _check_module(package: Package) -> None:
         raise ExportError("encode_image gives another embedding for a picture alone than in a batch")
 
 
+def _canonical(value: object) -> str:
+    """JSON whose bytes depend on the values alone: floats by their bits, since libraries do not print all of them alike."""
+
+    def exact(item: object) -> object:
+        if isinstance(item, float):
+            return "f64:" + struct.pack(">d", item).hex()
+        if isinstance(item, dict):
+            return {key: exact(inner) for key, inner in item.items()}
+        if isinstance(item, list):
+            return [exact(inner) for inner in item]
+        return item
+
+    return json.dumps(exact(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 def _short(value: float) -> float:
-    """Eight decimals: short enough that every JSON library prints the same digits."""
+    """Eight decimals: exact enough for a float32, and legible in the manifest."""
     return round(float(value), 8)
 
 

@@ -31,9 +31,9 @@ struct Picture {
 // One item to add. Its pictures are one thing seen several times: an item is as near to a query as
 // its nearest picture.
 struct Item {
-  std::string key;               // 1 to 1,024 bytes of UTF-8 without control characters
+  std::string key;                // 1 to 1,024 bytes of UTF-8 without control characters
   std::vector<Picture> pictures;  // at least one
-  std::string metadata = "{}";   // a JSON object
+  std::string metadata = "{}";    // a JSON object
 };
 
 // What the catalogue holds of an item.
@@ -68,15 +68,15 @@ struct AddReport {
 
 struct CatalogInfo {
   std::filesystem::path path;
-  std::string encoder;              // the name or absolute path it was created with
-  std::string encoder_name;         // as the package names itself
+  std::string encoder;       // the name or absolute path it was created with
+  std::string encoder_name;  // as the package names itself
   std::string encoder_fingerprint;
   std::uint32_t dim = 0;
   Metric metric = Metric::kCosine;
   std::uint64_t items = 0;
   std::uint64_t pictures = 0;
-  std::uint64_t generation = 0;     // counts committed changes
-  std::uint64_t disk_bytes = 0;     // the whole directory
+  std::uint64_t generation = 0;  // counts committed changes
+  std::uint64_t disk_bytes = 0;  // the whole directory
   IndexStats index;
 };
 
@@ -88,13 +88,13 @@ struct CatalogOptions {
   std::shared_ptr<Encoder> encoder;  // used if set; its fingerprint must be the catalogue's
   EncoderLoader encoder_loader;      // else this, when first needed
   LogCallback log;
-  Progress progress;                 // of rebuilding the index while opening; counts pictures
+  Progress progress;  // of rebuilding the index while opening; counts pictures
 };
 
 struct CatalogCreateOptions {
   std::shared_ptr<Encoder> encoder;  // required; its dim, metric and fingerprint are recorded
-  std::string encoder_ref;           // what EncoderLoader will be given: a name, or an absolute path
-  std::uint32_t links = 16;          // of the index, see IndexOptions
+  std::string encoder_ref;   // what EncoderLoader will be given: a name, or an absolute path
+  std::uint32_t links = 16;  // of the index, see IndexOptions
   std::uint32_t build_breadth = 200;
   LogCallback log;
 };
@@ -135,13 +135,13 @@ class Catalog {
   CatalogInfo info() const;
 
   // For Searcher and for tools.
-  const Index& index() const;                                    // ids are picture ids
-  Encoder& encoder() const;                                      // loads it if it must
-  std::vector<Id> pictures_of(const std::string& key) const;     // throws kKeyNotFound
+  const Index& index() const;                                 // ids are picture ids
+  Encoder& encoder() const;                                   // loads it if it must
+  std::vector<Id> pictures_of(const std::string& key) const;  // throws kKeyNotFound
   // The pictures with these ids and their items, in the order of `ids`; those no longer there are
   // left out.
   std::vector<PictureRecord> pictures(std::span<const Id> ids) const;
-  IdFilter match(const Filter& filter) const;                    // pictures of matching items
+  IdFilter match(const Filter& filter) const;  // pictures of matching items
 
   // Writes the index snapshot now. Throws kIo.
   void save_snapshot();

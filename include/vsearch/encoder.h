@@ -26,13 +26,13 @@ enum class ColourOrder { kRgb, kBgr };
 // What happens to a picture before the network sees it: resize, centre crop, scale to [0, 1],
 // then (x - mean) / stddev per channel.
 struct Preprocessing {
-  std::uint32_t width_px = 224;   // what the network takes
+  std::uint32_t width_px = 224;  // what the network takes
   std::uint32_t height_px = 224;
   ResizeEdge resize_edge = ResizeEdge::kShortest;
   std::uint32_t resize_width_px = 256;
   std::uint32_t resize_height_px = 256;
   Interpolation interpolation = Interpolation::kBicubic;
-  bool centre_crop = true;        // cut width_px x height_px from the middle after the resize
+  bool centre_crop = true;  // cut width_px x height_px from the middle after the resize
   std::array<float, 3> mean{0.485F, 0.456F, 0.406F};    // in the order of colour_order
   std::array<float, 3> stddev{0.229F, 0.224F, 0.225F};  // likewise
   ColourOrder colour_order = ColourOrder::kRgb;

@@ -29,9 +29,7 @@ struct Image {
   Image(std::uint32_t width, std::uint32_t height)
       : pixels(std::size_t{width} * height * 3), width_px(width), height_px(height) {}
 
-  ImageView view() const {
-    return {pixels.data(), width_px, height_px, std::size_t{width_px} * 3};
-  }
+  ImageView view() const { return {pixels.data(), width_px, height_px, std::size_t{width_px} * 3}; }
 };
 
 // Limits against files made to exhaust the host. They are checked from the file's header, before

@@ -35,7 +35,7 @@ class IdFilter {
 };
 
 struct IndexOptions {
-  std::uint32_t dim = 0;              // required: floats per vector, 1 to 65,536
+  std::uint32_t dim = 0;  // required: floats per vector, 1 to 65,536
   Metric metric = Metric::kCosine;
   std::uint32_t links = 16;           // HNSW M: links per node and level, 2 to 256
   std::uint32_t build_breadth = 200;  // HNSW efConstruction: candidates looked at per insertion
@@ -86,7 +86,8 @@ class Index {
   // At most k neighbours of `query` [dim], nearest first (equal distances: smaller id first);
   // fewer only if fewer match.
   // Throws kInvalidArgument (wrong dim, k = 0, NaN or Inf, a zero vector under cosine).
-  std::vector<Neighbor> search(std::span<const float> query, const SearchOptions& options = {}) const;
+  std::vector<Neighbor> search(std::span<const float> query,
+                               const SearchOptions& options = {}) const;
 
   // The stored vector of `id` [dim] (unit length under cosine). Throws kKeyNotFound.
   std::vector<float> vector(Id id) const;

@@ -7,10 +7,10 @@
 #include <string>
 
 // ctest reads this line (SKIP_REGULAR_EXPRESSION in tests/CMakeLists.txt).
-#define VSEARCH_SKIP(why)                                            \
-  do {                                                               \
-    std::printf("SKIPPED: %s\n", std::string(why).c_str());          \
-    return;                                                          \
+#define VSEARCH_SKIP(why)                                   \
+  do {                                                      \
+    std::printf("SKIPPED: %s\n", std::string(why).c_str()); \
+    return;                                                 \
   } while (false)
 
 namespace vsearch_test {

@@ -94,4 +94,10 @@ inline constexpr std::string_view kDefaultEncoder = "efficientnet-lite0";
 // Throws Error: kFileNotFound, with the folders that were searched.
 std::filesystem::path find_encoder(std::string_view name_or_path = kDefaultEncoder);
 
+// What a catalogue records of the encoder called `name_or_path` (CatalogCreateOptions::encoder_ref)
+// so that find_encoder() finds it again from any working directory: the absolute path if
+// `name_or_path` is a file, else the name as it is, which moves with the models.
+// Throws what find_encoder() throws.
+std::string encoder_reference(std::string_view name_or_path = kDefaultEncoder);
+
 }  // namespace vsearch

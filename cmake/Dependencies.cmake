@@ -8,7 +8,7 @@ find_package(fmt REQUIRED)
 find_package(nlohmann_json REQUIRED)
 pkg_check_modules(turbojpeg REQUIRED IMPORTED_TARGET libturbojpeg)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
-pkg_check_modules(roaring REQUIRED IMPORTED_TARGET roaring)
+find_package(roaring REQUIRED)
 
 find_path(STB_INCLUDE_DIR stb/stb_image.h)
 if(NOT STB_INCLUDE_DIR)

@@ -1,0 +1,27 @@
+# Thin: the work is in scripts/ and CMake.
+.PHONY: help setup build test demo lint clean
+
+help:
+	@echo "make demo    set up, build, and show the whole pipeline on real pictures"
+	@echo "make test    set up, build, and run every test"
+	@echo "make build   set up and build: build/release/vsx, libvsearch.so, the Python module"
+	@echo "make lint    formatting, clang-tidy, ruff (scripts/setup --dev installs them)"
+	@echo "make clean   remove what was built; what was set up stays"
+
+setup:
+	@scripts/setup
+
+build: setup
+	@scripts/build
+
+test: build
+	@scripts/test
+
+demo: build
+	@scripts/demo
+
+lint:
+	@scripts/lint
+
+clean:
+	rm -rf build

@@ -22,18 +22,18 @@ namespace vsearch {
 // One picture of an item to add. Exactly where its embedding comes from: `embedding` if not empty;
 // else the encoded file in `bytes` if not empty; else the file at `path`.
 struct Picture {
-  std::string path;                  // kept with the item and shown with hits; may be empty if
-                                     // bytes or embedding are given
-  std::span<const std::byte> bytes;  // a JPEG, PNG, ... in memory; borrowed; not stored
-  std::span<const float> embedding;  // [dim], made by the catalogue's encoder; borrowed
+  std::string path{};                  // kept with the item and shown with hits; may be empty if
+                                       // bytes or embedding are given
+  std::span<const std::byte> bytes{};  // a JPEG, PNG, ... in memory; borrowed; not stored
+  std::span<const float> embedding{};  // [dim], made by the catalogue's encoder; borrowed
 };
 
 // One item to add. Its pictures are one thing seen several times: an item is as near to a query as
 // its nearest picture.
 struct Item {
-  std::string key;                // 1 to 1,024 bytes of UTF-8 without control characters
-  std::vector<Picture> pictures;  // at least one
-  std::string metadata = "{}";    // a JSON object
+  std::string key;                  // 1 to 1,024 bytes of UTF-8 without control characters
+  std::vector<Picture> pictures{};  // at least one
+  std::string metadata = "{}";      // a JSON object
 };
 
 // What the catalogue holds of an item.
@@ -85,18 +85,18 @@ struct CatalogInfo {
 using EncoderLoader = std::function<std::shared_ptr<Encoder>(const std::string& encoder)>;
 
 struct CatalogOptions {
-  std::shared_ptr<Encoder> encoder;  // used if set; its fingerprint must be the catalogue's
-  EncoderLoader encoder_loader;      // else this, when first needed
-  LogCallback log;
-  Progress progress;  // of rebuilding the index while opening; counts pictures
+  std::shared_ptr<Encoder> encoder{};  // used if set; its fingerprint must be the catalogue's
+  EncoderLoader encoder_loader{};      // else this, when first needed
+  LogCallback log{};
+  Progress progress{};  // of rebuilding the index while opening; counts pictures
 };
 
 struct CatalogCreateOptions {
-  std::shared_ptr<Encoder> encoder;  // required; its dim, metric and fingerprint are recorded
-  std::string encoder_ref;   // what EncoderLoader will be given: a name, or an absolute path
-  std::uint32_t links = 16;  // of the index, see IndexOptions
+  std::shared_ptr<Encoder> encoder{};  // required; its dim, metric and fingerprint are recorded
+  std::string encoder_ref{};  // what EncoderLoader will be given: a name, or an absolute path
+  std::uint32_t links = 16;   // of the index, see IndexOptions
   std::uint32_t build_breadth = 200;
-  LogCallback log;
+  LogCallback log{};
 };
 
 // A directory that holds a shop's items. SQLite in it is the source of truth; the index snapshot

@@ -74,7 +74,7 @@ struct EncoderOptions {
   bool verify = true;              // check the package's golden pairs on load
   // For a bare TorchScript file, which has no manifest: what to do before its forward(). Its
   // fingerprint covers these values. Must be empty for a package.
-  std::optional<Preprocessing> preprocessing;
+  std::optional<Preprocessing> preprocessing{};
 };
 
 // Loads a model package (docs/model-packages.md), or a bare TorchScript file if

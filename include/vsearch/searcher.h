@@ -35,10 +35,10 @@ class Query {
 };
 
 struct QueryOptions {
-  std::uint32_t k = 10;         // items wanted, at least 1
-  std::uint32_t breadth = 64;   // of the index walk, see SearchOptions
-  std::optional<Filter> where;  // only items whose metadata match
-  bool exact = false;           // compare with every picture
+  std::uint32_t k = 10;           // items wanted, at least 1
+  std::uint32_t breadth = 64;     // of the index walk, see SearchOptions
+  std::optional<Filter> where{};  // only items whose metadata match
+  bool exact = false;             // compare with every picture
 };
 
 struct Hit {

@@ -1,0 +1,16 @@
+// PNG, GIF and BMP, by stb_image.
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+#include "image/format.h"
+#include "vsearch/image.h"
+
+namespace vsearch::image {
+
+// As decode_image(), for bytes that begin like `format`: kPng, kGif or kBmp.
+Image decode_by_stb(Format format, std::span<const std::byte> encoded, const char* name,
+                    const DecodeLimits& limits);
+
+}  // namespace vsearch::image

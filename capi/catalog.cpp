@@ -1,0 +1,201 @@
+// The C interface to Catalog.
+#include "vsearch/catalog.h"
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "boundary.h"
+#include "handles.h"
+#include "vsearch/encoder.h"
+#include "vsearch/error.h"
+
+namespace capi = vsearch::capi;
+
+struct vsearch_add_report {
+  vsearch::AddReport report;
+  std::vector<vsearch_add_failure> failures;  // pointing into report
+};
+
+namespace {
+
+using vsearch::Error;
+using vsearch::ErrorCode;
+
+std::shared_ptr<vsearch::Encoder> load(const std::string& name_or_path) {
+  return vsearch::load_encoder(vsearch::find_encoder(name_or_path));
+}
+
+vsearch::Picture to_picture(const vsearch_picture& given, const std::string& name) {
+  vsearch::Picture picture;
+  if (given.path != nullptr) picture.path = given.path;
+  if (given.bytes != nullptr) {
+    if (given.bytes_length == 0) {
+      throw Error(ErrorCode::kInvalidArgument, name + ".bytes_length is 0");
+    }
+    picture.bytes = {static_cast<const std::byte*>(given.bytes), given.bytes_length};
+  }
+  if (given.embedding != nullptr) {
+    if (given.embedding_dim == 0) {
+      throw Error(ErrorCode::kInvalidArgument, name + ".embedding_dim is 0");
+    }
+    picture.embedding = {given.embedding, given.embedding_dim};
+  }
+  if (picture.path.empty() && picture.bytes.empty() && picture.embedding.empty()) {
+    throw Error(ErrorCode::kInvalidArgument, name + " has no path, no bytes and no embedding");
+  }
+  return picture;
+}
+
+vsearch::Item to_item(const vsearch_item& given, const std::string& name) {
+  vsearch::Item item;
+  capi::require(given.key, name + ".key");
+  item.key = given.key;
+  if (given.metadata != nullptr) item.metadata = given.metadata;
+  const capi::StructArray pictures(given.pictures, given.picture_count,
+                                   offsetof(vsearch_picture, path) + sizeof(given.pictures->path),
+                                   name + ".pictures");
+  item.pictures.reserve(pictures.size());
+  for (std::size_t i = 0; i < pictures.size(); ++i) {
+    item.pictures.push_back(to_picture(pictures[i], pictures.name(i)));
+  }
+  return item;
+}
+
+}  // namespace
+
+vsearch_status vsearch_catalog_create(const char* path, const vsearch_catalog_options* options,
+                                      vsearch_catalog** out, vsearch_error* error) {
+  return capi::make_handle(out, error, [&] {
+    capi::require(path, "path");
+    const auto given = capi::read_options(options, "options");
+    const std::string encoder(given.encoder != nullptr ? given.encoder : vsearch::kDefaultEncoder);
+    vsearch::CatalogCreateOptions wanted;
+    wanted.encoder = load(encoder);
+    wanted.encoder_ref = vsearch::encoder_reference(encoder);
+    wanted.log = capi::to_log(given.log, given.log_user);
+    return std::make_unique<vsearch_catalog>(
+        vsearch_catalog{vsearch::Catalog::create(path, wanted)});
+  });
+}
+
+vsearch_status vsearch_catalog_open(const char* path, const vsearch_catalog_options* options,
+                                    vsearch_catalog** out, vsearch_error* error) {
+  return capi::make_handle(out, error, [&] {
+    capi::require(path, "path");
+    const auto given = capi::read_options(options, "options");
+    vsearch::CatalogOptions wanted;
+    if (given.encoder != nullptr) wanted.encoder = load(given.encoder);
+    wanted.encoder_loader = load;
+    wanted.log = capi::to_log(given.log, given.log_user);
+    wanted.progress = capi::to_progress(given.progress, given.progress_user);
+    return std::make_unique<vsearch_catalog>(vsearch_catalog{vsearch::Catalog::open(path, wanted)});
+  });
+}
+
+void vsearch_catalog_free(vsearch_catalog* catalog) {
+  delete catalog;
+}
+
+vsearch_status vsearch_catalog_get_info(const vsearch_catalog* catalog, vsearch_catalog_info* info,
+                                        vsearch_error* error) {
+  return capi::entry(error, [&] {
+    capi::require(catalog, "catalog");
+    capi::require(info, "info");
+    const std::size_t size = capi::struct_size(info, sizeof(std::size_t), "info");
+    const vsearch::CatalogInfo found = catalog->catalog.info();
+    vsearch_catalog_info result{};
+    result.struct_size = size;
+    result.items = found.items;
+    result.pictures = found.pictures;
+    result.generation = found.generation;
+    result.disk_bytes = found.disk_bytes;
+    result.index_memory_bytes = found.index.memory_bytes;
+    result.dim = found.dim;
+    result.metric = static_cast<uint32_t>(found.metric);
+    capi::copy_text(result.encoder_name, sizeof result.encoder_name, found.encoder_name);
+    capi::copy_text(result.encoder_fingerprint, sizeof result.encoder_fingerprint,
+                    found.encoder_fingerprint);
+    // An older caller's struct is shorter; what a newer caller has more is unknown, so 0.
+    std::memset(info, 0, size);
+    std::memcpy(info, &result, std::min(size, sizeof result));
+  });
+}
+
+vsearch_status vsearch_catalog_add(vsearch_catalog* catalog, const vsearch_item* items,
+                                   size_t count, const vsearch_add_options* options,
+                                   vsearch_add_report** report, vsearch_error* error) {
+  if (report != nullptr) *report = nullptr;
+  return capi::entry(error, [&] {
+    capi::require(catalog, "catalog");
+    const auto given = capi::read_options(options, "options");
+    const capi::StructArray array(
+        items, count, offsetof(vsearch_item, picture_count) + sizeof(items->picture_count),
+        "items");
+    std::vector<vsearch::Item> wanted;
+    wanted.reserve(count);
+    for (std::size_t i = 0; i < array.size(); ++i) {
+      wanted.push_back(to_item(array[i], array.name(i)));
+    }
+    auto result = std::make_unique<vsearch_add_report>();
+    result->report =
+        catalog->catalog.add(wanted, capi::to_progress(given.progress, given.progress_user));
+    for (const vsearch::AddFailure& failure : result->report.failures) {
+      result->failures.push_back({failure.key.c_str(), failure.path.c_str(),
+                                  static_cast<vsearch_status>(failure.code),
+                                  failure.message.c_str()});
+    }
+    if (report != nullptr) *report = result.release();
+  });
+}
+
+uint64_t vsearch_add_report_added(const vsearch_add_report* report) {
+  return report != nullptr ? report->report.added : 0;
+}
+
+uint64_t vsearch_add_report_replaced(const vsearch_add_report* report) {
+  return report != nullptr ? report->report.replaced : 0;
+}
+
+size_t vsearch_add_report_failure_count(const vsearch_add_report* report) {
+  return report != nullptr ? report->failures.size() : 0;
+}
+
+const vsearch_add_failure* vsearch_add_report_failure(const vsearch_add_report* report, size_t i) {
+  return i < vsearch_add_report_failure_count(report) ? &report->failures[i] : nullptr;
+}
+
+void vsearch_add_report_free(vsearch_add_report* report) {
+  delete report;
+}
+
+vsearch_status vsearch_catalog_remove(vsearch_catalog* catalog, const char* const* keys,
+                                      size_t count, uint64_t* removed, vsearch_error* error) {
+  if (removed != nullptr) *removed = 0;
+  return capi::entry(error, [&] {
+    capi::require(catalog, "catalog");
+    std::vector<std::string> wanted;
+    if (count > 0) capi::require(keys, "keys");
+    wanted.reserve(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      capi::require(keys[i], "keys[" + std::to_string(i) + ']');
+      wanted.emplace_back(keys[i]);
+    }
+    const auto missing = catalog->catalog.remove(wanted);
+    if (removed != nullptr) *removed = wanted.size() - missing.size();
+  });
+}
+
+vsearch_status vsearch_catalog_contains(const vsearch_catalog* catalog, const char* key,
+                                        int32_t* present, vsearch_error* error) {
+  if (present != nullptr) *present = 0;
+  return capi::entry(error, [&] {
+    capi::require(catalog, "catalog");
+    capi::require(key, "key");
+    capi::require(present, "present");
+    *present = catalog->catalog.get(key).has_value() ? 1 : 0;
+  });
+}

@@ -60,8 +60,7 @@ Image decode_jpeg(std::span<const std::byte> encoded, const char* name,
   if (tjDecompressHeader3(decoder.get(), bytes, size, &width, &height, &subsampling,
                           &colourspace) != 0) {
     // TurboJPEG has no name for rare chroma samplings and says so, but decodes them.
-    const bool only_rare_sampling = tjGetErrorCode(decoder.get()) == TJERR_FATAL && width > 0 &&
-                                    height > 0 && subsampling < 0 && colourspace >= 0;
+    const bool only_rare_sampling = width > 0 && height > 0 && subsampling < 0 && colourspace >= 0;
     if (!only_rare_sampling) throw_damaged(name, tjGetErrorStr2(decoder.get()));
   }
   check_pixels(name, static_cast<std::uint64_t>(width), static_cast<std::uint64_t>(height), limits);

@@ -76,11 +76,11 @@ std::uint32_t crc32(std::span<const std::byte> bytes) {
   return crc ^ 0xFFFFFFFFU;
 }
 
-PixelSize check_png(std::span<const std::byte> encoded, const char* name) {
+Structure check_png(std::span<const std::byte> encoded, const char* name) {
   Cursor cursor(encoded, name, "PNG");
   constexpr std::size_t kSignatureBytes = 8;
   cursor.take(kSignatureBytes);
-  PixelSize size;
+  Structure found;
   bool has_data = false;
   for (bool first = true;; first = false) {
     const std::uint32_t length = cursor.big_endian_u32();
@@ -96,20 +96,20 @@ PixelSize check_png(std::span<const std::byte> encoded, const char* name) {
     }
     if (type == "IHDR") {
       Cursor header(chunk.subspan(4), name, "PNG");
-      size.width_px = header.big_endian_u32();
-      size.height_px = header.big_endian_u32();
+      found.width_px = header.big_endian_u32();
+      found.height_px = header.big_endian_u32();
     } else if (type == "IDAT") {
       has_data = true;
     } else if (type == "IEND") {
       if (!has_data) cursor.damaged("no picture in it");
-      return size;
+      return found;
     } else if (critical && type != "PLTE") {
       cursor.damaged("a chunk of an unknown kind");
     }
   }
 }
 
-PixelSize check_gif(std::span<const std::byte> encoded, const char* name) {
+Structure check_gif(std::span<const std::byte> encoded, const char* name) {
   Cursor cursor(encoded, name, "GIF");
   const auto skip_colour_table = [&cursor](std::uint8_t flags) {
     if ((flags & 0x80U) != 0) cursor.take(std::uint64_t{3} << ((flags & 7U) + 1));
@@ -118,9 +118,9 @@ PixelSize check_gif(std::span<const std::byte> encoded, const char* name) {
     while (const std::uint8_t length = cursor.u8()) cursor.take(length);
   };
   cursor.take(6);  // "GIF89a"
-  PixelSize size;
-  size.width_px = cursor.little_endian(2);
-  size.height_px = cursor.little_endian(2);
+  Structure found;
+  found.width_px = cursor.little_endian(2);
+  found.height_px = cursor.little_endian(2);
   const std::uint8_t flags = cursor.u8();
   cursor.take(2);  // background colour, aspect ratio
   skip_colour_table(flags);
@@ -137,34 +137,36 @@ PixelSize check_gif(std::span<const std::byte> encoded, const char* name) {
       skip_colour_table(cursor.u8());
       cursor.take(1);  // bits of a code
       skip_blocks();
-      return size;
+      return found;
     } else {
       cursor.damaged(kind == kTrailer ? "no picture in it" : "a block of an unknown kind");
     }
   }
 }
 
-PixelSize check_bmp(std::span<const std::byte> encoded, const char* name) {
+Structure check_bmp(std::span<const std::byte> encoded, const char* name) {
   constexpr std::uint32_t kFileHeaderBytes = 14;
   constexpr std::uint32_t kOldHeaderBytes = 12;
   constexpr std::uint32_t kMinHeaderBytes = 40;
+  constexpr std::uint32_t kMinAlphaHeaderBytes = 56;  // the first that has an alpha mask
   Cursor cursor(encoded, name, "BMP");
   cursor.take(10);  // "BM", file size, reserved
   const std::uint32_t data_offset = cursor.little_endian(4);
   const std::uint32_t header_bytes = cursor.little_endian(4);
-  PixelSize size;
+  Structure found;
+  found.may_have_alpha = header_bytes >= kMinAlphaHeaderBytes;
   std::int32_t height = 0;
   if (header_bytes == kOldHeaderBytes) {
-    size.width_px = cursor.little_endian(2);
+    found.width_px = cursor.little_endian(2);
     height = static_cast<std::int32_t>(cursor.little_endian(2));
   } else if (header_bytes >= kMinHeaderBytes) {
-    size.width_px = cursor.little_endian(4);
+    found.width_px = cursor.little_endian(4);
     height = static_cast<std::int32_t>(cursor.little_endian(4));
   } else {
     cursor.damaged("a header of an unknown kind");
   }
   // Negative: the rows go from top to bottom.
-  size.height_px = static_cast<std::uint64_t>(height < 0 ? -std::int64_t{height} : height);
+  found.height_px = static_cast<std::uint64_t>(height < 0 ? -std::int64_t{height} : height);
   cursor.take(2);  // planes
   const std::uint32_t bits_per_pixel = cursor.little_endian(2);
   if (header_bytes != kOldHeaderBytes) {
@@ -176,21 +178,21 @@ PixelSize check_bmp(std::span<const std::byte> encoded, const char* name) {
     cursor.damaged("the pixels overlap the header");
   }
   if (bits_per_pixel > 32) cursor.damaged("more than 32 bits a pixel");
-  if (size.width_px > 0x7FFFFFFFU) cursor.damaged("a negative width");
-  if (size.width_px == 0 || size.height_px == 0) return size;
+  if (found.width_px > 0x7FFFFFFFU) cursor.damaged("a negative width");
+  if (found.width_px == 0 || found.height_px == 0) return found;
   // Rows are padded to 4 bytes; the padding of the last one may be missing. The products stay
   // under 2^64: a row has less than 2^33 bytes and there are at most 2^31 rows.
-  const std::uint64_t row_bytes = (size.width_px * bits_per_pixel + 7) / 8;
+  const std::uint64_t row_bytes = (found.width_px * bits_per_pixel + 7) / 8;
   const std::uint64_t padded_bytes = (row_bytes + 3) / 4 * 4;
   Cursor pixels(encoded, name, "BMP");
   pixels.take(data_offset);
-  pixels.take(padded_bytes * (size.height_px - 1) + row_bytes);
-  return size;
+  pixels.take(padded_bytes * (found.height_px - 1) + row_bytes);
+  return found;
 }
 
 }  // namespace
 
-PixelSize check_structure(Format format, std::span<const std::byte> encoded, const char* name) {
+Structure check_structure(Format format, std::span<const std::byte> encoded, const char* name) {
   switch (format) {
     case Format::kPng:
       return check_png(encoded, name);

@@ -10,13 +10,14 @@
 
 namespace vsearch::image {
 
-struct PixelSize {
+struct Structure {
   std::uint64_t width_px = 0;
   std::uint64_t height_px = 0;
+  bool may_have_alpha = true;  // else what looks like alpha is padding
 };
 
 // For Format::kPng (with the checksums of the chunks that matter), kGif (up to the end of the first
 // frame) and kBmp. Throws kBadImage: truncated, a wrong checksum, a structure that is none.
-PixelSize check_structure(Format format, std::span<const std::byte> encoded, const char* name);
+Structure check_structure(Format format, std::span<const std::byte> encoded, const char* name);
 
 }  // namespace vsearch::image

@@ -42,11 +42,13 @@ def load_deit(folder: Path, size: tuple[int, int]) -> Loaded:
 
 
 def _load(model_class: type, folder: Path, size: tuple[int, int], architecture: str) -> Loaded:
+    from safetensors import SafetensorError
+
     try:
         model, report = model_class.from_pretrained(
             folder, add_pooling_layer=False, local_files_only=True, dtype=torch.float32, output_loading_info=True
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ExportError(f"{folder}: the weights cannot be loaded: {error}") from error
     if report["missing_keys"] or report["mismatched_keys"]:
         lacking = sorted(str(key) for key in [*report["missing_keys"], *report["mismatched_keys"]])

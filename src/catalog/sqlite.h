@@ -1,0 +1,117 @@
+// A thin layer over SQLite: ownership, errors, typed binding and reading. Knows nothing of
+// catalogues.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "vsearch/error.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace vsearch::db {
+
+class Database;
+
+// One run of a statement: parameters, then rows. While it lives, the statement cannot run a second
+// time, and a read keeps its transaction open: keep it short.
+class Query {
+ public:
+  Query(Database& database, sqlite3_stmt* statement, bool owned);
+  ~Query();
+  Query(const Query&) = delete;
+  Query& operator=(const Query&) = delete;
+
+  // Binds ?1, ?2, ... in their order. Texts and blobs must live until the last step().
+  Query& bind(std::int64_t value);
+  Query& bind(std::string_view text);
+  Query& bind(std::span<const std::byte> blob);
+  Query& bind_null();
+
+  // Goes to the next row; false after the last.
+  bool step();
+
+  // Columns of the current row, from 0; valid until the next step().
+  std::int64_t integer(int column) const;
+  std::string_view text(int column) const;
+  std::span<const std::byte> blob(int column) const;
+  bool is_null(int column) const;
+
+ private:
+  Database& database_;
+  sqlite3_stmt* statement_;
+  bool owned_;
+  int bound_ = 0;
+};
+
+// A connection. Every error is thrown as vsearch::Error that names the file and the remedy.
+// Threads: one at a time; the caller has a mutex.
+class Database {
+ public:
+  enum class Mode { kOpen, kCreate };
+
+  Database(const std::filesystem::path& path, Mode mode);
+  ~Database();
+  Database(const Database&) = delete;
+  Database& operator=(const Database&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+
+  // Runs SQL of ours that returns nothing of interest; may be several statements.
+  void execute(const char* sql);
+
+  // A run of the statement `sql`, a literal: it is prepared once and kept. Not for two runs of the
+  // same text at a time.
+  Query query(const char* sql);
+  // The same for a text made at run time; not kept.
+  Query query_once(const std::string& sql);
+
+  // Runs `sql`, a literal, with these parameters to its end; returns how many rows it changed.
+  template <typename... Values>
+  int run(const char* sql, const Values&... values) {
+    Query statement = query(sql);
+    (statement.bind(values), ...);
+    while (statement.step()) {
+    }
+    return changes();
+  }
+
+  // Whether closing moves the write-ahead log into the database file (the default).
+  void checkpoint_on_close(bool enabled);
+
+  // Throws the Error for SQLite's result `code`.
+  [[noreturn]] void fail(int code) const;
+
+ private:
+  friend class Query;
+  int changes() const;
+  sqlite3_stmt* prepare(std::string_view sql, bool keep);
+
+  std::filesystem::path path_;
+  sqlite3* handle_ = nullptr;
+  std::unordered_map<std::string, sqlite3_stmt*> statements_;
+};
+
+// BEGIN IMMEDIATE; rolls back unless commit() was called.
+class Transaction {
+ public:
+  explicit Transaction(Database& database);
+  ~Transaction();
+  Transaction(const Transaction&) = delete;
+  Transaction& operator=(const Transaction&) = delete;
+
+  void commit();
+
+ private:
+  Database& database_;
+  bool open_ = true;
+};
+
+}  // namespace vsearch::db

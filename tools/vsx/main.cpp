@@ -1,11 +1,70 @@
 // vsx: visual search on the command line.
-#include <CLI/CLI.hpp>
+#include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
+#include <exception>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "commands.h"
+#include "console.h"
+#include "vsearch/error.h"
 #include "vsearch/version.h"
+
+namespace {
+
+using namespace vsx;
+
+int wrong_usage(const CLI::App& app, const std::string& what) {
+  std::string command = app.get_name();
+  for (const CLI::App* chosen : app.get_subcommands()) command += " " + chosen->get_name();
+  say(fmt::format("{}; see: {} --help", what, command));
+  return kWrongUsage;
+}
+
+int run(const CLI::App& app, const std::vector<Command>& commands) {
+  try {
+    for (const Command& command : commands) {
+      if (command.app->parsed()) return command.run();
+    }
+    say("no command given\n" + app.help());
+    return kWrongUsage;
+  } catch (const UsageError& error) {
+    return wrong_usage(app, error.what());
+  } catch (const vsearch::Error& error) {
+    say(error.what());
+    return error.code() == vsearch::ErrorCode::kCancelled ? kInterrupted : kFailed;
+  } catch (const std::bad_alloc&) {
+    say("out of memory; free some, or add fewer pictures at a time");
+    return kFailed;
+  } catch (const std::exception& error) {
+    say(fmt::format("unexpected: {}; please report this", error.what()));
+    return kFailed;
+  }
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app("Visual search: pictures in, the most similar pictures out.", "vsx");
-  app.set_version_flag("--version", "vsx " VSEARCH_VERSION);
-  CLI11_PARSE(app, argc, argv);
-  return 0;
+  app.set_version_flag("--version", "vsx " VSEARCH_VERSION, "Print the version and exit");
+  app.footer(
+      "Begin with:\n"
+      "  vsx init shop.vsearch\n"
+      "  vsx add shop.vsearch photos/\n"
+      "  vsx search shop.vsearch --image photo.jpg\n\n"
+      "vsx COMMAND --help says more. Messages go to standard error, results to standard output.");
+  const std::vector<Command> commands = {init_command(app),   add_command(app),
+                                         remove_command(app), search_command(app),
+                                         info_command(app),   encode_command(app)};
+  app.require_subcommand(0, 1);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& asked) {  // --help, --version
+    return app.exit(asked);
+  } catch (const CLI::ParseError& error) {
+    return wrong_usage(app, error.what());
+  }
+  return run(app, commands);
 }

@@ -1,0 +1,140 @@
+// vsx add: pictures, files or whole folders, become items.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "catalogs.h"
+#include "commands.h"
+#include "console.h"
+#include "items.h"
+#include "metadata_file.h"
+#include "progress.h"
+#include "vsearch/error.h"
+
+namespace vsx {
+namespace {
+
+constexpr std::size_t kShownFailures = 10;
+constexpr std::size_t kShownRows = 3;
+
+struct Options {
+  std::string catalog;
+  std::vector<std::string> paths;
+  std::string metadata_file;
+  std::optional<std::string> key_column;
+  bool quiet = false;
+};
+
+ItemList read_items(const Options& options) {
+  std::vector<MetadataRow> rows;
+  if (!options.metadata_file.empty()) {
+    rows = read_metadata_file(options.metadata_file, options.key_column);
+  }
+  return list_items(options.paths, options.metadata_file, rows);
+}
+
+// Where metadata file and pictures do not fit together: worth a word, but no error.
+void tell_mismatch(const Options& options, const ItemList& list) {
+  for (const std::string& problem : list.problems) say("warning: " + problem);
+  if (options.metadata_file.empty()) return;
+  if (!list.unused_rows.empty()) {
+    const std::vector<std::string>& rows = list.unused_rows;
+    const auto shown =
+        rows.begin() + static_cast<std::ptrdiff_t>(std::min(rows.size(), kShownRows));
+    say(fmt::format("warning: {} of '{}' without a picture at the paths given: {}{}",
+                    counted(rows.size(), "row"), options.metadata_file,
+                    fmt::join(rows.begin(), shown, ", "), shown == rows.end() ? "" : ", ..."));
+  }
+  if (list.undescribed > 0 && !options.quiet) {
+    say(fmt::format("{} without a row in '{}', added without metadata",
+                    counted(list.undescribed, "picture"), options.metadata_file));
+  }
+}
+
+void tell_failures(const std::vector<vsearch::AddFailure>& failures) {
+  std::string text = fmt::format("{} could not be added:", counted(failures.size(), "picture"));
+  for (std::size_t i = 0; i < std::min(failures.size(), kShownFailures); ++i) {
+    text += fmt::format("\n  {}", failures[i].message);
+  }
+  if (failures.size() > kShownFailures) {
+    text += fmt::format("\n  ... and {} more", with_commas(failures.size() - kShownFailures));
+  }
+  say(text);
+}
+
+void tell_summary(const vsearch::AddReport& report, double seconds) {
+  const std::uint64_t items = report.added + report.replaced;
+  std::string text = "added " + counted(items, "item");
+  if (report.replaced > 0) text += fmt::format(" ({} replaced)", with_commas(report.replaced));
+  text += " in " + seconds_text(seconds);
+  if (items > 0) text += fmt::format(", {:.0f} items/s", static_cast<double>(items) / seconds);
+  say(text);
+}
+
+int run(const Options& options) {
+  if (options.key_column && options.metadata_file.empty()) {
+    throw UsageError(
+        "--key-column says which column of the --metadata file holds the key; name one");
+  }
+  vsearch::Catalog catalog = open_catalog(options.catalog, options.quiet);
+  const ItemList list = read_items(options);
+  tell_mismatch(options, list);
+
+  const std::uint64_t items_before = catalog.info().items;
+  ProgressDisplay display("adding", "items", options.quiet);
+  try {
+    const vsearch::AddReport report = catalog.add(list.items, display.callback());
+    const double seconds = display.seconds();
+    show_status({});
+    if (!options.quiet) tell_summary(report, seconds);
+    if (!report.failures.empty()) tell_failures(report.failures);
+    return report.failures.empty() && list.problems.empty() ? kDone : kPartlyDone;
+  } catch (const vsearch::Error& error) {
+    if (error.code() != vsearch::ErrorCode::kCancelled) throw;
+    show_status({});
+    say(
+        fmt::format("stopped after {} of {}; nothing committed is lost: the catalogue holds {} ({} "
+                    "before). Run the same command again to add the rest.",
+                    with_commas(display.done()), counted(list.items.size(), "item"),
+                    counted(catalog.info().items, "item"), with_commas(items_before)));
+    return kInterrupted;
+  }
+}
+
+}  // namespace
+
+Command add_command(CLI::App& vsx) {
+  const auto options = std::make_shared<Options>();
+  CLI::App* app = vsx.add_subcommand(
+      "add", "Add pictures to a catalogue, replacing items whose keys are there");
+  add_positional(app, "CATALOG", options->catalog, "A catalogue made by vsx init");
+  add_positional(
+      app, "PATH", options->paths,
+      "Pictures, or folders of pictures (with the folders in them). The key of a picture "
+      "is its path within the folder given; that of a single file its name");
+  app->add_option("--metadata", options->metadata_file,
+                  "A .csv or .jsonl file that describes the pictures: its column 'path' (or 'key') "
+                  "names a picture, the other columns become metadata")
+      ->type_name("FILE");
+  app->add_option("--key-column", options->key_column,
+                  "The column with the items' keys (default: key). Rows with one key make one item "
+                  "of several pictures")
+      ->type_name("NAME");
+  add_quiet_flag(app, options->quiet);
+  app->footer(
+      "Examples:\n"
+      "  vsx add shop.vsearch photos/\n"
+      "  vsx add shop.vsearch new/shirt.jpg new/shoe.png\n"
+      "  vsx add shop.vsearch fashion/ --metadata fashion/catalog.csv\n"
+      "  vsx add shop.vsearch fashion/ --metadata fashion/catalog.csv --key-column sku\n\n"
+      "Exit codes: 0 all added, 1 error, 2 wrong usage, 3 some pictures could not be added,\n"
+      "130 stopped by Ctrl-C (what was committed stays).");
+  return {app, [options] { return run(*options); }};
+}
+
+}  // namespace vsx

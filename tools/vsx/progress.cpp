@@ -1,0 +1,111 @@
+#include "progress.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "console.h"
+
+namespace vsx {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kBarInterval = 100ms;
+constexpr auto kLineInterval = 5s;
+// The rate is that of the last seconds, so that the time left follows a machine that slows down.
+constexpr auto kRateWindow = 15s;
+constexpr std::size_t kWidestBar = 40;
+constexpr std::size_t kNarrowestBar = 8;
+
+double seconds_between(std::chrono::steady_clock::time_point from,
+                       std::chrono::steady_clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+std::string rate_text(double rate) {
+  return rate < 10 ? fmt::format("{:.1f}/s", rate) : fmt::format("{:.0f}/s", rate);
+}
+
+std::string time_left(std::uint64_t remaining, double rate) {
+  return clock_time(static_cast<double>(remaining) / rate);
+}
+
+}  // namespace
+
+ProgressDisplay::ProgressDisplay(std::string verb, std::string unit, bool quiet)
+    : verb_(std::move(verb)),
+      unit_(std::move(unit)),
+      quiet_(quiet),
+      terminal_(is_terminal(STDERR_FILENO)),
+      begin_(Clock::now()),
+      shown_(begin_) {}
+
+ProgressDisplay::~ProgressDisplay() {
+  show_status({});
+}
+
+double ProgressDisplay::seconds() const {
+  return seconds_between(begin_, Clock::now());
+}
+
+bool ProgressDisplay::update(std::uint64_t done, std::uint64_t total) {
+  const Clock::time_point now = Clock::now();
+  done_ = done;
+  if (samples_.size() > 1 && now - samples_.back().time < kBarInterval) {
+    samples_.back().done = done;
+  } else {
+    samples_.push_back({now, done});
+  }
+  while (samples_.size() > 2 && now - samples_[1].time > kRateWindow) samples_.pop_front();
+
+  const bool first = samples_.size() == 1 && terminal_;
+  const auto interval = terminal_ ? Clock::duration(kBarInterval) : Clock::duration(kLineInterval);
+  if (!quiet_ && (first || done == total || now - shown_ >= interval)) {
+    if (terminal_) {
+      show_status(bar(total, rate(now)));
+    } else if (now - shown_ >= interval) {
+      say(line(total, rate(now)));
+    }
+    shown_ = now;
+  }
+  return !StopSignals::requested();
+}
+
+double ProgressDisplay::rate(Clock::time_point now) const {
+  // The first sample is when the first units were done: what came before, such as loading a model,
+  // does not count.
+  const double seconds = seconds_between(samples_.front().time, now);
+  const std::uint64_t units = samples_.back().done - samples_.front().done;
+  return seconds > 0 && units > 0 ? static_cast<double>(units) / seconds : 0;
+}
+
+std::string ProgressDisplay::bar(std::uint64_t total, double rate) const {
+  const double share = total == 0 ? 1 : static_cast<double>(done_) / static_cast<double>(total);
+  std::string numbers = fmt::format(" {:3.0f} %  {} of {} {}", share * 100, with_commas(done_),
+                                    with_commas(total), unit_);
+  if (rate > 0) {
+    numbers += "  " + rate_text(rate);
+    if (done_ < total) numbers += "  " + time_left(total - done_, rate) + " left";
+  }
+
+  // One column stays free: a full line would wrap on some terminals and could not be erased.
+  const std::size_t width = terminal_width(STDERR_FILENO) - 1;
+  const std::size_t taken = verb_.size() + numbers.size() + 3;
+  if (width < taken + kNarrowestBar) return (verb_ + numbers).substr(0, width);
+  const std::size_t cells = std::min(width - taken, kWidestBar);
+  const auto full = static_cast<std::size_t>(share * static_cast<double>(cells));
+  return fmt::format("{} [{:=<{}}{:-<{}}]{}", verb_, "", full, "", cells - full, numbers);
+}
+
+std::string ProgressDisplay::line(std::uint64_t total, double rate) const {
+  std::string text =
+      fmt::format("{} {} of {} {}", verb_, with_commas(done_), with_commas(total), unit_);
+  if (rate > 0)
+    text += fmt::format(", {}, {} left", rate_text(rate), time_left(total - done_, rate));
+  return text;
+}
+
+}  // namespace vsx

@@ -1,0 +1,52 @@
+// vsx remove: takes items out of a catalogue.
+#include <fmt/format.h>
+
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "catalogs.h"
+#include "commands.h"
+#include "console.h"
+
+namespace vsx {
+namespace {
+
+struct Options {
+  std::string catalog;
+  std::vector<std::string> keys;
+  bool quiet = false;
+};
+
+int run(const Options& options) {
+  vsearch::Catalog catalog = open_catalog(options.catalog, options.quiet);
+  const std::set<std::string> distinct(options.keys.begin(), options.keys.end());
+  const std::vector<std::string> keys(distinct.begin(), distinct.end());
+  const std::vector<std::string> unknown = catalog.remove(keys);
+  if (!options.quiet) say("removed " + counted(keys.size() - unknown.size(), "item"));
+  if (unknown.empty()) return kDone;
+  say(fmt::format(
+      "no items with these keys in '{}': '{}'; vsx search --json shows keys as they are",
+      options.catalog, fmt::join(unknown, "', '")));
+  return kPartlyDone;
+}
+
+}  // namespace
+
+Command remove_command(CLI::App& vsx) {
+  const auto options = std::make_shared<Options>();
+  CLI::App* app = vsx.add_subcommand("remove", "Remove items from a catalogue");
+  add_positional(app, "CATALOG", options->catalog, "A catalogue made by vsx init");
+  add_positional(app, "KEY", options->keys, "Keys of items; their picture files are not touched");
+  add_quiet_flag(app, options->quiet);
+  app->footer(
+      "Examples:\n"
+      "  vsx remove shop.vsearch shirts/red.jpg\n"
+      "  vsx remove shop.vsearch -- -odd-key.jpg\n\n"
+      "Exit codes: 0 all removed, 1 error, 2 wrong usage, 3 some keys were unknown (the others are "
+      "removed).");
+  return {app, [options] { return run(*options); }};
+}
+
+}  // namespace vsx

@@ -1,0 +1,45 @@
+#include "signals.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <string_view>
+
+#include "commands.h"
+
+namespace vsx {
+namespace {
+
+volatile sig_atomic_t stop_requested = 0;
+struct sigaction previous_int;
+struct sigaction previous_term;
+
+// Only async-signal-safe calls in here: write(), _exit().
+void on_signal(int) {
+  if (stop_requested != 0) _exit(kInterrupted);
+  stop_requested = 1;
+  constexpr std::string_view kNote = "\nvsx: stopping; press Ctrl-C again to stop at once\n";
+  if (write(STDERR_FILENO, kNote.data(), kNote.size()) < 0) return;  // nobody to tell
+}
+
+}  // namespace
+
+StopSignals::StopSignals() {
+  struct sigaction action = {};
+  action.sa_handler = on_signal;
+  action.sa_flags = SA_RESTART;  // a read under way must not fail because of Ctrl-C
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGINT, &action, &previous_int);
+  sigaction(SIGTERM, &action, &previous_term);
+}
+
+StopSignals::~StopSignals() {
+  sigaction(SIGINT, &previous_int, nullptr);
+  sigaction(SIGTERM, &previous_term, nullptr);
+}
+
+bool StopSignals::requested() {
+  return stop_requested != 0;
+}
+
+}  // namespace vsx

@@ -1,0 +1,108 @@
+#include "walk.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <system_error>
+#include <utility>
+
+#include "console.h"
+#include "vsearch/error.h"
+#include "vsearch/image.h"
+
+namespace vsx {
+namespace fs = std::filesystem;
+namespace {
+
+class FolderWalk {
+ public:
+  explicit FolderWalk(fs::path root) : root_(std::move(root)) {}
+
+  Found run() {
+    folders_.push_back(root_);
+    // Links wait until every real folder was read: a folder is then known by its own name, and the
+    // result does not depend on the order in which the system lists entries.
+    while (!folders_.empty() || !links_.empty()) {
+      fs::path next;
+      if (!folders_.empty()) {
+        next = std::move(folders_.back());
+        folders_.pop_back();
+      } else {
+        next = std::move(links_.extract(links_.begin()).value());
+      }
+      read_folder(next);
+    }
+    std::sort(found_.pictures.begin(), found_.pictures.end(),
+              [](const FoundPicture& a, const FoundPicture& b) { return a.key < b.key; });
+    std::sort(found_.problems.begin(), found_.problems.end());
+    return std::move(found_);
+  }
+
+ private:
+  void read_folder(const fs::path& folder) {
+    std::error_code error;
+    const fs::path real = fs::canonical(folder, error);
+    if (!error && !read_.insert(real).second) return;
+    fs::directory_iterator entry(folder, error);
+    for (; !error && entry != fs::directory_iterator(); entry.increment(error)) take(*entry);
+    if (error) {
+      found_.problems.push_back(
+          fmt::format("cannot read the folder '{}': {}; its pictures are left out", folder.string(),
+                      error.message()));
+    }
+  }
+
+  void take(const fs::directory_entry& entry) {
+    const fs::path& path = entry.path();
+    if (path.filename().native().starts_with('.')) return;
+    std::error_code error;
+    const fs::file_status status = entry.status(error);
+    if (fs::is_directory(status)) {
+      if (entry.is_symlink(error)) {
+        links_.insert(path);
+      } else {
+        folders_.push_back(path);
+      }
+      return;
+    }
+    // A broken link is taken too, so that it is reported as a picture that is not there. Pipes and
+    // devices are not: reading one might never end.
+    if (!fs::is_regular_file(status) && status.type() != fs::file_type::not_found) return;
+    if (!vsearch::has_image_extension(path)) return;
+    found_.pictures.push_back({path.lexically_relative(root_).generic_string(), path});
+  }
+
+  fs::path root_;
+  std::vector<fs::path> folders_;
+  std::set<fs::path> links_;
+  std::set<fs::path> read_;
+  Found found_;
+};
+
+}  // namespace
+
+Found find_pictures(const fs::path& given) {
+  std::error_code error;
+  const fs::file_status status = fs::status(given, error);
+  if (!fs::exists(status)) {
+    throw vsearch::Error(
+        vsearch::ErrorCode::kFileNotFound,
+        fmt::format("'{}': no such file or folder; check the path", given.string()));
+  }
+  fs::path path = fs::absolute(given).lexically_normal();
+  if (!path.has_filename()) path = path.parent_path();  // "photos/" is "photos"
+  if (!fs::is_directory(status)) return {{{path.filename().string(), path}}, {}};
+
+  Found found = FolderWalk(path).run();
+  if (found.pictures.empty()) {
+    for (const std::string& problem : found.problems) say("warning: " + problem);
+    throw vsearch::Error(vsearch::ErrorCode::kInvalidArgument,
+                         fmt::format("the folder '{}' holds no pictures (files that end in .jpg "
+                                     ".jpeg .png .gif .bmp); name a folder that does",
+                                     given.string()));
+  }
+  return found;
+}
+
+}  // namespace vsx

@@ -1,0 +1,158 @@
+"""What the steps find out, and how the report words it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .data import Dataset
+from .live import LiveResult, p50_p99
+from .metrics import percentile
+from .quality import INDEX_K, RECALL_KS, Quality
+from .report import Figure, Report, Section
+
+
+@dataclass
+class Findings:
+    """Filled in by the steps, in this order."""
+
+    dataset: Dataset
+    items: int = 0  # in the catalogue when the queries were asked
+    items_per_s: float = 0.0
+    encoder: str = ""
+    before: Quality | None = None  # of the held-out queries, before the changes
+    after: Quality | None = None  # and after them
+    picture_ms: list[float] = field(default_factory=list)  # whole queries by picture
+    changes: LiveResult | None = None
+    sections: list[Section] = field(default_factory=list)
+    filter_example: str | None = None
+
+
+def promises(found: Findings) -> list[str]:
+    """What held while the catalogue changed; empty if something did not."""
+    changes = found.changes
+    assert changes is not None
+    if changes.violations:
+        return []
+    return [
+        f"None of the {len(changes.during):,} searches during the changes failed or came back short.",
+        f"No search that began after a removal was acknowledged returned one of the {changes.removed:,} removed items.",
+        f"Each of the {changes.added:,} added items was the first result for its own picture as soon as it was acknowledged.",
+        f"Closed and opened again, the catalogue holds {found.items - changes.removed + changes.added:,} items: none of the "
+        "removed, all of the added.",
+    ]
+
+
+def milliseconds(pair: tuple[float, float]) -> str:
+    return f"{pair[0]:.2f} / {pair[1]:.2f} ms"
+
+
+def figures(found: Findings) -> list[Figure]:
+    """The tiles at the top of the page."""
+    before, after, changes = found.before, found.after, found.changes
+    assert before is not None and after is not None and changes is not None
+    tiles = [
+        Figure(
+            f"{found.items:,}", "items", f"{found.items_per_s:.0f} a second, from file to index"
+        ),
+    ]
+    if before.recall:
+        first, *others = RECALL_KS
+        more = " · ".join(f"@{k} {before.recall[k]:.1%}" for k in others)
+        tiles.append(
+            Figure(
+                f"{before.recall[first]:.1%}",
+                f"recall@{first}, label",
+                f"{more}, of {len(before.hits):,} queries",
+            )
+        )
+    tiles.append(
+        Figure(
+            f"{before.index_recall:.2%}",
+            f"index recall@{INDEX_K}",
+            f"against exact search; {after.index_recall:.2%} after the changes",
+        )
+    )
+    idle, during = p50_p99(changes.idle.by_vector), p50_p99(changes.during.by_vector)
+    picture = p50_p99(found.picture_ms)
+    errors = len(changes.violations)
+    tiles += [
+        Figure(f"{idle[0]:.2f} ms", "search by vector, p50", f"p99 {idle[1]:.2f} ms"),
+        Figure(f"{during[0]:.2f} ms", "the same during changes, p50", f"p99 {during[1]:.2f} ms"),
+        Figure(
+            f"{picture[0]:.1f} ms",
+            "search by picture file, p50",
+            f"p99 {picture[1]:.1f} ms: read, encode, search",
+        ),
+        Figure(
+            f"{changes.removed:,} + {changes.added:,}",
+            "removed and added live",
+            f"{len(changes.during):,} searches meanwhile",
+        ),
+        Figure(f"{errors}", "broken promises", "what was checked stands below"),
+    ]
+    return tiles
+
+
+def latency_table(found: Findings) -> list[tuple[str, str, str]]:
+    changes = found.changes
+    assert changes is not None
+    rate = [
+        f"{len(part) / seconds:,.0f} a second"
+        for part, seconds in ((changes.idle, changes.idle_s), (changes.during, changes.during_s))
+    ]
+    return [
+        ("p50 / p99", "catalogue at rest", "during changes"),
+        (
+            "by vector: the index alone",
+            milliseconds(p50_p99(changes.idle.by_vector)),
+            milliseconds(p50_p99(changes.during.by_vector)),
+        ),
+        (
+            "by item: more like this",
+            milliseconds(p50_p99(changes.idle.by_item)),
+            milliseconds(p50_p99(changes.during.by_item)),
+        ),
+        (
+            "by picture: read, decode, encode, search",
+            milliseconds(p50_p99(found.picture_ms)),
+            "not measured",
+        ),
+        ("searches of both threads together", *rate),
+    ]
+
+
+def summarise(
+    found: Findings, machine: str, date: str, commands: list[tuple[str, str]], sources: list[str]
+) -> Report:
+    """The report's contents."""
+    changes, before = found.changes, found.before
+    assert changes is not None and before is not None
+    removal, addition = percentile(changes.remove_ms, 50), percentile(changes.add_ms, 50)
+    rounds = len(changes.remove_ms)
+    return Report(
+        title=f"{found.items:,} pictures, searched by picture",
+        lead=(
+            f"A catalogue of {found.dataset.title}, made on this machine by `make demo`: encoded, indexed, searched, and changed "
+            "while it was being searched. Every figure below was measured in that run."
+        ),
+        facts=[date, machine, f"encoder {found.encoder}"],
+        figures=figures(found),
+        sections=found.sections,
+        latency={
+            "Catalogue at rest": changes.idle.by_vector,
+            "During changes": changes.during.by_vector,
+        },
+        latency_text=(
+            f"Two threads search without pause, by vector and by item in turn. Meanwhile {changes.removed:,} items are removed and "
+            f"{changes.added:,} added in {rounds} rounds (median of a removal of {changes.removed // rounds or 1}: {removal:.0f} ms, "
+            f"of an addition of {changes.added // rounds or 1}, encoding included: {addition:.0f} ms). Encoding competes with the "
+            "searches for the processor. The charts show searches by vector; the time axis is logarithmic."
+        ),
+        latency_table=latency_table(found),
+        recall=before.by_label,
+        recall_ks=RECALL_KS,
+        promises=promises(found),
+        violations=changes.violations[:20],
+        commands=commands,
+        sources=sources,
+    )

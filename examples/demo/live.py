@@ -1,0 +1,232 @@
+"""Searches while the catalogue changes, and the promises that must hold meanwhile.
+
+The search threads never wait: each sends its next query as soon as the last is answered. What the catalogue has acknowledged is
+counted before a search begins, so a result can be judged by what was promised at that moment.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .data import Product
+from .metrics import percentile
+
+THREADS = 2
+ROUNDS = 20
+RESULTS = 10  # k of every search
+SAME_DISTANCE = 1e-5
+
+
+@dataclass
+class Latencies:
+    """Milliseconds a search took, by how it was asked."""
+
+    by_vector: list[float] = field(default_factory=list)
+    by_item: list[float] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.by_vector) + len(self.by_item)
+
+
+@dataclass
+class LiveResult:
+    """What happened. `violations` is empty if every promise was kept."""
+
+    idle: Latencies
+    during: Latencies
+    idle_s: float
+    during_s: float
+    removed: int
+    added: int
+    remove_ms: list[float]  # one call each
+    add_ms: list[float]
+    violations: list[str]
+
+
+class Ledger:
+    """Which keys are gone for good, and since when."""
+
+    def __init__(self, removals: Sequence[str]) -> None:
+        self.position = {key: i for i, key in enumerate(removals)}  # in the order of removal
+        self.acknowledged = 0  # this many are known to be gone
+
+    def wrong(self, acknowledged_before: int, keys: Sequence[str]) -> list[str]:
+        """Those of a search's results that had been removed before it began."""
+        return [
+            key for key in keys if self.position.get(key, acknowledged_before) < acknowledged_before
+        ]
+
+
+class SearchThread(threading.Thread):
+    """Searches by vector and by item in turn until told to stop."""
+
+    def __init__(
+        self, shop: Any, vectors: np.ndarray, like: Sequence[str], ledger: Ledger, start_at: int
+    ) -> None:
+        super().__init__(daemon=True)
+        self.shop, self.vectors, self.like, self.ledger, self.turn = (
+            shop,
+            vectors,
+            like,
+            ledger,
+            start_at,
+        )
+        self.latencies = Latencies()
+        self.violations: list[str] = []
+        self.stop = threading.Event()
+
+    def run(self) -> None:
+        while not self.stop.is_set():
+            self.turn += 1
+            by_item = self.turn % 2 == 0
+            i = self.turn // 2
+            query = (
+                {"like": self.like[i % len(self.like)]}
+                if by_item
+                else {"vector": self.vectors[i % len(self.vectors)]}
+            )
+            acknowledged = self.ledger.acknowledged
+            began = time.perf_counter()
+            try:
+                hits = self.shop.search(**query, k=RESULTS)
+            except Exception as error:
+                self.violations.append(
+                    f"a search by {'item' if by_item else 'vector'} failed: {error}"
+                )
+                continue
+            took_ms = (time.perf_counter() - began) * 1000
+            (self.latencies.by_item if by_item else self.latencies.by_vector).append(took_ms)
+            if len(hits) < RESULTS:
+                self.violations.append(f"a search found {len(hits)} items instead of {RESULTS}")
+            for key in self.ledger.wrong(acknowledged, [hit.key for hit in hits]):
+                self.violations.append(
+                    f"{key} was returned by a search that began after its removal was acknowledged"
+                )
+
+
+def with_searches(
+    shop: Any, vectors: np.ndarray, like: Sequence[str], ledger: Ledger, work: Callable[[], None]
+) -> tuple[Latencies, list[str], float]:
+    """Does `work` while the search threads run; their latencies, broken promises, and how long it took in seconds."""
+    threads = [SearchThread(shop, vectors, like, ledger, start_at=7 * i) for i in range(THREADS)]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    try:
+        work()
+    finally:
+        for thread in threads:
+            thread.stop.set()
+        for thread in threads:
+            thread.join()
+    took_s = time.perf_counter() - began
+    merged = Latencies()
+    for thread in threads:
+        merged.by_vector += thread.latencies.by_vector
+        merged.by_item += thread.latencies.by_item
+    return merged, [violation for thread in threads for violation in thread.violations], took_s
+
+
+def found_first(shop: Any, key: str, vector: np.ndarray) -> bool:
+    """Whether a search with an item's own embedding gives the item, as the first hit or at the first hit's distance."""
+    hits = shop.search(vector=vector, k=RESULTS)
+    return any(hit.key == key and hit.distance - hits[0].distance <= SAME_DISTANCE for hit in hits)
+
+
+def change_while_searching(
+    shop: Any,
+    removals: Sequence[str],
+    additions: Sequence[Product],
+    addition_vectors: np.ndarray,
+    query_vectors: np.ndarray,
+    like: Sequence[str],
+    idle_s: float = 3.0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> LiveResult:
+    """Removes and adds in `ROUNDS` rounds with searches going on; before that, the same searches with no change, and once more after it.
+
+    `addition_vectors` [len(additions) x dim] are the embeddings of the additions' pictures; `like` holds keys that stay.
+    """
+    ledger = Ledger(removals)
+    idle, violations, idle_took_s = with_searches(
+        shop, query_vectors, like, ledger, lambda: time.sleep(idle_s)
+    )
+    remove_ms: list[float] = []
+    add_ms: list[float] = []
+    rounds = min(ROUNDS, max(len(removals), len(additions)))
+
+    def change() -> None:
+        for turn in range(rounds):
+            gone = removals[part(len(removals), turn, rounds)]
+            began = time.perf_counter()
+            shop.remove(list(gone))
+            remove_ms.append((time.perf_counter() - began) * 1000)
+            ledger.acknowledged += len(gone)
+
+            new = part(len(additions), turn, rounds)
+            began = time.perf_counter()
+            shop.add_many([(item.key, [str(item.path)], item.metadata) for item in additions[new]])
+            add_ms.append((time.perf_counter() - began) * 1000)
+            for item, vector in zip(additions[new], addition_vectors[new], strict=True):
+                if not found_first(shop, item.key, vector):
+                    violations.append(
+                        f"{item.key} was not found by its own picture right after it had been added"
+                    )
+            progress(turn + 1, rounds)
+
+    during, broken, during_took_s = with_searches(shop, query_vectors, like, ledger, change)
+    # The last removals too must hold against searches that begin later.
+    _, broken_later, _ = with_searches(
+        shop, query_vectors, like, ledger, lambda: time.sleep(idle_s / 4)
+    )
+    return LiveResult(
+        idle=idle,
+        during=during,
+        idle_s=idle_took_s,
+        during_s=during_took_s,
+        removed=len(removals),
+        added=len(additions),
+        remove_ms=remove_ms,
+        add_ms=add_ms,
+        violations=violations + broken + broken_later,
+    )
+
+
+def part(total: int, turn: int, turns: int) -> slice:
+    """The `turn`-th of `turns` nearly equal parts of a list of `total`."""
+    return slice(total * turn // turns, total * (turn + 1) // turns)
+
+
+def check_contents(
+    shop: Any,
+    expected: int,
+    removals: Sequence[str],
+    additions: Sequence[Product],
+    vectors: np.ndarray,
+) -> list[str]:
+    """What is wrong with a catalogue that was closed after the changes and opened again."""
+    violations = []
+    items = shop.info()["items"]
+    if items != expected:
+        violations.append(
+            f"the catalogue holds {items} items after it was opened again, expected {expected}"
+        )
+    for key in removals:
+        if key in shop:
+            violations.append(f"{key} is there again after the catalogue was opened again")
+    for item, vector in zip(additions, vectors, strict=True):
+        if not found_first(shop, item.key, vector):
+            violations.append(
+                f"{item.key} cannot be found by its own picture after the catalogue was opened again"
+            )
+    return violations
+
+
+def p50_p99(values: Sequence[float]) -> tuple[float, float]:
+    return percentile(values, 50), percentile(values, 99)

@@ -1,0 +1,254 @@
+"""The steps of the demo, in the order they are shown."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import fashion_mnist, folder, gallery, live, quality, stamps
+from .console import Steps, duration, machine, say, show_progress
+from .data import Dataset, DemoError, Product
+from .findings import Findings, promises, summarise
+from .place import Place, remove_catalogue
+from .report import page
+from .sampling import stable_order
+from .vsx import PARTLY_DONE, Vsx
+
+MOST_REMOVED = 500
+MOST_SHOWN = 20  # broken promises
+
+
+class Demo:
+    """One run over the pictures in `own`, or over Fashion-MNIST."""
+
+    def __init__(self, root: Path, vsearch: Any, own: Path | None) -> None:
+        self.vsearch, self.own = vsearch, own
+        self.steps = Steps()
+        self.place = Place(root)
+        self.vsx = Vsx(root / "build" / "release" / "vsx", root)
+        self.sources: list[str] = []
+
+    def run(self) -> bool:
+        """Whether every promise was kept."""
+        with self.place.lock():
+            self.steps.step("Pictures")
+            self.found = Findings(self.pictures())
+            self.steps.step("A catalogue, made with the command-line tool")
+            self.make_catalogue()
+            self.steps.step("Searching with pictures that are not in the catalogue")
+            encoder = self.vsearch.Encoder()
+            with self.vsearch.open(str(self.place.shop)) as shop:
+                vectors = self.ask(shop, encoder)
+                self.change(shop, encoder, vectors)
+            self.colour()
+            self.steps.step("The report")
+            self.write_report()
+        self.steps.step("What to try next")
+        self.say_goodbye()
+        return not self.found.changes.violations
+
+    def pictures(self) -> Dataset:
+        if self.own:
+            say(f"your own: {self.own}")
+            data = folder.prepare(self.own, self.place.folder)
+        else:
+            say("Fashion-MNIST: 28 x 28 grey pixels, ten kinds of clothes, shoes and bags")
+            data = fashion_mnist.prepare(self.place.pictures / "fashion-mnist")
+        say(
+            f"{len(data.items):,} for the catalogue, {len(data.live):,} to be added later, {len(data.queries):,} held out to search with"
+        )
+        self.sources.append(data.source)
+        return data
+
+    def make_catalogue(self) -> None:
+        found, shop = self.found, self.place.shop
+        if remove_catalogue(shop):
+            say(f"{self.place.shown(shop)} of an earlier run is removed")
+        self.vsx.run("init", shop)
+        took_s = self.vsx.run(
+            "add",
+            shop,
+            found.dataset.folder,
+            "--metadata",
+            found.dataset.metadata_file,
+            allowed=(PARTLY_DONE,),
+        )
+        found.items = int(self.vsx.json("info", shop)["items"])
+        if not found.items:
+            raise DemoError("not one of the pictures could be read; the messages above say why")
+        found.items_per_s = found.items / took_s
+        say(
+            f"{found.items:,} items in {duration(took_s)}: {found.items_per_s:.0f} a second, from reading the files to the index"
+        )
+
+    def ask(self, shop: Any, encoder: Any) -> np.ndarray:
+        """Measures the answers to the held-out pictures; returns their embeddings."""
+        found = self.found
+        if self.own:
+            self.take_out(shop)
+        data = found.dataset
+        info = shop.info()
+        found.items, found.encoder = int(info["items"]), str(info["encoder_name"])
+        vectors = encoder.encode([str(query.path) for query in data.queries])
+        found.before = quality.evaluate(shop, data.queries, vectors, self.labels(data.items))
+        if data.labelled:
+            shares = ", ".join(f"@{k} {share:.1%}" for k, share in found.before.recall.items())
+            say(
+                f"recall against labels (an item of the query's label is among the first K): {shares}"
+            )
+        else:
+            say("all pictures lie in one folder: there are no labels to compare the results with")
+        say(
+            f"recall@{quality.INDEX_K} of the index against exact search: {found.before.index_recall:.2%}"
+        )
+        found.picture_ms = quality.picture_latencies_ms(shop, data.queries)
+        p50, p99 = live.p50_p99(found.picture_ms)
+        say(
+            f"a whole query by picture (read, decode, encode, search): p50 {p50:.1f} ms, p99 {p99:.1f} ms"
+        )
+        found.sections.append(gallery.query_section(data, found.before))
+        example = gallery.filter_section(shop, data, vectors)
+        if example:
+            section, found.filter_example = example
+            found.sections.append(section)
+        return vectors
+
+    def take_out(self, shop: Any) -> None:
+        """`vsx add` has added the whole folder: leaves out what could not be read, and takes the held-out pictures out again."""
+        data = self.found.dataset
+        groups = {
+            name: [p for p in getattr(data, name) if p.key in shop]
+            for name in ("items", "live", "queries")
+        }
+        for name, group in groups.items():
+            if not group:
+                raise DemoError(
+                    f"too few readable pictures in {self.own}: none is left for '{name}'; see the messages above"
+                )
+        self.found.dataset = dataclasses.replace(data, **groups)
+        held_out = [product.key for product in [*groups["live"], *groups["queries"]]]
+        shop.remove(held_out)
+        say(f"{len(held_out)} of them are taken out again, to search with and to add later")
+
+    def labels(self, products: list[Product]) -> dict[str, str]:
+        """By key; empty where there are none."""
+        return (
+            {item.key: item.label or "" for item in products} if self.found.dataset.labelled else {}
+        )
+
+    def change(self, shop: Any, encoder: Any, vectors: np.ndarray) -> None:
+        found, data = self.found, self.found.dataset
+        count = min(MOST_REMOVED, max(1, len(data.items) // 20))
+        order = [
+            data.items[i].key
+            for i in stable_order([item.key for item in data.items], "vsearch demo removals")
+        ]
+        removals, staying = order[:count], order[count:]
+        self.steps.step(
+            f"{count} items removed and {len(data.live)} added while {live.THREADS} threads go on searching"
+        )
+        live_vectors = encoder.encode([str(item.path) for item in data.live])
+        changes = live.change_while_searching(
+            shop,
+            removals,
+            data.live,
+            live_vectors,
+            vectors,
+            staying,
+            progress=lambda done, total: show_progress(
+                "rounds of removing and adding", done, total
+            ),
+        )
+        gone = set(removals)
+        now = [item for item in data.items if item.key not in gone] + data.live
+        found.changes = changes
+        found.after = quality.evaluate(shop, data.queries, vectors, self.labels(now))
+        shop.close()
+        with self.vsearch.open(str(self.place.shop)) as again:
+            changes.violations += live.check_contents(
+                again, len(now), removals, data.live, live_vectors
+            )
+        for name, part, seconds in (
+            ("before", changes.idle, changes.idle_s),
+            ("meanwhile", changes.during, changes.during_s),
+        ):
+            p50, p99 = live.p50_p99(part.by_vector)
+            say(
+                f"{name}: {len(part):,} searches in {seconds:.1f} s; by vector (the index alone) p50 {p50:.2f} ms, p99 {p99:.2f} ms"
+            )
+        say(
+            f"recall@{quality.INDEX_K} of the index after the changes: {found.after.index_recall:.2%}"
+        )
+        for sentence in promises(found):
+            say(f"checked: {sentence}")
+        for violation in changes.violations[:MOST_SHOWN]:
+            say(f"BROKEN: {violation}")
+
+    def colour(self) -> None:
+        self.steps.step("A second catalogue, in colour")
+        metadata_file = self.place.folder / "stamps.jsonl"
+        products = stamps.prepare(metadata_file)
+        if not products:
+            say(
+                f"skipped: {stamps.PACKAGE} is not there (Debian's package tuxpaint-stamps-default)"
+            )
+            return
+        remove_catalogue(self.place.stamps)
+        self.vsx.run("init", self.place.stamps)
+        took_s = self.vsx.run("add", self.place.stamps, stamps.PACKAGE, "--metadata", metadata_file)
+        say(f"{len(products)} pictures in {duration(took_s)}")
+        with self.vsearch.open(str(self.place.stamps)) as shop:
+            self.found.sections.insert(1, gallery.stamp_section(shop, products))
+        self.sources.append(stamps.LICENCE)
+
+    def commands(self) -> list[tuple[str, str]]:
+        """What to try next, and the command that does it."""
+        data, shop, example = self.found.dataset, self.place.shop, self.found.filter_example
+        query = data.queries[0].path
+        python = "\n".join(
+            (
+                "import vsearch",
+                f"with vsearch.open({self.place.shown(shop)!r}) as shop:",
+                f"    for hit in shop.search(image={self.place.shown(query)!r}, k=5):",
+                "        print(hit.key, hit.score)",
+            )
+        )
+        rows = [
+            ("Search with a picture", self.vsx.shown("search", shop, "--image", query, "-k", "5")),
+            (
+                "More like an item",
+                self.vsx.shown("search", shop, "--like", data.live[0].key, "-k", "5"),
+            ),
+        ]
+        if example:
+            rows.append(
+                (
+                    "Only some of the items, as JSON",
+                    self.vsx.shown("search", shop, "--image", query, "--where", example, "--json"),
+                )
+            )
+        return [
+            *rows,
+            ("From Python", f".venv/bin/python -c {shlex.quote(python)}"),
+            ("The demo with pictures of your own", "make demo PICTURES=~/Pictures"),
+            ("All tests", "make test"),
+        ]
+
+    def write_report(self) -> None:
+        date = datetime.date.today().strftime("%-d %B %Y")
+        contents = summarise(self.found, machine(), date, self.commands(), self.sources)
+        self.place.report.write_text(page(contents), encoding="utf-8")
+        say(
+            f"{self.place.shown(self.place.report)}: one file of {self.place.report.stat().st_size // 1024} KiB, pictures included"
+        )
+
+    def say_goodbye(self) -> None:
+        for what, command in self.commands():
+            print(f"\n   {what}:\n" + "\n".join(f"     {line}" for line in command.splitlines()))
+        print(f"\n   The report, in a browser:\n     {self.place.report.as_uri()}")
+        print(f"\nDone in {duration(self.steps.seconds)}.")

@@ -1,0 +1,128 @@
+"""What the tests of vsx share: the tool, small models that take milliseconds, and pictures."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = Path(os.environ.get("VSEARCH_SHARED", ROOT.parent / "shared"))
+
+
+class Vsx:
+    """Runs the built tool. Every call says which exit code it expects."""
+
+    def __init__(self, program: Path):
+        self.program = program
+
+    def command(self, *args) -> list[str]:
+        return [str(self.program), *map(str, args)]
+
+    def __call__(self, *args, code=0, cwd=None, env=None) -> subprocess.CompletedProcess:
+        done = subprocess.run(
+            self.command(*args),
+            capture_output=True,
+            text=True,
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            timeout=300,
+        )
+        assert done.returncode == code, (
+            f"exit code {done.returncode}, expected {code}:\n{done.stderr}"
+        )
+        for line in done.stderr.splitlines():
+            assert line.startswith(("vsx: ", "  ")), f"no message of vsx: {line!r}"
+        return done
+
+    def hits(self, *args) -> list[dict]:
+        done = self("search", *args, "--json")
+        answer = json.loads(done.stdout)
+        assert list(answer) == ["hits"]
+        return answer["hits"]
+
+    def info(self, subject) -> dict:
+        return json.loads(self("info", subject, "--json").stdout)
+
+
+@pytest.fixture(scope="session")
+def vsx() -> Vsx:
+    program = Path(os.environ.get("VSX", ROOT / "build" / "release" / "vsx")).resolve()
+    if not program.is_file():
+        pytest.skip(f"{program} is not built (make build, or set VSX)")
+    return Vsx(program)
+
+
+def write_model(path: Path, work: int = 0, name: str = "grid-colour") -> Path:
+    """A model package without pretrained weights: the mean colour of each cell of a 4 x 4 grid.
+
+    Its embeddings tell colours and where they are. ``work`` makes it slow: convolutions a batch.
+    """
+    torch = pytest.importorskip("torch")
+    from vsearch.export import package
+
+    class GridColour(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.work = work
+            self.scale = torch.nn.Parameter(torch.linspace(0.5, 1.5, 48))
+            self.filter = torch.nn.Parameter(torch.full((3, 3, 15, 15), 1e-3))
+
+        @torch.jit.export
+        def encode_image(self, pixels: torch.Tensor) -> torch.Tensor:
+            cells = torch.nn.functional.adaptive_avg_pool2d(pixels, 4)
+            embedding = cells.flatten(1) * self.scale
+            for _ in range(self.work):
+                busy = torch.nn.functional.conv2d(pixels, self.filter)
+                embedding = embedding + 0.0 * busy.mean()
+            return embedding
+
+    torch.manual_seed(0)
+    spec = package.input_spec(
+        96, 96, {"edge": "stretch", "size": [96, 96], "interpolation": "bilinear"}, "none",
+        mean=[0.5, 0.5, 0.5], std=[0.5, 0.5, 0.5],
+    )  # fmt: skip
+    description = package.manifest(
+        name=name,
+        licence="Apache-2.0",
+        source="a test",
+        architecture="grid colour",
+        dim=48,
+        spec=spec,
+    )
+    package.write_package(path, package.script(GridColour().eval()), description)
+    return path
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory) -> Path:
+    return write_model(tmp_path_factory.mktemp("models") / "grid-colour.vsm.pt")
+
+
+def write_picture(path: Path, seed: int, size=(60, 45)) -> Path:
+    """A picture of its own for every seed: a smooth pattern of random colours."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    corners = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    Image.fromarray(corners).resize(size, Image.Resampling.BICUBIC).save(path)
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    """A folder with pictures in every format, two of them further down."""
+    folder = tmp_path / "photos"
+    names = ["a.jpg", "b.png", "c.bmp", "shoes/d.jpg", "shoes/old/e.gif", "f.JPEG"]
+    for seed, name in enumerate(names):
+        write_picture(folder / name, seed)
+    return folder
+
+
+@pytest.fixture
+def shop(vsx, model, tmp_path) -> Path:
+    """An empty catalogue."""
+    path = tmp_path / "shop.vsearch"
+    vsx("init", path, "--encoder", model)
+    return path

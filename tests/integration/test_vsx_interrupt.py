@@ -1,0 +1,152 @@
+"""Progress, and Ctrl-C: it stops soon, says what is committed, and loses none of it."""
+
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import termios
+import time
+from fcntl import ioctl
+
+import pytest
+from conftest import write_model, write_picture
+
+PICTURES = 600
+
+
+@pytest.fixture(scope="module")
+def slow_model(tmp_path_factory):
+    """Slow enough to be interrupted."""
+    return write_model(tmp_path_factory.mktemp("slow") / "slow.vsm.pt", work=60)
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("many")
+    for i in range(PICTURES):
+        write_picture(folder / f"{i:04}.png", i)
+    return folder
+
+
+@pytest.fixture
+def slow_shop(vsx, slow_model, tmp_path):
+    path = tmp_path / "slow.vsearch"
+    vsx("init", path, "--encoder", slow_model)
+    return path
+
+
+class Terminal:
+    """vsx with its standard error on a terminal of 100 columns."""
+
+    def __init__(self, command):
+        self.master, slave = pty.openpty()
+        ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+        self.process = subprocess.Popen(command, stderr=slave, start_new_session=True)
+        os.close(slave)
+        self.seen = ""
+
+    def read(self, seconds=0.2):
+        ready, _, _ = select.select([self.master], [], [], seconds)
+        if not ready:
+            return True
+        try:
+            data = os.read(self.master, 65536)
+        except OSError:  # the other side is closed
+            return False
+        self.seen += data.decode()
+        return bool(data)
+
+    def wait_for(self, pattern):
+        deadline = time.monotonic() + 120
+        while not (match := re.search(pattern, self.seen)):
+            assert self.read() and time.monotonic() < deadline, f"no {pattern!r} in {self.seen!r}"
+        return match
+
+    def finish(self):
+        while self.read(1.0):
+            assert self.process.poll() is None or self.seen
+            if self.process.poll() is not None and not select.select([self.master], [], [], 0)[0]:
+                break
+        self.process.wait(60)
+        os.close(self.master)
+        return self.process.returncode
+
+
+SOME_PROGRESS = rf"[1-9]\d* of {PICTURES} items"
+
+
+def committed(vsx, shop):
+    return vsx.info(shop)["items"]
+
+
+def test_ctrl_c_loses_nothing(vsx, slow_shop, many):
+    terminal = Terminal(vsx.command("add", slow_shop, many))
+    terminal.wait_for(SOME_PROGRESS)
+    terminal.process.send_signal(signal.SIGINT)
+    begin = time.monotonic()
+    assert terminal.finish() == 130
+    assert time.monotonic() - begin < 20
+    assert "stopping; press Ctrl-C again to stop at once" in terminal.seen
+    said = re.search(
+        r"stopped after ([\d,]+) of 600 items; .* the catalogue holds (\d+) items \(0 before\)",
+        terminal.seen,
+    )
+    assert said, terminal.seen
+    items = committed(vsx, slow_shop)
+    assert items == int(said[2])
+    assert 0 < items < PICTURES
+
+    hits = vsx.hits(slow_shop, "--image", many / "0000.png", "-k", PICTURES, "--exact")
+    assert len(hits) == items
+    assert hits[0]["key"] == "0000.png"
+
+    again = vsx("add", slow_shop, many).stderr
+    assert f"added 600 items ({items} replaced)" in again
+    assert committed(vsx, slow_shop) == PICTURES
+
+
+def test_a_second_ctrl_c_stops_at_once(vsx, slow_shop, many):
+    terminal = Terminal(vsx.command("add", slow_shop, many))
+    terminal.wait_for(SOME_PROGRESS)
+    terminal.process.send_signal(signal.SIGINT)
+    terminal.wait_for("press Ctrl-C again")
+    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.finish() == 130
+    items = committed(vsx, slow_shop)
+    assert 0 < items < PICTURES
+    assert len(vsx.hits(slow_shop, "--like", "0000.png", "-k", PICTURES, "--exact")) == items - 1
+
+
+def test_the_bar(vsx, slow_shop, many):
+    terminal = Terminal(vsx.command("add", slow_shop, many))
+    terminal.wait_for(r"adding \[=+-+\] +\d+ %  \d+ of 600 items  [\d.]+/s  \d+:\d\d left")
+    terminal.process.send_signal(signal.SIGINT)
+    terminal.finish()
+    bars = re.findall(r"adding \[.*?(?=\r|\n)", terminal.seen)
+    assert bars
+    assert max(map(len, bars)) < 100
+
+
+def test_plain_lines_when_nobody_watches(vsx, slow_shop, many):
+    command = vsx.command("add", slow_shop, many)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    line = process.stderr.readline()
+    assert re.fullmatch(r"vsx: adding \d+ of 600 items(, [\d.]+/s, \d+:\d\d left)?\n", line)
+    process.send_signal(signal.SIGTERM)
+    rest = process.stderr.read()
+    assert process.wait(60) == 130
+    assert "stopped after" in rest
+    assert "\r" not in rest
+
+
+def test_encode_stops_and_writes_nothing(vsx, slow_model, many, tmp_path):
+    files = sorted(many.iterdir())
+    terminal = Terminal(vsx.command("encode", slow_model, *files, "-o", tmp_path / "out.npy"))
+    terminal.wait_for(r"[1-9]\d* of 600 pictures")
+    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.finish() == 130
+    assert "out.npy' was not written" in terminal.seen
+    assert not list(tmp_path.glob("out.npy*"))

@@ -1,1 +1,1 @@
-"""`make demo`: the whole pipeline on real pictures, measured and checked, with a page to look at."""
+"""`make demo`: the whole pipeline on real pictures, measured, checked, with a page to look at."""

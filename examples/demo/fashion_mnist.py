@@ -1,16 +1,17 @@
-"""Fashion-MNIST (Xiao, Rasul and Vollgraf, arXiv 1708.07747; MIT licence): 70,000 product pictures of 28 x 28 grey pixels.
+"""Fashion-MNIST: 70,000 product pictures of 28 x 28 grey pixels, MIT licence.
 
-Read from Debian's package dataset-fashion-mnist; downloaded from its authors where that package is absent.
+Xiao, Rasul and Vollgraf, arXiv 1708.07747. Read from Debian's package dataset-fashion-mnist;
+downloaded from its authors where that package is absent.
 """
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+import http.client
 import json
 import math
 import struct
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -27,10 +28,10 @@ UPSTREAM = (
 )
 # SHA-256 of the decompressed files, so that they hold for every way of packing them.
 CHECKSUMS = {
-    "train-images-idx3-ubyte.gz": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
-    "train-labels-idx1-ubyte.gz": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
-    "t10k-images-idx3-ubyte.gz": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
-    "t10k-labels-idx1-ubyte.gz": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+    "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+    "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+    "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
 LABELS = (
     "T-shirt",
@@ -70,7 +71,8 @@ def checked(packed: bytes, name: str, place: str) -> bytes:
     found = hashlib.sha256(data).hexdigest()
     if found != CHECKSUMS[name]:
         raise DemoError(
-            f"{place}: the content has SHA-256 {found}, expected {CHECKSUMS[name]}; is the file damaged?"
+            f"{place}: the content has SHA-256 {found}, expected {CHECKSUMS[name]}; "
+            "is the file damaged?"
         )
     return data
 
@@ -79,42 +81,41 @@ def download(name: str, target: Path) -> bytes:
     """Fetches one file from the authors and keeps it at `target`."""
     reasons = []
     for base in UPSTREAM:
-        print(f"   fetching {base}{name}")
+        address = f"{base}{name}.gz"
+        print(f"   fetching {address}", flush=True)
         try:
-            with urllib.request.urlopen(base + name, timeout=60) as answer:
+            with urllib.request.urlopen(address, timeout=60) as answer:
                 packed = answer.read()
-            data = checked(packed, name, base + name)
-        except (urllib.error.URLError, OSError, DemoError) as error:
-            reasons.append(f"  {base}{name}: {error}")
+            data = checked(packed, name, address)
+        except (OSError, http.client.HTTPException, DemoError) as error:
+            reasons.append(f"  {address}: {error}")
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(packed)
         return data
     raise DemoError(
-        f"cannot get Fashion-MNIST's {name}:\n"
-        + "\n".join(reasons)
-        + f"\nPut the file at {target}, or install Debian's "
-        "package dataset-fashion-mnist, or use pictures of your own: make demo PICTURES=DIR"
+        "\n".join([f"cannot get Fashion-MNIST's {name}.gz:", *reasons])
+        + f"\nPut the file at {target}, or install Debian's package dataset-fashion-mnist, "
+        "or use pictures of your own: make demo PICTURES=DIR"
     )
 
 
 def load(name: str, downloads: Path) -> np.ndarray:
-    """The array called `name`, from the package, else from an earlier download, else from the network."""
-    for place in (PACKAGE / name, downloads / name):
+    """The array called `name`: from the package, else an earlier download, else the network."""
+    for place in (PACKAGE / f"{name}.gz", downloads / f"{name}.gz"):
         if place.is_file():
             return read_idx(checked(place.read_bytes(), name, str(place)), str(place))
-    return read_idx(download(name, downloads / name), name)
+    return read_idx(download(name, downloads / f"{name}.gz"), name)
 
 
 def tone(picture: np.ndarray) -> int:
-    """How bright the product itself is, 0 to 255: the mean of its pixels, the black background left out."""
+    """How bright the product is, 0 to 255: the mean of its pixels without the background."""
     body = picture[picture > 16]
-    return int(round(float(body.mean()))) if body.size else 0
+    return round(float(body.mean())) if body.size else 0
 
 
 def prepare(folder: Path) -> Dataset:
     """Writes the pictures below `folder` as PNG files, or finds them there from an earlier run."""
-    groups: dict[str, list[Product]] = {}
     listing = folder / "listing.json"  # written last: where it is, the pictures are complete
     wanted = {
         "salt": SALT,
@@ -125,17 +126,13 @@ def prepare(folder: Path) -> Dataset:
     }
     known = json.loads(listing.read_text()) if listing.is_file() else {}
     if known.get("settings") == wanted:
-        print(
-            f"   {sum(map(len, known['groups'].values())):,} pictures are there from an earlier run: {folder}"
-        )
-        for name, rows in known["groups"].items():
-            groups[name] = [product(folder / name, *row) for row in rows]
+        count = sum(map(len, known["groups"].values()))
+        print(f"   {count:,} pictures are there from an earlier run: {folder}")
+        rows = known["groups"]
     else:
         rows = write_pictures(folder)
         listing.write_text(json.dumps({"settings": wanted, "groups": rows}))
-        groups = {
-            name: [product(folder / name, *row) for row in group] for name, group in rows.items()
-        }
+    groups = {name: [product(folder / name, *row) for row in rows[name]] for name in rows}
     metadata_file = folder / "items.jsonl"
     write_metadata(metadata_file, groups["items"])
     return Dataset(
@@ -156,13 +153,13 @@ def product(folder: Path, file: str, label: str, number: int, brightness: int) -
 
 
 def write_pictures(folder: Path) -> dict[str, list[tuple[str, str, int, int]]]:
-    """Writes all three groups; returns file name, label, number in the data set and tone of each picture."""
+    """Writes all three groups; returns file, label, number in the data set and tone of each."""
     downloads = folder.parent / "downloads"
     train, train_labels = (
-        load(f"train-{part}-ubyte.gz", downloads) for part in ("images-idx3", "labels-idx1")
+        load(f"train-{part}-ubyte", downloads) for part in ("images-idx3", "labels-idx1")
     )
     test, test_labels = (
-        load(f"t10k-{part}-ubyte.gz", downloads) for part in ("images-idx3", "labels-idx1")
+        load(f"t10k-{part}-ubyte", downloads) for part in ("images-idx3", "labels-idx1")
     )
     items, live = balanced_groups(train_labels.tolist(), [ITEMS, LIVE], SALT)
     (queries,) = balanced_groups(test_labels.tolist(), [QUERIES], SALT)

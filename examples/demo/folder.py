@@ -16,7 +16,7 @@ SALT = "vsearch demo 1"
 
 
 def find_pictures(folder: Path) -> list[Path]:
-    """Every picture in `folder` and the folders in it, sorted by its path; hidden ones left out, as `vsx add` does."""
+    """The pictures in `folder` and the folders in it, hidden ones left out, sorted by path."""
     found = []
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -30,7 +30,7 @@ def find_pictures(folder: Path) -> list[Path]:
 
 
 def products_of(folder: Path, label_name: str) -> list[Product]:
-    """The pictures in `folder`; the name of the folder a picture lies in is its label where there are several."""
+    """The pictures in `folder`; where there are several folders, a picture's is its label."""
     pictures = find_pictures(folder)
     several = len({path.parent for path in pictures}) > 1
     products = []
@@ -46,14 +46,15 @@ def products_of(folder: Path, label_name: str) -> list[Product]:
 
 
 def prepare(folder: Path, work: Path) -> Dataset:
-    """Splits the pictures in `folder` into items, pictures to add later and queries. Nothing is written into `folder`."""
+    """Splits the pictures in `folder` into three groups; writes into `work` only."""
     if not folder.is_dir():
         raise DemoError(f"PICTURES={folder}: there is no such folder; give one that holds pictures")
     products = products_of(folder, "label")
     if len(products) < SMALLEST:
         what = f"only {len(products)} pictures" if products else "no pictures"
         raise DemoError(
-            f"PICTURES={folder}: {what} ({' '.join(sorted(EXTENSIONS))}) in it or its folders; the demo needs {SMALLEST}"
+            f"PICTURES={folder}: {what} in it or its folders "
+            f"({' '.join(sorted(EXTENSIONS))}); the demo needs at least {SMALLEST}"
         )
     order = stable_order([product.key for product in products], SALT)
     queries = max(1, min(MOST_QUERIES, int(len(products) * QUERY_SHARE)))

@@ -27,7 +27,7 @@ def readable(key: str) -> str:
 
 
 def pick_queries(dataset: Dataset, quality: Quality) -> tuple[list[int], list[int]]:
-    """Queries to show: the first of each label whatever came back, and a few whose first result is wrong."""
+    """The first query of each label, whatever came back, and a few whose first result is wrong."""
     queries = dataset.queries
     if not dataset.labelled:
         return stable_order([query.key for query in queries], SALT)[:MOST_QUERIES], []
@@ -75,8 +75,8 @@ def query_section(dataset: Dataset, quality: Quality) -> Section:
         shots = result_shots(quality.hits[i], query, by_key, dataset.labelled)
         rows.append(Row(Shot(query.path, query.label or readable(query.key)), shots))
     text = (
-        "Each row begins with a picture that is not in the catalogue; the items found follow, nearest first, with their score "
-        "(1 is the same picture)."
+        "Each row begins with a picture that is not in the catalogue; the items found follow, "
+        "nearest first, with their score (1 is the same picture)."
     )
     if dataset.labelled:
         text += " The first rows are the first held-out picture of each label, whatever it brought."
@@ -90,7 +90,7 @@ def quoted(value: str) -> str:
 
 
 def filter_section(shop: Any, dataset: Dataset, vectors: np.ndarray) -> tuple[Section, str] | None:
-    """One query without and with conditions on metadata, and one such condition; None where there is none to show."""
+    """One query without and with conditions on metadata, and one such condition."""
     if not dataset.labelled:
         return None
     if "tone" in dataset.items[0].metadata:
@@ -101,8 +101,8 @@ def filter_section(shop: Any, dataset: Dataset, vectors: np.ndarray) -> tuple[Se
             "label IN ('Sneaker', 'Sandal')",
         ]
         text = (
-            "The same query four times. Every item carries metadata: its label and its tone, the mean brightness of the product "
-            "from 0 to 255. The numbers under the pictures are the tone."
+            "The same query four times. Every item carries metadata: its label and its tone, the "
+            "mean brightness of the product from 0 to 255, which stands under the pictures."
         )
     else:
         position = 0
@@ -128,16 +128,17 @@ def filter_section(shop: Any, dataset: Dataset, vectors: np.ndarray) -> tuple[Se
                     str(item.metadata.get("tone", "")),
                 )
             )
-        rows.append(Row(Shot(query.path, query.label or ""), shots, condition or "all items"))
+        note = str(query.metadata.get("tone", ""))
+        rows.append(Row(Shot(query.path, query.label or "", note), shots, condition or "all items"))
     return Section("Only some of the items", text, rows, dataset.pixelated), conditions[0]
 
 
 def stamp_section(shop: Any, products: Sequence[Product]) -> Section:
-    """In colour: "more like this" for one item of each large category."""
-    by_category: dict[str, list[Product]] = defaultdict(list)
+    """In colour: "more like this" for one item of each large group."""
+    groups: dict[str, list[Product]] = defaultdict(list)
     for product in products:
-        by_category[product.metadata["category"]].append(product)
-    largest = sorted(by_category.values(), key=len, reverse=True)[:STAMP_QUERIES]
+        groups[product.metadata["group"]].append(product)
+    largest = sorted(groups.values(), key=len, reverse=True)[:STAMP_QUERIES]
     rows = []
     for group in largest:
         chosen = group[stable_order([product.key for product in group], SALT)[0]]
@@ -145,11 +146,11 @@ def stamp_section(shop: Any, products: Sequence[Product]) -> Section:
             Shot(Path(hit.path), readable(hit.key), f"{hit.score:.3f}")
             for hit in shop.search(like=chosen.key, k=RESULTS)
         ]
-        rows.append(
-            Row(Shot(chosen.path, readable(chosen.key), chosen.metadata["category"]), shots)
-        )
+        category = chosen.metadata["category"].split("/")[-1]
+        rows.append(Row(Shot(chosen.path, readable(chosen.key), category), shots))
     text = (
-        f"The catalogue build/demo/stamps.vsearch holds {len(products):,} pictures that come with the drawing program Tux Paint. "
-        "Each row asks for more like the item on the left, one item of each of the largest categories."
+        f"The catalogue `build/demo/stamps.vsearch` holds {len(products):,} pictures that come "
+        "with the drawing program Tux Paint. Each row asks for more like the item on the left: one "
+        "item, drawn at random, of each of the largest groups."
     )
     return Section("In colour: more like this", text, rows)

@@ -1,7 +1,8 @@
 """Searches while the catalogue changes, and the promises that must hold meanwhile.
 
-The search threads never wait: each sends its next query as soon as the last is answered. What the catalogue has acknowledged is
-counted before a search begins, so a result can be judged by what was promised at that moment.
+The search threads never wait: each sends its next query as soon as the last is answered. What the
+catalogue has acknowledged is counted before a search begins, so that a result can be judged by what
+was promised at that moment.
 """
 
 from __future__ import annotations
@@ -113,7 +114,10 @@ class SearchThread(threading.Thread):
 def with_searches(
     shop: Any, vectors: np.ndarray, like: Sequence[str], ledger: Ledger, work: Callable[[], None]
 ) -> tuple[Latencies, list[str], float]:
-    """Does `work` while the search threads run; their latencies, broken promises, and how long it took in seconds."""
+    """Does `work` while the search threads run.
+
+    Returns their latencies, the promises broken, and how long it took in seconds.
+    """
     threads = [SearchThread(shop, vectors, like, ledger, start_at=7 * i) for i in range(THREADS)]
     began = time.perf_counter()
     for thread in threads:
@@ -134,7 +138,10 @@ def with_searches(
 
 
 def found_first(shop: Any, key: str, vector: np.ndarray) -> bool:
-    """Whether a search with an item's own embedding gives the item, as the first hit or at the first hit's distance."""
+    """Whether a search with an item's own embedding gives the item first.
+
+    Another item at the same distance may stand before it: some pictures are in the data set twice.
+    """
     hits = shop.search(vector=vector, k=RESULTS)
     return any(hit.key == key and hit.distance - hits[0].distance <= SAME_DISTANCE for hit in hits)
 
@@ -149,9 +156,10 @@ def change_while_searching(
     idle_s: float = 3.0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> LiveResult:
-    """Removes and adds in `ROUNDS` rounds with searches going on; before that, the same searches with no change, and once more after it.
+    """Removes and adds in `ROUNDS` rounds with searches going on; before and after, searches alone.
 
-    `addition_vectors` [len(additions) x dim] are the embeddings of the additions' pictures; `like` holds keys that stay.
+    `addition_vectors` [len(additions) x dim]: the embeddings of the additions' pictures.
+    `like`: keys of items that stay.
     """
     ledger = Ledger(removals)
     idle, violations, idle_took_s = with_searches(
@@ -223,7 +231,7 @@ def check_contents(
     for item, vector in zip(additions, vectors, strict=True):
         if not found_first(shop, item.key, vector):
             violations.append(
-                f"{item.key} cannot be found by its own picture after the catalogue was opened again"
+                f"{item.key} was not found by its own picture after the catalogue was opened again"
             )
     return violations
 

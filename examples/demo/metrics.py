@@ -35,9 +35,10 @@ def recall_by_label(
 def index_recall(
     approximate: Sequence[tuple[str, float]], exact: Sequence[tuple[str, float]]
 ) -> float:
-    """The share of the exact results that an approximate search gives too. Results are (key, distance), nearest first.
+    """The share of the exact results that an approximate search gives too.
 
-    A result at the distance of the last exact one counts as well: among equals, any choice is right.
+    Results are (key, distance), nearest first. One at the distance of the last exact result counts
+    as well: among equals, any choice is right.
     """
     if not exact:
         raise ValueError("no exact results to compare with")
@@ -56,7 +57,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 
 def log_histogram(values: Sequence[float], low: float, high: float, bins: int) -> list[int]:
-    """How many of the values lie in each of `bins` parts of [low, high], of equal width in the logarithm.
+    """How many values lie in each of `bins` parts of [low, high], of equal width in the logarithm.
 
     Values outside go into the first or last part, so that none is hidden.
     """

@@ -14,7 +14,7 @@ EDGE_PX = 168  # twice what the page shows at most, for dense screens
 
 @cache
 def data_uri(path: Path, pixelated: bool) -> str:
-    """The picture at `path`: unchanged if `pixelated`, else on white, upright, no larger than EDGE_PX, as a JPEG."""
+    """The picture at `path`: unchanged if `pixelated`, else upright, small, on white, a JPEG."""
     if pixelated:
         return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
     with Image.open(path) as picture:

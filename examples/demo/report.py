@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
 
-from .charts import latency_chart, recall_chart
+from .charts import MOST_LABELS, latency_chart, recall_chart
+from .markup import Markup, tag, with_code
 from .pictures import data_uri
 
 STYLE = Path(__file__).with_name("style.css")
@@ -15,7 +15,7 @@ STYLE = Path(__file__).with_name("style.css")
 
 @dataclass(frozen=True)
 class Shot:
-    """A picture in a row. `right`: whether it has the query's label; None where there are no labels."""
+    """A picture in a row. `right`: whether it has the query's label; None: there are no labels."""
 
     path: Path
     caption: str
@@ -72,129 +72,141 @@ class Report:
     sources: list[str] = field(default_factory=list)
 
 
-def shot_html(shot: Shot, pixelated: bool, kind: str = "") -> str:
-    frame = {True: "right", False: "wrong", None: ""}[shot.right]
-    mark = {True: "same label", False: "another label", None: ""}[shot.right]
-    classes = " ".join(name for name in ("shot", kind, frame) if name)
-    note = f'<span class="note">{escape(shot.note)}</span>' if shot.note else ""
-    title = f' title="{escape(mark)}"' if mark else ""
-    return (
-        f'<figure class="{classes}"{title}><div class="frame"><img src="{data_uri(shot.path, pixelated)}" '
-        f'alt="{escape(shot.caption)}"></div><figcaption>{escape(shot.caption)}{note}</figcaption></figure>'
+def shot_html(shot: Shot, pixelated: bool, kind: str = "") -> Markup:
+    frame, mark = {True: ("right", "same label"), False: ("wrong", "another label")}.get(
+        shot.right, ("", "")
+    )
+    picture = tag("img", src=data_uri(shot.path, pixelated), alt=shot.caption)
+    note = tag("span", shot.note, class_="note") if shot.note else ""
+    return tag(
+        "figure",
+        tag("div", picture, class_="frame"),
+        tag("figcaption", shot.caption, note),
+        class_=" ".join(filter(None, ["shot", kind, frame])),
+        title=mark,
     )
 
 
-def row_html(row: Row, pixelated: bool) -> str:
-    title = f'<div class="row-title"><code>{escape(row.title)}</code></div>' if row.title else ""
-    results = "".join(shot_html(shot, pixelated) for shot in row.results)
-    if not row.results:
-        results = '<p class="none">No item matches.</p>'
-    return (
-        f'<div class="row">{title}{shot_html(row.query, pixelated, "query")}'
-        f'<div class="results">{results}</div></div>'
+def row_html(row: Row, pixelated: bool) -> Markup:
+    title = tag("div", tag("code", row.title), class_="row-title") if row.title else ""
+    results = [shot_html(shot, pixelated) for shot in row.results]
+    if not results:
+        results = [tag("p", "No item matches.", class_="none")]
+    query = shot_html(row.query, pixelated, "query")
+    return tag("div", title, query, tag("div", *results, class_="results"), class_="row")
+
+
+def legend_html(keys: Mapping[str, str]) -> Markup:
+    """`keys`: class to name."""
+    return tag(
+        "p",
+        *(tag("span", name, class_=f"key {kind}") for kind, name in keys.items()),
+        class_="legend",
     )
 
 
-def section_html(section: Section) -> str:
-    legend = (
-        '<p class="legend"><span class="key right">same label</span><span class="key wrong">another label</span></p>'
-        if section.marked
-        else ""
-    )
-    rows = "".join(row_html(row, section.pixelated) for row in section.rows)
-    kind = "rows pixelated" if section.pixelated else "rows"
-    return f'<section><h2>{escape(section.title)}</h2><p>{escape(section.text)}</p>{legend}<div class="{kind}">{rows}</div></section>'
-
-
-def figures_html(figures: Sequence[Figure]) -> str:
-    tiles = "".join(
-        f'<div class="figure"><dt>{escape(figure.name)}</dt><dd>{escape(figure.value)}'
-        f'<span class="note">{escape(figure.note)}</span></dd></div>'
-        for figure in figures
-    )
-    return f'<dl class="figures">{tiles}</dl>'
-
-
-def table_html(rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in rows[0])
-    body = "".join(
-        f"<tr><th>{escape(row[0])}</th>"
-        + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
-        + "</tr>"
-        for row in rows[1:]
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def speed_html(report: Report) -> str:
-    return (
-        f"<section><h2>How long a search takes</h2><p>{escape(report.latency_text)}</p>"
-        f'<div class="panel">{latency_chart(report.latency)}</div>{table_html(report.latency_table)}</section>'
+def section_html(section: Section) -> Markup:
+    rows = [row_html(row, section.pixelated) for row in section.rows]
+    return tag(
+        "section",
+        tag("h2", section.title),
+        tag("p", with_code(section.text)),
+        legend_html({"right": "same label", "wrong": "another label"}) if section.marked else "",
+        tag("div", *rows, class_="rows pixelated" if section.pixelated else "rows"),
     )
 
 
-def recall_html(report: Report) -> str:
+def figures_html(figures: Sequence[Figure]) -> Markup:
+    tiles = []
+    for figure in figures:
+        value = tag("dd", figure.value, tag("span", figure.note, class_="note"))
+        tiles.append(tag("div", tag("dt", figure.name), value, class_="figure"))
+    return tag("dl", *tiles, class_="figures")
+
+
+def table_html(rows: Sequence[Sequence[str]]) -> Markup:
+    head = tag("tr", *(tag("th", cell) for cell in rows[0]))
+    body = [
+        tag("tr", tag("th", row[0]), *(tag("td", cell) for cell in row[1:])) for row in rows[1:]
+    ]
+    return tag("table", tag("thead", head), tag("tbody", *body))
+
+
+def speed_html(report: Report) -> Markup:
+    return tag(
+        "section",
+        tag("h2", "How long a search takes"),
+        tag("p", report.latency_text),
+        tag("div", latency_chart(report.latency), class_="panel"),
+        table_html(report.latency_table),
+    )
+
+
+def recall_html(report: Report) -> Markup:
     if not report.recall:
-        return ""
-    keys = "".join(
-        f'<span class="key level-{i + 1}">recall@{k}</span>' for i, k in enumerate(report.recall_ks)
+        return Markup()
+    text = (
+        "For each label: the share of held-out pictures that have an item of the same label among "
+        f"the first K results. The figure on the right is recall@{report.recall_ks[0]}."
     )
-    return (
-        "<section><h2>Which products are hard</h2><p>For each label: the share of held-out pictures that have an item of the same "
-        f"label among the first K results. The figure on the right is recall@{report.recall_ks[0]}.</p>"
-        f'<p class="legend">{keys}</p><div class="panel">{recall_chart(report.recall, report.recall_ks)}</div></section>'
-    )
-
-
-def promises_html(report: Report) -> str:
-    kept = "".join(f"<li>{escape(promise)}</li>" for promise in report.promises)
-    broken = "".join(
-        f'<li class="broken">{escape(violation)}</li>' for violation in report.violations
-    )
-    return (
-        "<section><h2>What was checked while the catalogue changed</h2>"
-        f'<ul class="checks">{broken}{kept}</ul></section>'
+    if len(report.recall) > MOST_LABELS:
+        text += f" Shown are the {MOST_LABELS} hardest of {len(report.recall)} labels."
+    return tag(
+        "section",
+        tag("h2", "Which labels are hard"),
+        tag("p", text),
+        legend_html({f"level-{i + 1}": f"recall@{k}" for i, k in enumerate(report.recall_ks)}),
+        tag("div", recall_chart(report.recall, report.recall_ks), class_="panel"),
     )
 
 
-def commands_html(commands: Sequence[tuple[str, str]]) -> str:
-    rows = "".join(
-        f"<dt>{escape(what)}</dt><dd><pre><code>{escape(command)}</code></pre></dd>"
-        for what, command in commands
+def promises_html(report: Report) -> Markup:
+    broken = [tag("li", violation, class_="broken") for violation in report.violations]
+    kept = [tag("li", promise) for promise in report.promises]
+    return tag(
+        "section",
+        tag("h2", "What was checked while the catalogue changed"),
+        tag("ul", *broken, *kept, class_="checks"),
     )
-    return f'<section><h2>Try it yourself</h2><p>Run these in the project\'s folder.</p><dl class="commands">{rows}</dl></section>'
+
+
+def commands_html(commands: Sequence[tuple[str, str]]) -> Markup:
+    rows = []
+    for what, command in commands:
+        rows += [tag("dt", what), tag("dd", tag("pre", tag("code", command)))]
+    return tag(
+        "section",
+        tag("h2", "Try it yourself"),
+        tag("p", "Run these in the project's folder."),
+        tag("dl", *rows, class_="commands"),
+    )
 
 
 def page(report: Report) -> str:
-    """The whole page. Every text is escaped; only the style sheet is taken as it is."""
-    facts = "".join(f"<span>{escape(fact)}</span>" for fact in report.facts)
-    sources = "".join(f"<p>{escape(source)}</p>" for source in report.sources)
-    return f"""<!doctype html>
-<html lang="en-GB">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{escape(report.title)}</title>
-<style>
-{STYLE.read_text(encoding="utf-8")}</style>
-</head>
-<body>
-<main>
-<header>
-<p class="brand">libvsearch</p>
-<h1>{escape(report.title)}</h1>
-<p class="lead">{escape(report.lead)}</p>
-<p class="facts">{facts}</p>
-</header>
-{figures_html(report.figures)}
-{"".join(section_html(section) for section in report.sections)}
-{speed_html(report)}
-{recall_html(report)}
-{promises_html(report)}
-{commands_html(report.commands)}
-<footer>{sources}</footer>
-</main>
-</body>
-</html>
-"""
+    """The whole page."""
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("title", report.title),
+        tag("style", Markup(STYLE.read_text(encoding="utf-8"))),
+    )
+    header = tag(
+        "header",
+        tag("p", "libvsearch", class_="brand"),
+        tag("h1", report.title),
+        tag("p", with_code(report.lead), class_="lead"),
+        tag("p", *(tag("span", fact) for fact in report.facts), class_="facts"),
+    )
+    main = tag(
+        "main",
+        header,
+        figures_html(report.figures),
+        *map(section_html, report.sections),
+        speed_html(report),
+        recall_html(report),
+        promises_html(report),
+        commands_html(report.commands),
+        tag("footer", *(tag("p", source) for source in report.sources)),
+    )
+    return "<!doctype html>\n" + tag("html", head, tag("body", main), lang="en-GB") + "\n"

@@ -13,14 +13,17 @@ import numpy as np
 from . import fashion_mnist, folder, gallery, live, quality, stamps
 from .console import Steps, duration, machine, say, show_progress
 from .data import Dataset, DemoError, Product
-from .findings import Findings, promises, summarise
+from .findings import MOST_SHOWN, Findings, promises, summarise
 from .place import Place, remove_catalogue
 from .report import page
 from .sampling import stable_order
 from .vsx import PARTLY_DONE, Vsx
 
 MOST_REMOVED = 500
-MOST_SHOWN = 20  # broken promises
+
+
+def times(p50_ms: float, p99_ms: float) -> str:
+    return f"p50 {p50_ms:.2f} ms, p99 {p99_ms:.2f} ms"
 
 
 class Demo:
@@ -59,9 +62,8 @@ class Demo:
         else:
             say("Fashion-MNIST: 28 x 28 grey pixels, ten kinds of clothes, shoes and bags")
             data = fashion_mnist.prepare(self.place.pictures / "fashion-mnist")
-        say(
-            f"{len(data.items):,} for the catalogue, {len(data.live):,} to be added later, {len(data.queries):,} held out to search with"
-        )
+        say(f"{len(data.items):,} for the catalogue, {len(data.live):,} to be added later")
+        say(f"{len(data.queries):,} held out: they never enter the catalogue, but search it")
         self.sources.append(data.source)
         return data
 
@@ -82,9 +84,7 @@ class Demo:
         if not found.items:
             raise DemoError("not one of the pictures could be read; the messages above say why")
         found.items_per_s = found.items / took_s
-        say(
-            f"{found.items:,} items in {duration(took_s)}: {found.items_per_s:.0f} a second, from reading the files to the index"
-        )
+        say(f"the whole command, with loading the encoder: {found.items_per_s:.0f} items a second")
 
     def ask(self, shop: Any, encoder: Any) -> np.ndarray:
         """Measures the answers to the held-out pictures; returns their embeddings."""
@@ -98,19 +98,14 @@ class Demo:
         found.before = quality.evaluate(shop, data.queries, vectors, self.labels(data.items))
         if data.labelled:
             shares = ", ".join(f"@{k} {share:.1%}" for k, share in found.before.recall.items())
-            say(
-                f"recall against labels (an item of the query's label is among the first K): {shares}"
-            )
+            say(f"recall, an item of the query's label among the first K results: {shares}")
         else:
             say("all pictures lie in one folder: there are no labels to compare the results with")
-        say(
-            f"recall@{quality.INDEX_K} of the index against exact search: {found.before.index_recall:.2%}"
-        )
+        recall = f"{found.before.index_recall:.2%}"
+        say(f"recall@{quality.INDEX_K} of the index against exact search: {recall}")
         found.picture_ms = quality.picture_latencies_ms(shop, data.queries)
         p50, p99 = live.p50_p99(found.picture_ms)
-        say(
-            f"a whole query by picture (read, decode, encode, search): p50 {p50:.1f} ms, p99 {p99:.1f} ms"
-        )
+        say("a whole query by picture, from reading the file to the hits: " + times(p50, p99))
         found.sections.append(gallery.query_section(data, found.before))
         example = gallery.filter_section(shop, data, vectors)
         if example:
@@ -119,7 +114,10 @@ class Demo:
         return vectors
 
     def take_out(self, shop: Any) -> None:
-        """`vsx add` has added the whole folder: leaves out what could not be read, and takes the held-out pictures out again."""
+        """For a folder of one's own, which `vsx add` has added whole.
+
+        Forgets pictures that could not be read, and takes the held-out ones out of the catalogue.
+        """
         data = self.found.dataset
         groups = {
             name: [p for p in getattr(data, name) if p.key in shop]
@@ -128,7 +126,8 @@ class Demo:
         for name, group in groups.items():
             if not group:
                 raise DemoError(
-                    f"too few readable pictures in {self.own}: none is left for '{name}'; see the messages above"
+                    f"too few readable pictures in {self.own}: none is left for '{name}'; "
+                    "the messages above say what is wrong with the others"
                 )
         self.found.dataset = dataclasses.replace(data, **groups)
         held_out = [product.key for product in [*groups["live"], *groups["queries"]]]
@@ -149,9 +148,7 @@ class Demo:
             for i in stable_order([item.key for item in data.items], "vsearch demo removals")
         ]
         removals, staying = order[:count], order[count:]
-        self.steps.step(
-            f"{count} items removed and {len(data.live)} added while {live.THREADS} threads go on searching"
-        )
+        self.steps.step(f"Removing {count} items and adding {len(data.live)} while searches go on")
         live_vectors = encoder.encode([str(item.path) for item in data.live])
         changes = live.change_while_searching(
             shop,
@@ -178,12 +175,9 @@ class Demo:
             ("meanwhile", changes.during, changes.during_s),
         ):
             p50, p99 = live.p50_p99(part.by_vector)
-            say(
-                f"{name}: {len(part):,} searches in {seconds:.1f} s; by vector (the index alone) p50 {p50:.2f} ms, p99 {p99:.2f} ms"
-            )
-        say(
-            f"recall@{quality.INDEX_K} of the index after the changes: {found.after.index_recall:.2%}"
-        )
+            say(f"{name}: {len(part):,} searches in {seconds:.1f} s, by vector: {times(p50, p99)}")
+        recall = f"{found.after.index_recall:.2%}"
+        say(f"recall@{quality.INDEX_K} of the index after the changes: {recall}")
         for sentence in promises(found):
             say(f"checked: {sentence}")
         for violation in changes.violations[:MOST_SHOWN]:
@@ -243,9 +237,8 @@ class Demo:
         date = datetime.date.today().strftime("%-d %B %Y")
         contents = summarise(self.found, machine(), date, self.commands(), self.sources)
         self.place.report.write_text(page(contents), encoding="utf-8")
-        say(
-            f"{self.place.shown(self.place.report)}: one file of {self.place.report.stat().st_size // 1024} KiB, pictures included"
-        )
+        size = self.place.report.stat().st_size // 1024
+        say(f"{self.place.shown(self.place.report)}: one file of {size} KiB, pictures included")
 
     def say_goodbye(self) -> None:
         for what, command in self.commands():

@@ -20,9 +20,10 @@ def sample(names: Sequence[str], count: int, salt: str) -> list[int]:
 
 
 def balanced_groups(labels: Sequence[int], sizes: Sequence[int], salt: str) -> list[list[int]]:
-    """Disjoint groups of positions with sizes[g] positions each, every label as often as every other.
+    """Disjoint groups of sizes[g] positions each, every label as often as every other.
 
-    Each list is ascending. Raises ValueError if a size is no multiple of the number of labels, or a label is too rare.
+    Each list is ascending. Raises ValueError if a size is no multiple of the number of labels, or a
+    label is too rare.
     """
     by_label: dict[int, list[int]] = defaultdict(list)
     for i in stable_order([str(i) for i in range(len(labels))], salt):

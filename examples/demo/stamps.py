@@ -1,4 +1,4 @@
-"""The pictures of Debian's tuxpaint-stamps-default: photographs and drawings in colour (GPL-2 and public domain)."""
+"""Debian's tuxpaint-stamps-default: photographs and drawings in colour, GPL-2 and public domain."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from .data import Product, write_metadata
 from .folder import find_pictures
 
 PACKAGE = Path("/usr/share/tuxpaint/stamps")
-LICENCE = "Stamps of Tux Paint, © Bill Kendrick and contributors, GPL-2 and public domain; shown here on this machine only"
+LICENCE = (
+    "Stamps of Tux Paint, © Bill Kendrick and contributors, GPL-2; "
+    "read from this machine's package tuxpaint-stamps-default"
+)
 
 
 def prepare(metadata_file: Path) -> list[Product]:

@@ -35,6 +35,15 @@ class Latencies:
         return len(self.by_vector) + len(self.by_item)
 
 
+@dataclass(frozen=True)
+class Changes:
+    """What is to be removed and added."""
+
+    removals: Sequence[str]  # keys
+    additions: Sequence[Product]
+    vectors: np.ndarray  # [len(additions) x dim], the embeddings of their pictures
+
+
 @dataclass
 class LiveResult:
     """What happened. `violations` is empty if every promise was kept."""
@@ -64,61 +73,58 @@ class Ledger:
         ]
 
 
+@dataclass(frozen=True)
+class Workload:
+    """What the search threads ask."""
+
+    shop: Any
+    vectors: np.ndarray  # [n x dim], of the searches by vector
+    like: Sequence[str]  # keys of items that stay, of the searches by item
+    ledger: Ledger
+
+
 class SearchThread(threading.Thread):
     """Searches by vector and by item in turn until told to stop."""
 
-    def __init__(
-        self, shop: Any, vectors: np.ndarray, like: Sequence[str], ledger: Ledger, start_at: int
-    ) -> None:
+    def __init__(self, load: Workload, start_at: int) -> None:
         super().__init__(daemon=True)
-        self.shop, self.vectors, self.like, self.ledger, self.turn = (
-            shop,
-            vectors,
-            like,
-            ledger,
-            start_at,
-        )
+        self.load, self.turn = load, start_at
         self.latencies = Latencies()
         self.violations: list[str] = []
         self.stop = threading.Event()
 
     def run(self) -> None:
-        while not self.stop.is_set():
+        turns = 0
+        while turns < 2 or not self.stop.is_set():  # at least once each way
+            turns += 1
             self.turn += 1
             by_item = self.turn % 2 == 0
-            i = self.turn // 2
-            query = (
-                {"like": self.like[i % len(self.like)]}
-                if by_item
-                else {"vector": self.vectors[i % len(self.vectors)]}
-            )
-            acknowledged = self.ledger.acknowledged
+            queries = self.load.like if by_item else self.load.vectors
+            query = {"like" if by_item else "vector": queries[self.turn // 2 % len(queries)]}
+            acknowledged = self.load.ledger.acknowledged
             began = time.perf_counter()
             try:
-                hits = self.shop.search(**query, k=RESULTS)
+                hits = self.load.shop.search(**query, k=RESULTS)
             except Exception as error:
-                self.violations.append(
-                    f"a search by {'item' if by_item else 'vector'} failed: {error}"
-                )
+                kind = "item" if by_item else "vector"
+                self.violations.append(f"a search by {kind} failed: {error}")
                 continue
             took_ms = (time.perf_counter() - began) * 1000
             (self.latencies.by_item if by_item else self.latencies.by_vector).append(took_ms)
             if len(hits) < RESULTS:
                 self.violations.append(f"a search found {len(hits)} items instead of {RESULTS}")
-            for key in self.ledger.wrong(acknowledged, [hit.key for hit in hits]):
+            for key in self.load.ledger.wrong(acknowledged, [hit.key for hit in hits]):
                 self.violations.append(
                     f"{key} was returned by a search that began after its removal was acknowledged"
                 )
 
 
-def with_searches(
-    shop: Any, vectors: np.ndarray, like: Sequence[str], ledger: Ledger, work: Callable[[], None]
-) -> tuple[Latencies, list[str], float]:
+def with_searches(load: Workload, work: Callable[[], None]) -> tuple[Latencies, list[str], float]:
     """Does `work` while the search threads run.
 
     Returns their latencies, the promises broken, and how long it took in seconds.
     """
-    threads = [SearchThread(shop, vectors, like, ledger, start_at=7 * i) for i in range(THREADS)]
+    threads = [SearchThread(load, start_at=7 * i) for i in range(THREADS)]
     began = time.perf_counter()
     for thread in threads:
         thread.start()
@@ -140,66 +146,61 @@ def with_searches(
 def found_first(shop: Any, key: str, vector: np.ndarray) -> bool:
     """Whether a search with an item's own embedding gives the item first.
 
-    Another item at the same distance may stand before it: some pictures are in the data set twice.
+    Another item at the same distance may take its place: pictures are often there more than once.
     """
     hits = shop.search(vector=vector, k=RESULTS)
-    return any(hit.key == key and hit.distance - hits[0].distance <= SAME_DISTANCE for hit in hits)
+    nearest = [hit.key for hit in hits if hit.distance - hits[0].distance <= SAME_DISTANCE]
+    return key in nearest or len(nearest) == RESULTS
 
 
 def change_while_searching(
     shop: Any,
-    removals: Sequence[str],
-    additions: Sequence[Product],
-    addition_vectors: np.ndarray,
-    query_vectors: np.ndarray,
+    changes: Changes,
+    vectors: np.ndarray,
     like: Sequence[str],
     idle_s: float = 3.0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> LiveResult:
-    """Removes and adds in `ROUNDS` rounds with searches going on; before and after, searches alone.
+    """Removes and adds in ROUNDS rounds with searches going on; before and after, searches alone.
 
-    `addition_vectors` [len(additions) x dim]: the embeddings of the additions' pictures.
-    `like`: keys of items that stay.
+    `vectors` and `like`: what the searches ask for, see Workload.
     """
-    ledger = Ledger(removals)
-    idle, violations, idle_took_s = with_searches(
-        shop, query_vectors, like, ledger, lambda: time.sleep(idle_s)
-    )
+    load = Workload(shop, vectors, like, Ledger(changes.removals))
+    idle, violations, idle_took_s = with_searches(load, lambda: time.sleep(idle_s))
     remove_ms: list[float] = []
     add_ms: list[float] = []
-    rounds = min(ROUNDS, max(len(removals), len(additions)))
+    rounds = min(ROUNDS, max(len(changes.removals), len(changes.additions)))
 
     def change() -> None:
         for turn in range(rounds):
-            gone = removals[part(len(removals), turn, rounds)]
+            gone = changes.removals[part(len(changes.removals), turn, rounds)]
             began = time.perf_counter()
             shop.remove(list(gone))
             remove_ms.append((time.perf_counter() - began) * 1000)
-            ledger.acknowledged += len(gone)
+            load.ledger.acknowledged += len(gone)
 
-            new = part(len(additions), turn, rounds)
+            now = part(len(changes.additions), turn, rounds)
+            new = changes.additions[now]
             began = time.perf_counter()
-            shop.add_many([(item.key, [str(item.path)], item.metadata) for item in additions[new]])
+            shop.add_many([(item.key, [str(item.path)], item.metadata) for item in new])
             add_ms.append((time.perf_counter() - began) * 1000)
-            for item, vector in zip(additions[new], addition_vectors[new], strict=True):
+            for item, vector in zip(new, changes.vectors[now], strict=True):
                 if not found_first(shop, item.key, vector):
                     violations.append(
-                        f"{item.key} was not found by its own picture right after it had been added"
+                        f"{item.key}: not found by its own picture right after adding"
                     )
             progress(turn + 1, rounds)
 
-    during, broken, during_took_s = with_searches(shop, query_vectors, like, ledger, change)
+    during, broken, during_took_s = with_searches(load, change)
     # The last removals too must hold against searches that begin later.
-    _, broken_later, _ = with_searches(
-        shop, query_vectors, like, ledger, lambda: time.sleep(idle_s / 4)
-    )
+    _, broken_later, _ = with_searches(load, lambda: time.sleep(idle_s / 4))
     return LiveResult(
         idle=idle,
         during=during,
         idle_s=idle_took_s,
         during_s=during_took_s,
-        removed=len(removals),
-        added=len(additions),
+        removed=len(changes.removals),
+        added=len(changes.additions),
         remove_ms=remove_ms,
         add_ms=add_ms,
         violations=violations + broken + broken_later,
@@ -211,27 +212,19 @@ def part(total: int, turn: int, turns: int) -> slice:
     return slice(total * turn // turns, total * (turn + 1) // turns)
 
 
-def check_contents(
-    shop: Any,
-    expected: int,
-    removals: Sequence[str],
-    additions: Sequence[Product],
-    vectors: np.ndarray,
-) -> list[str]:
+def check_contents(shop: Any, expected: int, changes: Changes) -> list[str]:
     """What is wrong with a catalogue that was closed after the changes and opened again."""
     violations = []
     items = shop.info()["items"]
     if items != expected:
-        violations.append(
-            f"the catalogue holds {items} items after it was opened again, expected {expected}"
-        )
-    for key in removals:
+        violations.append(f"opened again, the catalogue holds {items} items instead of {expected}")
+    for key in changes.removals:
         if key in shop:
-            violations.append(f"{key} is there again after the catalogue was opened again")
-    for item, vector in zip(additions, vectors, strict=True):
+            violations.append(f"{key}: removed, but there when the catalogue was opened again")
+    for item, vector in zip(changes.additions, changes.vectors, strict=True):
         if not found_first(shop, item.key, vector):
             violations.append(
-                f"{item.key} was not found by its own picture after the catalogue was opened again"
+                f"{item.key}: added, but not found when the catalogue was opened again"
             )
     return violations
 

@@ -26,6 +26,11 @@ def times(p50_ms: float, p99_ms: float) -> str:
     return f"p50 {p50_ms:.2f} ms, p99 {p99_ms:.2f} ms"
 
 
+def encode(encoder: Any, products: list[Product]) -> np.ndarray:
+    """Their pictures' embeddings [len(products) x dim]."""
+    return encoder.encode([str(product.path) for product in products])
+
+
 class Demo:
     """One run over the pictures in `own`, or over Fashion-MNIST."""
 
@@ -63,7 +68,7 @@ class Demo:
             say("Fashion-MNIST: 28 x 28 grey pixels, ten kinds of clothes, shoes and bags")
             data = fashion_mnist.prepare(self.place.pictures / "fashion-mnist")
         say(f"{len(data.items):,} for the catalogue, {len(data.live):,} to be added later")
-        say(f"{len(data.queries):,} held out: they never enter the catalogue, but search it")
+        say(f"{len(data.queries):,} held out, to search with")
         self.sources.append(data.source)
         return data
 
@@ -94,7 +99,7 @@ class Demo:
         data = found.dataset
         info = shop.info()
         found.items, found.encoder = int(info["items"]), str(info["encoder_name"])
-        vectors = encoder.encode([str(query.path) for query in data.queries])
+        vectors = encode(encoder, data.queries)
         found.before = quality.evaluate(shop, data.queries, vectors, self.labels(data.items))
         if data.labelled:
             shares = ", ".join(f"@{k} {share:.1%}" for k, share in found.before.recall.items())
@@ -141,46 +146,43 @@ class Demo:
         )
 
     def change(self, shop: Any, encoder: Any, vectors: np.ndarray) -> None:
+        """Changes the catalogue while it is being searched, and opens it again afterwards."""
         found, data = self.found, self.found.dataset
         count = min(MOST_REMOVED, max(1, len(data.items) // 20))
-        order = [
-            data.items[i].key
-            for i in stable_order([item.key for item in data.items], "vsearch demo removals")
-        ]
-        removals, staying = order[:count], order[count:]
         self.steps.step(f"Removing {count} items and adding {len(data.live)} while searches go on")
-        live_vectors = encoder.encode([str(item.path) for item in data.live])
-        changes = live.change_while_searching(
+        keys = [item.key for item in data.items]
+        order = [keys[i] for i in stable_order(keys, "vsearch demo removals")]
+        removals, staying = order[:count], order[count:]
+        changes = live.Changes(removals, data.live, encode(encoder, data.live))
+        found.changes = result = live.change_while_searching(
             shop,
-            removals,
-            data.live,
-            live_vectors,
+            changes,
             vectors,
             staying,
-            progress=lambda done, total: show_progress(
-                "rounds of removing and adding", done, total
-            ),
+            progress=lambda done, total: show_progress("rounds", done, total),
         )
         gone = set(removals)
         now = [item for item in data.items if item.key not in gone] + data.live
-        found.changes = changes
         found.after = quality.evaluate(shop, data.queries, vectors, self.labels(now))
         shop.close()
         with self.vsearch.open(str(self.place.shop)) as again:
-            changes.violations += live.check_contents(
-                again, len(now), removals, data.live, live_vectors
-            )
+            result.violations += live.check_contents(again, len(now), changes)
+        self.say_changes(result)
+
+    def say_changes(self, result: live.LiveResult) -> None:
         for name, part, seconds in (
-            ("before", changes.idle, changes.idle_s),
-            ("meanwhile", changes.during, changes.during_s),
+            ("before", result.idle, result.idle_s),
+            ("meanwhile", result.during, result.during_s),
         ):
+            if not part.by_vector or not part.by_item:
+                raise DemoError(f"no search succeeded {name}: {result.violations[0]}")
             p50, p99 = live.p50_p99(part.by_vector)
             say(f"{name}: {len(part):,} searches in {seconds:.1f} s, by vector: {times(p50, p99)}")
-        recall = f"{found.after.index_recall:.2%}"
+        recall = f"{self.found.after.index_recall:.2%}"
         say(f"recall@{quality.INDEX_K} of the index after the changes: {recall}")
-        for sentence in promises(found):
+        for sentence in promises(self.found):
             say(f"checked: {sentence}")
-        for violation in changes.violations[:MOST_SHOWN]:
+        for violation in result.violations[:MOST_SHOWN]:
             say(f"BROKEN: {violation}")
 
     def colour(self) -> None:

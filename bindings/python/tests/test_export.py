@@ -287,6 +287,7 @@ refused = [
     (PREPROCESSOR, {"do_rescale": False}, "do_rescale is off"),
     (PREPROCESSOR, {"do_pad": True}, "do_pad is a step that a package cannot express"),
     (PREPROCESSOR, {"size": {"longest_edge": 32}}, '"size" is {"longest_edge": 32}; supported are'),
+    (PREPROCESSOR, {"size": {"height": "32", "width": 0}}, '"size" is .*; supported are a number of pixels'),
     (PREPROCESSOR, {"size": {"shortest_edge": 32}}, "nothing is cropped; a package needs one input size"),
     (PREPROCESSOR, {"do_resize": False}, "the size of the input is not known"),
     (

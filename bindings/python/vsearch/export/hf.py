@@ -13,10 +13,10 @@ from typing import Callable
 import torch
 
 from . import ExportError, hf_vit
-from .package import Package, input_spec, manifest, script, write_package
+from .package import Network, Package, input_spec, manifest, script, write_package
 
 # A Hugging Face model_type, and what loads that kind from (folder, input (height, width)).
-_architectures: dict[str, Callable[[Path, tuple[int, int]], "hf_vit.Loaded"]] = {
+_architectures: dict[str, Callable[[Path, tuple[int, int]], Network]] = {
     "vit": hf_vit.load_vit,
     "deit": hf_vit.load_deit,
 }
@@ -49,16 +49,16 @@ def export(folder: str | Path, output: str | Path, *, name: str = "", licence: s
             + ", ".join(sorted(_architectures))
         )
     spec = read_preprocessing(folder)
-    loaded = _architectures[model_type](folder, (spec["height"], spec["width"]))
+    network = _architectures[model_type](folder, (spec["height"], spec["width"]))
     description = manifest(
         name=name or folder.resolve().name,
         licence=licence,
         source=source or f"Hugging Face model folder {folder.resolve().name}",
-        architecture=loaded.architecture,
-        dim=loaded.dim,
+        architecture=network.architecture,
+        dim=network.dim,
         spec=spec,
     )
-    return write_package(output, script(_ImageEncoder(loaded.network)), description)
+    return write_package(output, script(_ImageEncoder(network.module)), description)
 
 
 def read_preprocessing(folder: Path) -> dict:
@@ -107,22 +107,26 @@ def _read_resize(path: Path, config: dict) -> tuple[dict, tuple[int, int] | None
         raise ExportError(f"{path}: resample {resample} is not supported; supported are 2 (bilinear) and 3 (bicubic)")
     interpolation = _interpolations[resample]
     size = _required(path, config, "size")
-    if isinstance(size, dict) and set(size) == {"shortest_edge"}:
-        return {"edge": "shortest", "size": int(size["shortest_edge"]), "interpolation": interpolation}, None
+    if isinstance(size, dict) and set(size) == {"shortest_edge"} and _is_pixels(size["shortest_edge"]):
+        return {"edge": "shortest", "size": size["shortest_edge"], "interpolation": interpolation}, None
     height, width = _read_height_width(path, "size", size)
     return {"edge": "stretch", "size": [height, width], "interpolation": interpolation}, (height, width)
 
 
 def _read_height_width(path: Path, key: str, value: object) -> tuple[int, int]:
     """{"height": h, "width": w}, or one number for a square: what the processors of ViT and DeiT mean by it."""
-    if isinstance(value, int):
+    if _is_pixels(value):
         return value, value
-    if isinstance(value, dict) and set(value) == {"height", "width"}:
-        return int(value["height"]), int(value["width"])
+    if isinstance(value, dict) and set(value) == {"height", "width"} and all(map(_is_pixels, value.values())):
+        return value["height"], value["width"]
     raise ExportError(
-        f'{path}: "{key}" is {json.dumps(value)}; supported are a number, {{"height", "width"}} and, for "size", '
+        f'{path}: "{key}" is {json.dumps(value)}; supported are a number of pixels, {{"height", "width"}} and, for "size", '
         '{"shortest_edge"}'
     )
+
+
+def _is_pixels(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _three_numbers(path: Path, config: dict, key: str) -> list[float]:

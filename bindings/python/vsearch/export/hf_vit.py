@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from . import ExportError
-from .package import trace
-
-
-@dataclass
-class Loaded:
-    """A network ready to be packed."""
-
-    network: torch.jit.ScriptModule  # [B, 3, height, width] -> [B, dim]
-    dim: int
-    architecture: str  # the manifest's
+from .package import Network, trace
 
 
 class _ClsToken(torch.nn.Module):
@@ -29,19 +19,19 @@ class _ClsToken(torch.nn.Module):
         return self.model(pixel_values=pixels).last_hidden_state[:, 0]
 
 
-def load_vit(folder: Path, size: tuple[int, int]) -> Loaded:
+def load_vit(folder: Path, size: tuple[int, int]) -> Network:
     from transformers import ViTModel
 
     return _load(ViTModel, folder, size, "vit cls")
 
 
-def load_deit(folder: Path, size: tuple[int, int]) -> Loaded:
+def load_deit(folder: Path, size: tuple[int, int]) -> Network:
     from transformers import DeiTModel
 
     return _load(DeiTModel, folder, size, "deit cls")
 
 
-def _load(model_class: type, folder: Path, size: tuple[int, int], architecture: str) -> Loaded:
+def _load(model_class: type, folder: Path, size: tuple[int, int], architecture: str) -> Network:
     from safetensors import SafetensorError
 
     try:
@@ -62,4 +52,4 @@ def _load(model_class: type, folder: Path, size: tuple[int, int], architecture: 
         )
     network = _ClsToken(model.eval())
     example = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
-    return Loaded(trace(network, example), model.config.hidden_size, architecture)
+    return Network(trace(network, example), model.config.hidden_size, architecture)

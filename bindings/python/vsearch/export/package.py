@@ -33,6 +33,15 @@ class Package:
             return self.module.encode_image(preprocess(pixels, self.manifest["input"])[None])[0]
 
 
+@dataclass
+class Network:
+    """A network on its way into a package, as the file for its architecture loads it."""
+
+    module: torch.jit.ScriptModule  # [B, 3, height, width] -> [B, dim]
+    dim: int
+    architecture: str  # the manifest's
+
+
 def input_spec(
     width: int,
     height: int,

@@ -95,7 +95,7 @@ def recall_chart(rows: Mapping[str, Sequence[float]], ks: Sequence[int]) -> Mark
     """
     left, right, height, gap, top = 132, 56, 20, 10, 6
     plot = WIDTH - left - right
-    shown = sorted(rows.items(), key=lambda row: row[1], reverse=True)[-MOST_LABELS:]
+    shown = sorted(rows.items(), key=lambda row: tuple(row[1]), reverse=True)[-MOST_LABELS:]
     bottom = top + len(shown) * (height + gap)
     elements = []
     for percent in (0, 25, 50, 75, 100):

@@ -15,16 +15,16 @@ MOST_SHOWN = 20  # broken promises
 
 @dataclass
 class Findings:
-    """Filled in by the steps, in this order."""
+    """Begun with the pictures; each step fills in what it has found out."""
 
     dataset: Dataset
-    items: int = 0  # in the catalogue when the queries were asked
-    items_per_s: float = 0.0
-    encoder: str = ""
-    before: Quality | None = None  # of the held-out queries, before the changes
-    after: Quality | None = None  # and after them
-    picture_ms: list[float] = field(default_factory=list)  # whole queries by picture
-    changes: LiveResult | None = None
+    items: int = field(init=False)  # in the catalogue when the queries were asked
+    items_per_s: float = field(init=False)
+    encoder: str = field(init=False)
+    before: Quality = field(init=False)  # of the held-out queries, before the changes
+    after: Quality = field(init=False)  # and after them
+    picture_ms: list[float] = field(init=False)  # whole queries by picture
+    changes: LiveResult = field(init=False)
     sections: list[Section] = field(default_factory=list)
     filter_example: str | None = None
 
@@ -32,7 +32,6 @@ class Findings:
 def promises(found: Findings) -> list[str]:
     """What held while the catalogue changed; empty if something did not."""
     changes = found.changes
-    assert changes is not None
     if changes.violations:
         return []
     total = found.items - changes.removed + changes.added
@@ -54,7 +53,6 @@ def milliseconds(pair: tuple[float, float]) -> str:
 def figures(found: Findings) -> list[Figure]:
     """The tiles at the top of the page."""
     before, after, changes = found.before, found.after, found.changes
-    assert before is not None and after is not None and changes is not None
     tiles = [
         Figure(
             f"{found.items:,}", "items", f"{found.items_per_s:.0f} a second, from file to index"
@@ -100,31 +98,18 @@ def figures(found: Findings) -> list[Figure]:
     return tiles
 
 
-def latency_table(found: Findings) -> list[tuple[str, str, str]]:
-    changes = found.changes
-    assert changes is not None
-    rate = [
-        f"{len(part) / seconds:,.0f} a second"
-        for part, seconds in ((changes.idle, changes.idle_s), (changes.during, changes.during_s))
-    ]
+def latency_table(found: Findings) -> list[tuple[str, ...]]:
+    idle, during = found.changes.idle, found.changes.during
+    by_vector = [milliseconds(p50_p99(part.by_vector)) for part in (idle, during)]
+    by_item = [milliseconds(p50_p99(part.by_item)) for part in (idle, during)]
+    by_picture = milliseconds(p50_p99(found.picture_ms))
+    rates = [len(idle) / found.changes.idle_s, len(during) / found.changes.during_s]
     return [
         ("p50 / p99", "catalogue at rest", "during changes"),
-        (
-            "by vector: the index alone",
-            milliseconds(p50_p99(changes.idle.by_vector)),
-            milliseconds(p50_p99(changes.during.by_vector)),
-        ),
-        (
-            "by item: more like this",
-            milliseconds(p50_p99(changes.idle.by_item)),
-            milliseconds(p50_p99(changes.during.by_item)),
-        ),
-        (
-            "by picture: read, decode, encode, search",
-            milliseconds(p50_p99(found.picture_ms)),
-            "not measured",
-        ),
-        ("searches of both threads together", *rate),
+        ("by vector: the index alone", *by_vector),
+        ("by item: more like this", *by_item),
+        ("by picture, one thread: read, decode, encode, search", by_picture, "not measured"),
+        ("searches of both threads", *(f"{rate:,.0f} a second" for rate in rates)),
     ]
 
 
@@ -133,7 +118,6 @@ def summarise(
 ) -> Report:
     """The report's contents."""
     changes, before = found.changes, found.before
-    assert changes is not None and before is not None
     rounds = len(changes.remove_ms)
     removal, addition = percentile(changes.remove_ms, 50), percentile(changes.add_ms, 50)
     return Report(

@@ -63,7 +63,7 @@ class Report:
     sections: list[Section]
     latency: Mapping[str, Sequence[float]]  # see latency_chart()
     latency_text: str
-    latency_table: list[tuple[str, str, str]]  # heading row first
+    latency_table: list[tuple[str, ...]]  # heading row first
     recall: Mapping[str, Sequence[float]]  # see recall_chart(); may be empty
     recall_ks: Sequence[int]
     promises: list[str]  # kept, each a sentence
@@ -73,9 +73,8 @@ class Report:
 
 
 def shot_html(shot: Shot, pixelated: bool, kind: str = "") -> Markup:
-    frame, mark = {True: ("right", "same label"), False: ("wrong", "another label")}.get(
-        shot.right, ("", "")
-    )
+    frames = {True: ("right", "same label"), False: ("wrong", "another label"), None: ("", "")}
+    frame, mark = frames[shot.right]
     picture = tag("img", src=data_uri(shot.path, pixelated), alt=shot.caption)
     note = tag("span", shot.note, class_="note") if shot.note else ""
     return tag(

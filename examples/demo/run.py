@@ -124,18 +124,17 @@ class Demo:
         Forgets pictures that could not be read, and takes the held-out ones out of the catalogue.
         """
         data = self.found.dataset
-        groups = {
-            name: [p for p in getattr(data, name) if p.key in shop]
-            for name in ("items", "live", "queries")
-        }
-        for name, group in groups.items():
-            if not group:
-                raise DemoError(
-                    f"too few readable pictures in {self.own}: none is left for '{name}'; "
-                    "the messages above say what is wrong with the others"
-                )
-        self.found.dataset = dataclasses.replace(data, **groups)
-        held_out = [product.key for product in [*groups["live"], *groups["queries"]]]
+        self.found.dataset = data = dataclasses.replace(
+            data,
+            items=[item for item in data.items if item.key in shop],
+            live=[item for item in data.live if item.key in shop],
+            queries=[item for item in data.queries if item.key in shop],
+        )
+        if len(data.items) < live.RESULTS + 2 or not data.live or not data.queries:
+            raise DemoError(
+                f"too few pictures in {self.own} can be read; the messages above say what is wrong"
+            )
+        held_out = [product.key for product in [*data.live, *data.queries]]
         shop.remove(held_out)
         say(f"{len(held_out)} of them are taken out again, to search with and to add later")
 

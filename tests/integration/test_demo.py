@@ -301,18 +301,14 @@ def made_up(tmp_path):
     )
     latencies = live.Latencies([0.1, 0.2, 3.0], [0.2, 0.3])
     section, example = gallery.filter_section(shop, data, query_vectors)
-    return findings.Findings(
-        dataset=data,
-        items=12,
-        items_per_s=34.5,
-        encoder=NASTY,
-        before=measured,
-        after=measured,
-        picture_ms=[10.0, 11.0],
-        changes=live.LiveResult(latencies, latencies, 1.0, 2.0, 5, 6, [1.0] * 5, [2.0] * 5, []),
-        sections=[gallery.query_section(data, measured), section],
-        filter_example=example,
-    )
+    found = findings.Findings(data)
+    found.items, found.items_per_s, found.encoder = 12, 34.5, NASTY
+    found.before = found.after = measured
+    found.picture_ms = [10.0, 11.0]
+    found.changes = live.LiveResult(latencies, latencies, 1.0, 2.0, 5, 6, [1.0] * 5, [2.0] * 5, [])
+    found.sections = [gallery.query_section(data, measured), section]
+    found.filter_example = example
+    return found
 
 
 class Checker(HTMLParser):

@@ -1,0 +1,68 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "vsearch/encoder.h"
+#include "vsearch/error.h"
+
+namespace vsearch {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<fs::path> model_folders() {
+  std::vector<fs::path> folders;
+  if (const char* given = std::getenv("VSEARCH_MODEL_PATH")) {
+    const std::string_view list = given;
+    for (std::size_t begin = 0; begin <= list.size();) {
+      const std::size_t end = std::min(list.find(':', begin), list.size());
+      if (end > begin) folders.emplace_back(list.substr(begin, end - begin));
+      begin = end + 1;
+    }
+  }
+  folders.emplace_back(VSEARCH_INSTALLED_MODELS_DIR);
+  folders.emplace_back(VSEARCH_BUILT_MODELS_DIR);
+  return folders;
+}
+
+}  // namespace
+
+std::filesystem::path find_encoder(std::string_view name_or_path) {
+  std::error_code ignored;
+  const fs::path given(name_or_path);
+  if (fs::is_regular_file(given, ignored)) return given;
+  if (fs::is_directory(given, ignored)) {
+    throw Error(ErrorCode::kFileNotFound,
+                fmt::format("{}: a folder, not a model package; make a package of a Hugging Face "
+                            "model folder with python -m vsearch.export hf {} -o NAME.vsm.pt",
+                            name_or_path, name_or_path));
+  }
+  std::string searched;
+  // A name with a folder in it can only be meant as a path.
+  if (!name_or_path.empty() && !given.has_parent_path()) {
+    for (const fs::path& folder : model_folders()) {
+      const fs::path candidate = folder / (std::string(name_or_path) + ".vsm.pt");
+      if (fs::is_regular_file(candidate, ignored)) return candidate;
+      searched += (searched.empty() ? "" : ", ") + folder.string();
+    }
+  }
+  if (searched.empty()) {
+    throw Error(
+        ErrorCode::kFileNotFound,
+        fmt::format("{}: no such model file; check the path, or name the default encoder, {}",
+                    name_or_path.empty() ? "(an empty name)" : name_or_path, kDefaultEncoder));
+  }
+  const std::string remedy =
+      name_or_path == kDefaultEncoder
+          ? "run scripts/setup, which makes it, or name a package file"
+          : fmt::format("check the name, name a package file, or use the default encoder, {}",
+                        kDefaultEncoder);
+  throw Error(ErrorCode::kFileNotFound,
+              fmt::format("{}: no file of this name and no {}.vsm.pt in {}; {}", name_or_path,
+                          name_or_path, searched, remedy));
+}
+
+}  // namespace vsearch

@@ -1,0 +1,204 @@
+#include "convert.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+namespace vsearch::python {
+namespace {
+
+// How many decoded pictures encode() holds at a time.
+constexpr std::size_t kPicturesAtATime = 64;
+
+std::string type_name(py::handle value) {
+  return py::cast<std::string>(py::type::handle_of(value).attr("__name__"));
+}
+
+py::array as_array(py::handle values) {
+  return py::module_::import("numpy").attr("asarray")(values);
+}
+
+std::string shape_text(const py::array& array) {
+  return py::cast<std::string>(py::str(array.attr("shape")));
+}
+
+bool is_array_like(py::handle value) {
+  return py::isinstance<py::array>(value) || py::hasattr(value, "__array_interface__") ||
+         py::hasattr(value, "__array__");
+}
+
+[[noreturn]] void fail(const std::string& message) {
+  throw Error(ErrorCode::kInvalidArgument, message);
+}
+
+}  // namespace
+
+std::string to_utf8(py::handle text, const std::string& name) {
+  if (!PyUnicode_Check(text.ptr())) {
+    throw py::type_error(fmt::format("{} must be a str, not {}", name, type_name(text)));
+  }
+  py::ssize_t length = 0;
+  const char* bytes = PyUnicode_AsUTF8AndSize(text.ptr(), &length);
+  if (bytes == nullptr) throw py::error_already_set();
+  return {bytes, static_cast<std::size_t>(length)};
+}
+
+std::string to_path(py::handle path) {
+  return py::cast<std::string>(py::module_::import("os").attr("fsencode")(path));
+}
+
+py::str from_path(const std::string& path) {
+  return py::module_::import("os").attr("fsdecode")(py::bytes(path));
+}
+
+Floats to_floats(py::handle values, py::ssize_t dims, const std::string& name) {
+  const py::array array = as_array(values);
+  const char kind = array.dtype().kind();
+  if (kind != 'f' && kind != 'i' && kind != 'u') {
+    throw py::type_error(fmt::format("{} must be an array of numbers, not of {}", name,
+                                     py::cast<std::string>(py::str(array.dtype()))));
+  }
+  if (array.ndim() != dims) {
+    fail(fmt::format("{} must have {} dimension{}, not the shape {}", name, dims,
+                     dims == 1 ? "" : "s", shape_text(array)));
+  }
+  Floats floats = Floats::ensure(array);
+  if (!floats) throw py::error_already_set();
+  return floats;
+}
+
+Ids to_ids(py::handle values, const std::string& name) {
+  const py::array array = as_array(values);
+  const char kind = array.dtype().kind();
+  // An empty list becomes an array of floats.
+  if (kind != 'u' && kind != 'i' && array.size() > 0) {
+    throw py::type_error(fmt::format("{} must be whole numbers from 0 to 2**64 - 1, not {}", name,
+                                     py::cast<std::string>(py::str(array.dtype()))));
+  }
+  if (array.ndim() != 1) {
+    fail(fmt::format("{} must have 1 dimension, not the shape {}", name, shape_text(array)));
+  }
+  if (kind == 'i' && array.size() > 0 && py::cast<bool>(array.attr("min")().attr("__lt__")(0))) {
+    fail(fmt::format("{} must be whole numbers from 0 to 2**64 - 1, but one is negative", name));
+  }
+  Ids ids = Ids::ensure(array);
+  if (!ids) throw py::error_already_set();
+  return ids;
+}
+
+PictureArgument::PictureArgument(py::handle value, std::string name) : name_(std::move(name)) {
+  if (PyUnicode_Check(value.ptr()) || py::hasattr(value, "__fspath__")) {
+    path_ = to_path(value);
+  } else if (PyBytes_Check(value.ptr()) || PyByteArray_Check(value.ptr()) ||
+             PyMemoryView_Check(value.ptr())) {
+    take_bytes(value);
+  } else if (is_array_like(value)) {
+    take_pixels(value);
+  } else {
+    throw py::type_error(fmt::format(
+        "{} must be a path, the bytes of a picture file, or a uint8 array [height, width, 3], "
+        "not {}",
+        name_, type_name(value)));
+  }
+}
+
+void PictureArgument::take_bytes(py::handle value) {
+  buffer_ = py::reinterpret_borrow<py::buffer>(value).request();
+  if (buffer_->ndim != 1 || buffer_->itemsize != 1 ||
+      (buffer_->size > 1 && buffer_->strides[0] != 1)) {
+    fail(name_ + ": a memoryview of a picture file must be one dense row of bytes");
+  }
+  is_bytes_ = true;
+  bytes_ = {static_cast<const std::byte*>(buffer_->ptr), static_cast<std::size_t>(buffer_->size)};
+}
+
+void PictureArgument::take_pixels(py::handle value) {
+  py::array array = as_array(value);
+  if (!py::isinstance<py::array_t<std::uint8_t>>(array)) {
+    fail(
+        fmt::format("{} has the dtype {}; pixels are uint8 from 0 to 255: scale them and use "
+                    ".astype('uint8')",
+                    name_, py::cast<std::string>(py::str(array.dtype()))));
+  }
+  if (array.ndim() != 3 || array.shape(2) != 3) {
+    fail(
+        fmt::format("{} has the shape {}; pixels are RGB of shape (height, width, 3): convert "
+                    "them, with Pillow by image.convert('RGB')",
+                    name_, shape_text(array)));
+  }
+  const py::ssize_t most = std::numeric_limits<std::int32_t>::max();
+  if (array.size() == 0 || array.shape(0) > most || array.shape(1) > most) {
+    fail(fmt::format("{} has the shape {}: no picture", name_, shape_text(array)));
+  }
+  // Rows may lie apart, as in a crop; any other layout is copied.
+  const bool dense_rows =
+      array.strides(2) == 1 && array.strides(1) == 3 && array.strides(0) >= 3 * array.shape(1);
+  if (!dense_rows) array = py::array_t<std::uint8_t, py::array::c_style>::ensure(array);
+  if (!array) throw py::error_already_set();
+  pixels_ = {static_cast<const std::uint8_t*>(array.data()),
+             static_cast<std::uint32_t>(array.shape(1)), static_cast<std::uint32_t>(array.shape(0)),
+             static_cast<std::size_t>(array.strides(0))};
+  owner_ = std::move(array);
+}
+
+ImageView PictureArgument::view(Image& storage) const {
+  if (has_pixels()) return pixels_;
+  storage = is_bytes_ ? decode_image(bytes_, name_.c_str()) : read_image(path_);
+  return storage.view();
+}
+
+std::vector<PictureArgument> to_pictures(py::handle values, const std::string& name) {
+  std::vector<PictureArgument> pictures;
+  for (const py::handle value : py::iter(values)) {
+    pictures.emplace_back(value, fmt::format("{}[{}]", name, pictures.size()));
+  }
+  return pictures;
+}
+
+Matrix encode(const Encoder& encoder, std::span<const PictureArgument> pictures,
+              const Progress& progress) {
+  Matrix result(pictures.size(), encoder.info().dim);
+  for (std::size_t begin = 0; begin < pictures.size(); begin += kPicturesAtATime) {
+    const auto part = pictures.subspan(begin, std::min(kPicturesAtATime, pictures.size() - begin));
+    std::vector<Image> decoded(part.size());
+    std::vector<ImageView> views;
+    for (std::size_t i = 0; i < part.size(); ++i) views.push_back(part[i].view(decoded[i]));
+    const Matrix rows = encoder.encode(views, [&](std::uint64_t done, std::uint64_t) {
+      return progress(begin + done, pictures.size());
+    });
+    std::copy(rows.data.begin(), rows.data.end(), result.row(begin).begin());
+  }
+  return result;
+}
+
+LogCallback to_log(py::object log) {
+  if (log.is_none()) return {};
+  // The last copy may be destroyed on any thread.
+  const std::shared_ptr<py::object> callback(new py::object(std::move(log)), [](py::object* p) {
+    const py::gil_scoped_acquire gil;
+    delete p;
+  });
+  return [callback](LogLevel level, std::string_view message) {
+    const py::gil_scoped_acquire gil;
+    const int python_level = level == LogLevel::kError ? 40 : level == LogLevel::kWarning ? 30 : 20;
+    try {
+      (*callback)(python_level, py::str(message.data(), message.size()));
+    } catch (py::error_already_set& error) {
+      error.discard_as_unraisable("the log callback of vsearch");
+    }
+  };
+}
+
+bool LongCall::go_on(std::uint64_t done, std::uint64_t total) {
+  const py::gil_scoped_acquire gil;
+  try {
+    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+    return callback_.is_none() || !callback_(done, total).is(py::bool_(false));
+  } catch (const py::error_already_set&) {
+    raised_ = std::current_exception();
+    return false;
+  }
+}
+
+}  // namespace vsearch::python

@@ -1,0 +1,162 @@
+#include "vsearch/index.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "convert.h"
+#include "module.h"
+
+namespace vsearch::python {
+namespace {
+
+// Between two looks for Ctrl-C.
+constexpr std::size_t kQueriesAtATime = 64;
+
+MatrixView view_of(const Floats& rows) {
+  return {rows.data(), static_cast<std::size_t>(rows.shape(0)),
+          static_cast<std::size_t>(rows.shape(1))};
+}
+
+std::unique_ptr<Index> make(std::uint32_t dim, const std::string& metric, std::uint32_t links,
+                            std::uint32_t build_breadth) {
+  IndexOptions options;
+  options.dim = dim;
+  options.metric = metric_of(metric);
+  options.links = links;
+  options.build_breadth = build_breadth;
+  return std::make_unique<Index>(options);
+}
+
+void add(Index& self, py::handle vectors, py::handle ids, py::object progress) {
+  const Floats rows = to_floats(vectors, 2, "vectors");
+  const Ids names = to_ids(ids, "ids");
+  LongCall call(std::move(progress));
+  call.run([&](const Progress& report) { self.add(view_of(rows), span_of(names), report); });
+}
+
+std::uint64_t remove(Index& self, py::handle ids) {
+  const Ids names = to_ids(ids, "ids");
+  const py::gil_scoped_release no_gil;
+  return self.remove(span_of(names));
+}
+
+// The answers of several queries as two arrays [queries x m], m being the most that one query
+// found; what a query found less is filled with id 0 at an infinite distance.
+struct Answers {
+  std::size_t width = 0;
+  std::vector<Id> ids;
+  std::vector<float> distances;
+};
+
+Answers search_all(const Index& index, MatrixView queries, const SearchOptions& options,
+                   const Progress& progress) {
+  if (queries.rows > 0 && queries.cols != index.options().dim) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("query has {} dimensions, but the index has {}", queries.cols,
+                            index.options().dim));
+  }
+  std::vector<std::vector<Neighbor>> found;
+  found.reserve(queries.rows);
+  Answers answers;
+  for (std::size_t row = 0; row < queries.rows; ++row) {
+    if (row % kQueriesAtATime == 0 && row > 0 && !progress(row, queries.rows)) {
+      throw Error(ErrorCode::kCancelled, "the search was cancelled");
+    }
+    found.push_back(index.search(queries.row(row), options));
+    answers.width = std::max(answers.width, found.back().size());
+  }
+  answers.ids.assign(queries.rows * answers.width, 0);
+  answers.distances.assign(queries.rows * answers.width, std::numeric_limits<float>::infinity());
+  for (std::size_t row = 0; row < found.size(); ++row) {
+    for (std::size_t i = 0; i < found[row].size(); ++i) {
+      answers.ids[row * answers.width + i] = found[row][i].id;
+      answers.distances[row * answers.width + i] = found[row][i].distance;
+    }
+  }
+  return answers;
+}
+
+py::tuple search(const Index& self, py::handle query, std::uint32_t k, std::uint32_t breadth,
+                 py::handle ids, bool exact) {
+  const Floats queries = to_floats(query, 2, "query");
+  std::optional<IdFilter> filter;
+  if (!ids.is_none()) filter.emplace(span_of(to_ids(ids, "ids")));
+  SearchOptions options;
+  options.k = k;
+  options.breadth = breadth;
+  options.filter = filter ? &*filter : nullptr;
+  options.exact = exact;
+  LongCall call{py::none()};
+  Answers answers = call.run([&](const Progress& progress) {
+    return search_all(self, view_of(queries), options, progress);
+  });
+  const std::vector<py::ssize_t> shape{queries.shape(0), static_cast<py::ssize_t>(answers.width)};
+  return py::make_tuple(to_numpy(std::move(answers.ids), shape),
+                        to_numpy(std::move(answers.distances), shape));
+}
+
+py::array_t<float> vector(const Index& self, Id id) {
+  std::vector<float> values = self.vector(id);
+  const auto dim = static_cast<py::ssize_t>(values.size());
+  return to_numpy(std::move(values), {dim});
+}
+
+py::array_t<Id> ids_of(const Index& self) {
+  std::vector<Id> ids;
+  {
+    const py::gil_scoped_release no_gil;
+    ids = self.ids();
+  }
+  const auto count = static_cast<py::ssize_t>(ids.size());
+  return to_numpy(std::move(ids), {count});
+}
+
+py::dict stats(const Index& self) {
+  using py::literals::operator""_a;
+  const IndexStats stats = [&] {
+    const py::gil_scoped_release no_gil;
+    return self.stats();
+  }();
+  return py::dict("size"_a = stats.size, "removed"_a = stats.removed, "capacity"_a = stats.capacity,
+                  "memory_bytes"_a = stats.memory_bytes);
+}
+
+void save(const Index& self, py::handle path) {
+  const std::string file = to_path(path);
+  const py::gil_scoped_release no_gil;
+  self.save(file);
+}
+
+std::unique_ptr<Index> load(py::handle path) {
+  const std::string file = to_path(path);
+  const py::gil_scoped_release no_gil;
+  return std::make_unique<Index>(Index::load(file));
+}
+
+}  // namespace
+
+void define_index(py::module_& module) {
+  using no_gil = py::call_guard<py::gil_scoped_release>;
+  py::class_<Index>(module, "Index")
+      .def(py::init(&make), py::arg("dim"), py::arg("metric"), py::arg("links"),
+           py::arg("build_breadth"))
+      .def_static("load", &load, py::arg("path"))
+      .def("save", &save, py::arg("path"))
+      .def_property_readonly("dim", [](const Index& self) { return self.options().dim; })
+      .def_property_readonly("metric",
+                             [](const Index& self) { return metric_name(self.options().metric); })
+      .def("size", &Index::size, no_gil())
+      .def("contains", &Index::contains, py::arg("id"), no_gil())
+      .def("ids", &ids_of)
+      .def("stats", &stats)
+      .def("vector", &vector, py::arg("id"))
+      .def("add", &add, py::arg("vectors"), py::arg("ids"), py::arg("progress"))
+      .def("remove", &remove, py::arg("ids"))
+      .def("search", &search, py::arg("query"), py::arg("k"), py::arg("breadth"), py::arg("ids"),
+           py::arg("exact"));
+}
+
+}  // namespace vsearch::python

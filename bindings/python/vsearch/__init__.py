@@ -1,0 +1,111 @@
+"""Visual search: pictures in, the most similar pictures out, over a catalogue that changes all day.
+
+>>> import vsearch
+>>> with vsearch.create("shop.vsearch") as shop:
+...     shop.add("shirt-1", "photos/shirt.jpg", {"colour": "red", "price": 20})
+...     for hit in shop.search(image="query.jpg", k=5, where={"colour": "red"}):
+...         print(hit.key, hit.score)
+
+:func:`open` and :func:`create` give a :class:`Catalog`; :class:`Encoder` turns pictures into
+embeddings and :class:`Index` searches among them, for those who want only a part. Every error is a
+:class:`vsearch.Error` and, where Python has a word for it, that too: a missing picture is a
+``FileNotFoundError``, a wrong dimension a ``ValueError``.
+
+Threads: everything may be used from many threads; long calls let other threads run. The library
+logs to ``logging.getLogger("vsearch")``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from typing import TYPE_CHECKING
+
+from .errors import (
+    AlreadyExistsError,
+    BadImageError,
+    BadModelError,
+    BusyError,
+    CancelledError,
+    CorruptError,
+    EncoderMismatchError,
+    Error,
+    InputOutputError,
+    InternalError,
+    InvalidArgumentError,
+    KeyNotFoundError,
+    MissingFileError,
+    OutOfMemoryError,
+    UnavailableError,
+)
+
+if TYPE_CHECKING:
+    from ._catalog import AddFailure, AddReport, Catalog, Hit, Item, Picture, create, open
+    from ._encoder import Encoder
+    from ._index import Index
+
+    __version__: str
+
+__all__ = [
+    "AddFailure",
+    "AddReport",
+    "AlreadyExistsError",
+    "BadImageError",
+    "BadModelError",
+    "BusyError",
+    "CancelledError",
+    "Catalog",
+    "CorruptError",
+    "Encoder",
+    "EncoderMismatchError",
+    "Error",
+    "Hit",
+    "Index",
+    "InputOutputError",
+    "InternalError",
+    "InvalidArgumentError",
+    "Item",
+    "KeyNotFoundError",
+    "MissingFileError",
+    "OutOfMemoryError",
+    "Picture",
+    "UnavailableError",
+    "__version__",
+    "create",
+    "open",
+]
+
+# What needs the compiled module is imported when it is first asked for: vsearch.export works
+# without it.
+_LAZY = {
+    "AddFailure": "_catalog",
+    "AddReport": "_catalog",
+    "Catalog": "_catalog",
+    "Encoder": "_encoder",
+    "Hit": "_catalog",
+    "Index": "_index",
+    "Item": "_catalog",
+    "Picture": "_catalog",
+    "create": "_catalog",
+    "open": "_catalog",
+}
+
+# A library is silent until its host says where its log shall go.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from ._native import version
+
+        value: object = version
+    elif name in _LAZY:
+        value = getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

@@ -1,0 +1,129 @@
+"""The nearest-neighbour index, for those who have embeddings already."""
+
+from __future__ import annotations
+
+import operator
+from typing import SupportsIndex
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _progress
+from ._arguments import PathLike, Progress, count
+from ._native import Index as NativeIndex
+
+
+class Index:
+    """Approximate nearest-neighbour search over float32 vectors: an HNSW graph that grows as
+    needed.
+
+    ``metric`` is ``"cosine"`` (distance 1 - cosine, in [0, 2]), ``"inner_product"`` (1 - <q, x>) or
+    ``"l2"`` (the squared Euclidean distance). ``links`` (M) and ``build_breadth`` (efConstruction)
+    trade memory and building time for recall.
+
+    Threads: searches may run beside every other call, and let other threads run.
+    """
+
+    def __init__(
+        self,
+        dim: SupportsIndex,
+        metric: str = "cosine",
+        links: SupportsIndex = 16,
+        build_breadth: SupportsIndex = 200,
+    ) -> None:
+        self._native = NativeIndex(
+            count(dim, "dim"), metric, count(links, "links"), count(build_breadth, "build_breadth")
+        )
+
+    @classmethod
+    def load(cls, path: PathLike) -> Index:
+        """Opens what :meth:`save` wrote, after checking all of it. Raises FileNotFoundError,
+        :class:`CorruptError`."""
+        index = cls.__new__(cls)
+        index._native = NativeIndex.load(path)
+        return index
+
+    def save(self, path: PathLike) -> None:
+        """Writes the index to `path`, so that a crash leaves the old file or the new one."""
+        self._native.save(path)
+
+    @property
+    def dim(self) -> int:
+        """Floats per vector."""
+        return self._native.dim
+
+    @property
+    def metric(self) -> str:
+        return self._native.metric
+
+    def __len__(self) -> int:
+        return self._native.size()
+
+    def __contains__(self, id: object) -> bool:
+        try:
+            number = operator.index(id)  # type: ignore[arg-type]
+        except TypeError:
+            return False
+        return 0 <= number < 2**64 and self._native.contains(number)
+
+    def ids(self) -> npt.NDArray[np.uint64]:
+        """All ids, ascending."""
+        return self._native.ids()
+
+    def vector(self, id: SupportsIndex) -> npt.NDArray[np.float32]:
+        """The stored vector of `id`, of unit length under cosine. Raises KeyError."""
+        return self._native.vector(operator.index(id))
+
+    def stats(self) -> dict[str, int]:
+        """size, removed (slots waiting to be reused), capacity, memory_bytes."""
+        return self._native.stats()
+
+    def add(self, vectors: npt.ArrayLike, ids: npt.ArrayLike, *, progress: Progress = None) -> None:
+        """Copies the rows of `vectors` [n, dim] into the index under `ids` [n], whole numbers from
+        0 to 2**64 - 1.
+
+        An id that is there is replaced. float32 arrays without gaps are read where they are. After
+        a cancellation, what was added stays.
+
+        Raises ValueError (a wrong dimension, NaN, a zero vector under cosine; nothing was added),
+        :class:`CancelledError`.
+        """
+        self._native.add(vectors, ids, _progress.callback(progress, "vectors"))
+
+    def remove(self, ids: npt.ArrayLike) -> int:
+        """Removes the vectors of these ids; returns how many were there."""
+        return self._native.remove(ids)
+
+    def search(
+        self,
+        query: npt.ArrayLike,
+        k: SupportsIndex = 10,
+        *,
+        breadth: SupportsIndex = 64,
+        ids: npt.ArrayLike | None = None,
+        exact: bool = False,
+    ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.float32]]:
+        """The nearest neighbours of `query`, nearest first: their ids and their distances.
+
+        A query [dim] gives two arrays [m]; queries [n, dim] give two arrays [n, m]. m is k, or less
+        if no query has k matches; where one query of several found less than the others, its rows
+        end in id 0 at the distance infinity.
+
+        ``breadth`` (ef) trades time for recall; ``ids`` restricts the search to these ids;
+        ``exact`` compares with every vector.
+
+        Raises ValueError (a wrong dimension, k=0, NaN).
+        """
+        queries = np.asarray(query)
+        single = queries.ndim == 1
+        found, distances = self._native.search(
+            queries[np.newaxis] if single else queries,
+            count(k, "k"),
+            count(breadth, "breadth"),
+            ids,
+            bool(exact),
+        )
+        return (found[0], distances[0]) if single else (found, distances)
+
+    def __repr__(self) -> str:
+        return f"<vsearch.Index of {len(self)} vectors, {self.dim} dimensions, {self.metric}>"

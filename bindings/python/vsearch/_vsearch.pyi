@@ -1,0 +1,89 @@
+# The compiled module. Its classes take and give plain values; those that people use are in the .py
+# files beside this one, with the documentation. Errors are those of vsearch.errors.
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ._arguments import Image, Log, PathLike
+
+_Progress = Callable[[int, int], bool | None]
+
+version: str
+
+class Encoder:
+    def __init__(
+        self,
+        name_or_path: PathLike | None,
+        cuda: bool,
+        device_index: int,
+        batch_size: int,
+        verify: bool,
+    ) -> None: ...
+    @property
+    def dim(self) -> int: ...
+    def info(self) -> dict[str, Any]: ...
+    # [len(images), dim]
+    def encode(
+        self, images: list[Image], progress: _Progress | None
+    ) -> npt.NDArray[np.float32]: ...
+
+class Index:
+    def __init__(self, dim: int, metric: str, links: int, build_breadth: int) -> None: ...
+    @staticmethod
+    def load(path: PathLike) -> Index: ...
+    def save(self, path: PathLike) -> None: ...
+    @property
+    def dim(self) -> int: ...
+    @property
+    def metric(self) -> str: ...
+    def size(self) -> int: ...
+    def contains(self, id: int) -> bool: ...
+    def ids(self) -> npt.NDArray[np.uint64]: ...
+    def stats(self) -> dict[str, int]: ...
+    def vector(self, id: int) -> npt.NDArray[np.float32]: ...
+    def add(
+        self, vectors: npt.ArrayLike, ids: npt.ArrayLike, progress: _Progress | None
+    ) -> None: ...
+    def remove(self, ids: npt.ArrayLike) -> int: ...
+    # query [n, dim]; ids and distances [n, m]
+    def search(
+        self, query: npt.ArrayLike, k: int, breadth: int, ids: npt.ArrayLike | None, exact: bool
+    ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.float32]]: ...
+
+class Catalog:
+    @staticmethod
+    def create(path: PathLike, encoder: Encoder, log: Log | None) -> Catalog: ...
+    @staticmethod
+    def open(
+        path: PathLike, encoder: Encoder | None, log: Log | None, progress: _Progress | None
+    ) -> Catalog: ...
+    def close(self) -> None: ...
+    @property
+    def closed(self) -> bool: ...
+    # items: (key, [(path, image, embedding)], metadata as JSON). Gives added, replaced and the
+    # failures as (key, path, number of the error, message).
+    def add(
+        self,
+        items: list[tuple[str, list[tuple[PathLike, Image | None, npt.ArrayLike | None]], str]],
+        progress: _Progress | None,
+    ) -> tuple[int, int, list[tuple[str, str, int, str]]]: ...
+    def remove(self, keys: list[str]) -> list[str]: ...
+    # (key, metadata as JSON, paths)
+    def get(self, key: str) -> tuple[str, str, list[str]] | None: ...
+    def keys(self) -> list[str]: ...
+    def info(self) -> dict[str, Any]: ...
+    # Exactly one of image, like and vector is given. (key, score, distance, path, metadata as JSON)
+    def search(
+        self,
+        image: Image | None,
+        like: str | None,
+        vector: npt.ArrayLike | None,
+        k: int,
+        breadth: int,
+        where: str | None,
+        where_is_json: bool,
+        exact: bool,
+    ) -> list[tuple[str, float, float, str, str]]: ...

@@ -1,7 +1,9 @@
-"""The pictures and labels that the projection is fitted and measured on, read straight from their archives.
+"""The pictures and labels that the projection is fitted and measured on, read straight from their
+archives.
 
-``../shared/data`` (or ``$VSEARCH_SHARED/data``) holds grocery.tar, caltech101.tar and fashion.tar; Fashion-MNIST comes from Debian's
-``dataset-fashion-mnist``. A data set is a list of pictures in a fixed order; a picture is known by its path in the archive.
+``../shared/data`` (or ``$VSEARCH_SHARED/data``) holds grocery.tar, caltech101.tar and fashion.tar;
+Fashion-MNIST comes from Debian's ``dataset-fashion-mnist``. A data set is a list of pictures in a
+fixed order; a picture is known by its path in the archive.
 """
 
 from __future__ import annotations
@@ -13,9 +15,10 @@ import itertools
 import os
 import struct
 import tarfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterator
+from typing import Callable
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -27,7 +30,9 @@ def shared_data() -> Path:
     shared = os.environ.get("VSEARCH_SHARED")
     folder = Path(shared) if shared else Path(__file__).resolve().parents[2] / "shared"
     if not (folder / "data").is_dir():
-        raise SystemExit(f"{folder / 'data'}: no such folder; set VSEARCH_SHARED to the folder that holds data/")
+        raise SystemExit(
+            f"{folder / 'data'}: no such folder; set VSEARCH_SHARED to the folder that holds data/"
+        )
     return folder / "data"
 
 
@@ -39,7 +44,7 @@ class Dataset:
     split: np.ndarray  # "train", "val", "test", "iconic", or "" where the set has no splits
     colour: np.ndarray | None = None  # second label (fashion)
 
-    def only(self, keep: np.ndarray) -> "Dataset":
+    def only(self, keep: np.ndarray) -> Dataset:
         """The pictures where ``keep`` [pictures] is true."""
 
         def pictures() -> Iterator[Image.Image]:
@@ -47,19 +52,30 @@ class Dataset:
 
         paths = list(itertools.compress(self.paths, keep))
         return Dataset(
-            paths, pictures, self.fine[keep], self.split[keep], None if self.colour is None else self.colour[keep]
+            paths,
+            pictures,
+            self.fine[keep],
+            self.split[keep],
+            None if self.colour is None else self.colour[keep],
         )
 
 
 def load(name: str) -> Dataset:
-    return {"grocery": _grocery, "caltech101": _caltech101, "fashion": _fashion, "fashion-mnist": _fashion_mnist}[name]()
+    return {
+        "grocery": _grocery,
+        "caltech101": _caltech101,
+        "fashion": _fashion,
+        "fashion-mnist": _fashion_mnist,
+    }[name]()
 
 
 def _read_tar(name: str) -> dict[str, bytes]:
     """All files of an archive by their path in it, without its top folder."""
     with tarfile.open(shared_data() / f"{name}.tar") as tar:
         return {
-            member.name.removeprefix(f"{name}/"): tar.extractfile(member).read() for member in tar if member.isfile()
+            member.name.removeprefix(f"{name}/"): tar.extractfile(member).read()
+            for member in tar
+            if member.isfile()
         }
 
 

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Computes and caches the raw features (1,280-d) of the default encoder's network for every picture of a data set.
+"""Computes and caches the raw features (1,280-d) of the default encoder's network for every picture
+of a data set.
 
     .venv/bin/python models/features.py grocery caltech101 fashion fashion-mnist
 
-About 70 pictures a second on one core. What is cached is used again; delete the folder to compute it afresh.
+About 70 pictures a second on one core. What is cached is used again; delete the folder to compute
+it afresh.
 """
 
 from __future__ import annotations
@@ -19,15 +21,18 @@ ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / "build" / "features"
 
 
-def features(name: str, cache: Path = CACHE, interpolation: str = "bicubic", batch: int = 16) -> np.ndarray:
-    """Raw features of data set ``name``, float32 [pictures, 1280], in the order of ``datasets.load(name).paths``."""
+def features(
+    name: str, cache: Path = CACHE, interpolation: str = "bicubic", batch: int = 16
+) -> np.ndarray:
+    """Raw features of data set ``name``, float32 [pictures, 1280], in the order of
+    ``datasets.load(name).paths``.
+    """
     path = cache / f"{name}-{interpolation}.npy"
     if path.is_file():
         return np.load(path)
 
-    import torch
-
     import datasets
+    import torch
 
     sys.path.insert(0, str(ROOT / "bindings" / "python"))
     from vsearch.export import efficientnet
@@ -35,7 +40,10 @@ def features(name: str, cache: Path = CACHE, interpolation: str = "bicubic", bat
     from vsearch.export.preprocess import normalise, prepare_pixels
 
     backbone = script(efficientnet.load_backbone())
-    spec = {**efficientnet.SPEC, "resize": {**efficientnet.SPEC["resize"], "interpolation": interpolation}}
+    spec = {
+        **efficientnet.SPEC,
+        "resize": {**efficientnet.SPEC["resize"], "interpolation": interpolation},
+    }
     dataset = datasets.load(name)
     rows, pending, started = [], [], time.monotonic()
 
@@ -50,7 +58,11 @@ def features(name: str, cache: Path = CACHE, interpolation: str = "bicubic", bat
         if len(pending) == batch or number == len(dataset.paths):
             flush()
         if number % 2000 == 0:
-            print(f"{name}: {number} of {len(dataset.paths)}, {number / (time.monotonic() - started):.0f}/s", flush=True)
+            rate = number / (time.monotonic() - started)
+            print(
+                f"{name}: {number} of {len(dataset.paths)}, {rate:.0f}/s",
+                flush=True,
+            )
 
     result = np.concatenate(rows)
     cache.mkdir(parents=True, exist_ok=True)
@@ -62,7 +74,9 @@ def features(name: str, cache: Path = CACHE, interpolation: str = "bicubic", bat
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="+", metavar="DATASET", help="grocery, caltech101, fashion, fashion-mnist")
+    parser.add_argument(
+        "names", nargs="+", metavar="DATASET", help="grocery, caltech101, fashion, fashion-mnist"
+    )
     parser.add_argument("--cache", type=Path, default=CACHE, help=f"default: {CACHE}")
     parser.add_argument("--interpolation", choices=("bicubic", "bilinear"), default="bicubic")
     parser.add_argument("--threads", type=int, default=0, help="default: torch's own choice")

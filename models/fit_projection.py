@@ -1,18 +1,19 @@
 #!/usr/bin/env python3
-"""Fits the default encoder's projection, 1,280 to 256 dimensions: PCA with partial whitening. Deterministic; seconds once the
-features are cached (models/features.py).
+"""Fits the default encoder's projection, 1,280 to 256 dimensions: PCA with partial whitening.
+Deterministic; seconds once the features are cached (models/features.py).
 
-    .venv/bin/python models/fit_projection.py              writes models/efficientnet-lite0-projection.safetensors
-    .venv/bin/python models/fit_projection.py --validate   prints how the exponent was chosen; writes nothing
+    .venv/bin/python models/fit_projection.py              writes the committed .safetensors
+    .venv/bin/python models/fit_projection.py --validate   prints how the exponent was chosen
 
-A feature vector x becomes y = W (x / |x| - m). m and the covariance C are means over the data sets, each with the same weight.
-With C = V diag(e) V', the rows of W are v_i e_i^(-a/2) for the 256 largest e_i: a = 0 is PCA, a = 1 whitening. Half-way (0.5)
-was best on validation: whitening evens out what a few strong directions, such as the background, would otherwise decide, but all the
-way it raises directions that are mostly noise. (Jegou and Chum, "Negative evidences and co-occurences in image retrieval: the
-benefit of PCA and whitening", ECCV 2012.)
+A feature vector x becomes y = W (x / |x| - m). m and the covariance C are means over the data sets,
+each with the same weight. With C = V diag(e) V', the rows of W are v_i e_i^(-a/2) for the 256
+largest e_i: a = 0 is PCA, a = 1 whitening. Half-way (0.5) was best on validation: whitening evens
+out what a few strong directions, such as the background, would otherwise decide, but all the way it
+raises directions that are mostly noise. (Jegou and Chum, "Negative evidences and co-occurences in
+image retrieval: the benefit of PCA and whitening", ECCV 2012.)
 
-No test picture is touched: of grocery only train and val, of caltech101 and fashion the half whose path has an even SHA-256. No label
-is used.
+No test picture is touched: of grocery only train and val, of caltech101 and fashion the half whose
+path has an even SHA-256. No label is used.
 """
 
 from __future__ import annotations
@@ -21,9 +22,8 @@ import argparse
 import hashlib
 from pathlib import Path
 
-import numpy as np
-
 import datasets
+import numpy as np
 import protocols
 from features import CACHE, features
 
@@ -45,7 +45,9 @@ def fit_mask(dataset: datasets.Dataset) -> np.ndarray:
 
 
 def validation_mask(dataset: datasets.Dataset) -> np.ndarray:
-    """The part of fit_mask that --validate measures on and does not fit on: grocery's val, a quarter of the others' fit half."""
+    """The part of fit_mask that --validate measures on and does not fit on: grocery's val, a
+    quarter of the others' fit half.
+    """
     if (dataset.split == "val").any():
         return dataset.split == "val"
     quarter = np.array([hashlib.sha256(path.encode()).digest()[0] < 64 for path in dataset.paths])
@@ -70,27 +72,45 @@ def fit(samples: list[np.ndarray], exponent: float) -> tuple[np.ndarray, np.ndar
 
 
 def validate(sets: dict[str, datasets.Dataset], units: dict[str, np.ndarray]) -> None:
-    print("exponent | grocery val against train | caltech101 | fashion articleType | fashion type and colour: R@1 / mAP")
+    print(
+        "exponent | grocery val against train | caltech101 | fashion articleType "
+        "| fashion type and colour: R@1 / mAP"
+    )
     fitted_on = [units[name][fit_mask(sets[name]) & ~validation_mask(sets[name])] for name in SETS]
-    for exponent in (None, 0.0, 0.25, 0.5, 0.75, 1.0):
-        if exponent is None:
-            project = lambda x: x  # noqa: E731
-        else:
-            weight, mean = fit(fitted_on, exponent)
-            project = lambda x: (x - mean) @ weight.T  # noqa: E731
-        columns = []
-        for name in SETS:
-            keep = np.ones(len(units[name]), bool) if name == "grocery" else validation_mask(sets[name])
-            results = protocols.protocols(name, sets[name].only(keep), project(units[name][keep]), query_split="val")
-            columns += [f"{r['R@1']:.1f} / {r['mAP']:.1f}" for title, r in results.items() if "iconic" not in title]
-        print("raw" if exponent is None else exponent, *columns, sep=" | ", flush=True)
+    _print_validation("raw", sets, units)
+    for exponent in (0.0, 0.25, 0.5, 0.75, 1.0):
+        weight, mean = fit(fitted_on, exponent)
+        projected = {name: (units[name] - mean) @ weight.T for name in SETS}
+        _print_validation(str(exponent), sets, projected)
+
+
+def _print_validation(
+    title: str, sets: dict[str, datasets.Dataset], embeddings: dict[str, np.ndarray]
+) -> None:
+    columns = [title]
+    for name in SETS:
+        keep = validation_mask(sets[name])
+        if name == "grocery":
+            keep |= sets[name].split != "test"  # who answers
+        part = sets[name].only(keep)
+        results = protocols.protocols(name, part, embeddings[name][keep], query_split="val")
+        for protocol, result in results.items():
+            if not protocol.endswith("iconic"):
+                columns.append(f"{result['R@1']:.1f} / {result['mAP']:.1f}")
+    print(" | ".join(columns), flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cache", type=Path, default=CACHE, help=f"cached features (default: {CACHE})")
+    parser.add_argument(
+        "--cache", type=Path, default=CACHE, help=f"cached features (default: {CACHE})"
+    )
     parser.add_argument("-o", "--output", type=Path, default=OUTPUT, help=f"default: {OUTPUT}")
-    parser.add_argument("--validate", action="store_true", help="compare exponents on the validation part; write nothing")
+    parser.add_argument(
+        "--validate",
+        action="store_true",
+        help="compare exponents on the validation part; write nothing",
+    )
     options = parser.parse_args()
 
     sets = {name: datasets.load(name) for name in SETS}
@@ -103,7 +123,9 @@ def main() -> None:
 
     weight, mean = fit([units[name][fit_mask(sets[name])] for name in SETS], EXPONENT)
     tensors = {"weight": weight.astype(np.float32), "bias": (-weight @ mean).astype(np.float32)}
-    save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, options.output)
+    save_file(
+        {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, options.output
+    )
     options.output.chmod(0o644)
     counts = ", ".join(f"{fit_mask(sets[name]).sum()} of {name}" for name in SETS)
     print(f"wrote {options.output}: fitted on {counts}")

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""How fast the default encoder's network runs in TorchScript, as its authors built it and as it is packed. Pictures a second, fp32.
+"""How fast the default encoder's network runs in TorchScript, as its authors built it and as it is
+packed. Pictures a second, fp32.
 
     .venv/bin/python models/measure_speed.py [--threads 2] [--repeats 9]
 
@@ -18,8 +19,8 @@ import torch
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bindings" / "python"))
-from vsearch.export import efficientnet  # noqa: E402
-from vsearch.export.package import script, trace  # noqa: E402
+from vsearch.export import efficientnet
+from vsearch.export.package import script, trace
 
 
 class Original(nn.Module):
@@ -70,7 +71,11 @@ def main() -> None:
                         module(pixels)
                     if repeat >= 2:  # the first two let TorchScript specialise
                         rates[name].append(passes * batch / (time.perf_counter() - started))
-            print(f"| {batch} | " + " | ".join(f"{statistics.median(rate):.0f}" for rate in rates.values()) + " |")
+            print(
+                f"| {batch} | "
+                + " | ".join(f"{statistics.median(rate):.0f}" for rate in rates.values())
+                + " |"
+            )
 
 
 if __name__ == "__main__":

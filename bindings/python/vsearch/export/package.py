@@ -1,4 +1,6 @@
-"""Model packages: one TorchScript archive with a manifest inside. The format is specified in docs/model-packages.md."""
+"""Model packages: one TorchScript archive with a manifest inside. The format is specified in
+docs/model-packages.md.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ def input_spec(
     std: list[float],
     colour_order: str = "rgb",
 ) -> dict:
-    """The manifest's ``input``. Refuses what no picture could pass, so that a wrong configuration fails at export."""
+    """The manifest's ``input``. Refuses what no picture could pass, so that a wrong configuration
+    fails at export.
+    """
     if resize["edge"] == "shortest":
         possible = crop == "center" and resize["size"] >= max(width, height)
     elif resize["edge"] == "stretch":
@@ -62,11 +66,14 @@ def input_spec(
         possible = True
     if not possible:
         raise ExportError(
-            f"the preprocessing resizes to {resize['size']} ({resize['edge']} edge), then crop is {crop}, but the model takes "
-            f"{width} x {height}; a package needs a resize that covers the crop"
+            f"the preprocessing resizes to {resize['size']} ({resize['edge']} edge), "
+            f"then crop is {crop}, but the model takes {width} x {height}; "
+            "a package needs a resize that covers the crop"
         )
     if any(value == 0 for value in std):
-        raise ExportError(f"std {std} holds a zero; every channel must be divided by a number other than 0")
+        raise ExportError(
+            f"std {std} holds a zero; every channel must be divided by a number other than 0"
+        )
     return {
         "width": width,
         "height": height,
@@ -79,7 +86,14 @@ def input_spec(
 
 
 def manifest(
-    *, name: str, licence: str, source: str, architecture: str, dim: int, spec: dict, metric: str = "cosine"
+    *,
+    name: str,
+    licence: str,
+    source: str,
+    architecture: str,
+    dim: int,
+    spec: dict,
+    metric: str = "cosine",
 ) -> dict:
     """A manifest without golden pairs; ``write_package`` adds those."""
     return {
@@ -96,11 +110,14 @@ def manifest(
     }
 
 
-def write_package(path: str | os.PathLike, module: torch.jit.ScriptModule, description: dict) -> Package:
-    """Writes ``module`` with the manifest ``description`` to ``path`` and returns the package as reloaded from there.
+def write_package(
+    path: str | os.PathLike, module: torch.jit.ScriptModule, description: dict
+) -> Package:
+    """Writes ``module`` with the manifest ``description`` to ``path`` and returns the package as
+    reloaded from there.
 
-    The golden pairs are computed by the module as reloaded from its file, so they also prove that saving lost nothing.
-    The file appears whole or not at all.
+    The golden pairs are computed by the module as reloaded from its file, so they also prove that
+    saving lost nothing. The file appears whole or not at all.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -112,7 +129,9 @@ def write_package(path: str | os.PathLike, module: torch.jit.ScriptModule, descr
         golden = []
         for width, height, seed in GOLDEN_PICTURES:
             embedding = reloaded.encode(golden_picture(width, height, seed))
-            golden.append({"width": width, "height": height, "seed": seed, "embedding": _decimals(embedding)})
+            golden.append(
+                {"width": width, "height": height, "seed": seed, "embedding": _decimals(embedding)}
+            )
         _save(reloaded.module, unfinished, {**description, "golden": golden})
         os.replace(unfinished, path)
     finally:
@@ -128,14 +147,20 @@ def read_package(path: str | os.PathLike) -> Package:
     try:
         module, text = _load(path)
     except RuntimeError as error:
-        raise ExportError(f"{path} is not a TorchScript archive: {str(error).splitlines()[0]}") from error
+        raise ExportError(
+            f"{path} is not a TorchScript archive: {str(error).splitlines()[0]}"
+        ) from error
     if not text:
-        raise ExportError(f"{path} is a TorchScript archive without {MANIFEST_FILE}: not a model package")
+        raise ExportError(
+            f"{path} is a TorchScript archive without {MANIFEST_FILE}: not a model package"
+        )
     return Package(module, json.loads(text))
 
 
 def fingerprint(package: Package) -> str:
-    """SHA-256 over manifest and weights, 64 lower-case hex digits: embeddings of two fingerprints never mix."""
+    """SHA-256 over manifest and weights, 64 lower-case hex digits: embeddings of two fingerprints
+    never mix.
+    """
     digest = hashlib.sha256()
     description = {key: value for key, value in package.manifest.items() if key != "golden"}
     digest.update(_canonical(description).encode())
@@ -158,15 +183,22 @@ def script(module: torch.nn.Module) -> torch.jit.ScriptModule:
 
 
 def trace(module: torch.nn.Module, example: torch.Tensor) -> torch.jit.ScriptModule:
-    """``torch.jit.trace``, checked for a batch of another size than the example's: shapes must not be baked in."""
+    """``torch.jit.trace``, checked for a batch of another size than the example's: shapes must not
+    be baked in.
+    """
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         traced = torch.jit.trace(module, example, check_trace=False)
         for batch in (1, example.shape[0] + 1):
-            other = torch.randn(batch, *example.shape[1:], generator=torch.Generator().manual_seed(batch))
+            other = torch.randn(
+                batch, *example.shape[1:], generator=torch.Generator().manual_seed(batch)
+            )
             difference = (traced(other) - module(other)).abs().max().item()
             if difference > 1e-4 * max(1.0, module(other).abs().max().item()):
-                raise ExportError(f"the traced module differs from the original by {difference:g} for a batch of {batch}")
+                raise ExportError(
+                    f"the traced module differs from the original by {difference:g} "
+                    f"for a batch of {batch}"
+                )
     return traced
 
 
@@ -188,23 +220,32 @@ def _save(module: torch.jit.ScriptModule, path: Path, description: dict) -> None
 def _check_module(package: Package) -> None:
     spec, dim = package.manifest["input"], package.manifest["dim"]
     if not any(True for _ in package.module.parameters()):
-        raise ExportError("the module has no parameters: it was frozen into constants and could never be tuned")
-    pictures = torch.randn(3, 3, spec["height"], spec["width"], generator=torch.Generator().manual_seed(0))
+        raise ExportError(
+            "the module has no parameters: it was frozen into constants and could never be tuned"
+        )
+    pictures = torch.randn(
+        3, 3, spec["height"], spec["width"], generator=torch.Generator().manual_seed(0)
+    )
     with torch.no_grad():
         batch = package.module.encode_image(pictures)
         alone = package.module.encode_image(pictures[:1])
     if tuple(batch.shape) != (3, dim) or batch.dtype != torch.float32:
         raise ExportError(
-            f"encode_image gives {batch.dtype} {tuple(batch.shape)} for 3 pictures, not torch.float32 (3, {dim})"
+            f"encode_image gives {batch.dtype} {tuple(batch.shape)} for 3 pictures, "
+            f"not torch.float32 (3, {dim})"
         )
     if not torch.isfinite(batch).all():
         raise ExportError("encode_image gives NaN or infinite values")
     if torch.cosine_similarity(batch[:1], alone).item() < 0.99999:
-        raise ExportError("encode_image gives another embedding for a picture alone than in a batch")
+        raise ExportError(
+            "encode_image gives another embedding for a picture alone than in a batch"
+        )
 
 
 def _canonical(value: object) -> str:
-    """JSON whose bytes depend on the values alone: floats by their bits, since libraries do not print all of them alike."""
+    """JSON whose bytes depend on the values alone: floats by their bits, since libraries do not
+    print all of them alike.
+    """
 
     def exact(item: object) -> object:
         if isinstance(item, float):

@@ -9,6 +9,10 @@
 namespace vsearch::db {
 namespace {
 
+constexpr const char* kDamagedRemedy =
+    "the file is damaged and was left as it is; restore it from a backup, or add the items to a "
+    "new catalogue";
+
 struct Meaning {
   ErrorCode code;
   const char* remedy;
@@ -21,9 +25,7 @@ Meaning meaning_of(int result) {
       return {ErrorCode::kBusy, "another program has it open; close it there"};
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-      return {ErrorCode::kCorrupt,
-              "the file is damaged and was left as it is; restore it from a backup, or add the "
-              "items to a new catalogue"};
+      return {ErrorCode::kCorrupt, kDamagedRemedy};
     case SQLITE_FULL:
       return {ErrorCode::kIo,
               "the disk is full; nothing that was committed is lost, free some "
@@ -47,6 +49,11 @@ Meaning meaning_of(int result) {
 }
 
 }  // namespace
+
+void throw_damaged(const std::filesystem::path& file, const std::string& reason) {
+  throw Error(ErrorCode::kCorrupt,
+              fmt::format("{}: {}: {}", file.string(), reason, kDamagedRemedy));
+}
 
 Query::Query(Database& database, sqlite3_stmt* statement, bool owned)
     : database_(database), statement_(statement), owned_(owned) {}

@@ -20,6 +20,9 @@ namespace vsearch::db {
 
 class Database;
 
+// Throws kCorrupt for the database `file`, with the remedy.
+[[noreturn]] void throw_damaged(const std::filesystem::path& file, const std::string& reason);
+
 // One run of a statement: parameters, then rows. While it lives, the statement cannot run a second
 // time, and a read keeps its transaction open: keep it short.
 class Query {

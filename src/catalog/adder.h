@@ -1,0 +1,56 @@
+// Catalog::add: from files to committed items.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "catalog/core.h"
+#include "catalog/picture_reader.h"
+#include "vsearch/catalog.h"
+
+namespace vsearch::detail {
+
+// One call of add(). Pictures are read and decoded on other threads while those before them are
+// encoded here; items are committed in batches.
+class Adder {
+ public:
+  Adder(CatalogCore& core, std::span<const Item> items, const Progress& progress);
+
+  AddReport run();
+
+ private:
+  struct Draft {  // an item of the batch at hand
+    ReadyItem item;
+    bool failed = false;
+  };
+  struct Pending {  // a decoded picture that waits to be encoded
+    std::size_t draft;
+    std::size_t picture;
+    Image image;
+  };
+
+  std::vector<std::size_t> last_of_each_key() const;
+  void add_item(const Item& item, std::string metadata, PictureReader& reader);
+  void fail(Draft& draft, const std::string& path, const Error& error);
+  void encode_pending();
+  void take_embedding(const Pending& pending, std::span<const float> embedding);
+  void commit();
+  bool go_on() const;
+  [[noreturn]] void fail_cancelled() const;
+
+  CatalogCore& core_;
+  const std::span<const Item> items_;
+  const Progress& progress_;
+  AddReport report_;
+  std::vector<Draft> drafts_;
+  std::vector<Pending> pending_;
+  std::uint64_t pending_bytes_ = 0;
+  std::size_t batch_pictures_ = 0;
+  std::size_t done_ = 0;  // items committed, failed, or overtaken by a later one with their key
+};
+
+}  // namespace vsearch::detail

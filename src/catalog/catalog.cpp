@@ -1,0 +1,227 @@
+#include "vsearch/catalog.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "catalog/adder.h"
+#include "catalog/core.h"
+#include "catalog/snapshot.h"
+#include "catalog/utf8.h"
+
+namespace vsearch {
+
+struct Catalog::Impl : detail::CatalogCore {
+  using CatalogCore::CatalogCore;
+};
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// Folders made while creating a catalogue; taken away again unless kept.
+class NewFolders {
+ public:
+  ~NewFolders() {
+    std::error_code ignored;
+    if (!scratch_.empty()) fs::remove_all(scratch_, ignored);
+    for (auto folder = parents_.rbegin(); folder != parents_.rend(); ++folder) {
+      fs::remove(*folder, ignored);  // unless somebody has put something there
+    }
+  }
+
+  void make_parents(const fs::path& folder) {
+    if (folder.empty() || fs::exists(folder)) return;
+    make_parents(folder.parent_path());
+    if (fs::create_directory(folder)) parents_.push_back(folder);
+  }
+  void make_scratch(const fs::path& folder) {
+    fs::create_directory(folder);
+    scratch_ = folder;
+  }
+  void keep() {
+    scratch_.clear();
+    parents_.clear();
+  }
+
+ private:
+  std::vector<fs::path> parents_;
+  fs::path scratch_;
+};
+
+void sync_folder(const fs::path& folder) {
+  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool synced = descriptor >= 0 && ::fsync(descriptor) == 0;
+  const int error = errno;
+  if (descriptor >= 0) ::close(descriptor);
+  if (!synced) {
+    throw fs::filesystem_error("fsync", folder, std::error_code(error, std::generic_category()));
+  }
+}
+
+[[noreturn]] void fail_exists(const fs::path& path) {
+  throw Error(ErrorCode::kAlreadyExists,
+              fmt::format("{} exists already and is not an empty folder; open it if it is a "
+                          "catalogue, or choose another path",
+                          path.string()));
+}
+
+// Makes the catalogue's files in a folder beside `path` and renames it: a crash leaves a whole
+// catalogue or none.
+void create_files(const fs::path& path, const db::StoreHeader& header) {
+  const fs::path target = fs::absolute(path / "").parent_path();  // without a trailing slash
+  if (fs::exists(fs::symlink_status(target)) &&
+      !(fs::is_directory(target) && fs::is_empty(target))) {
+    fail_exists(path);
+  }
+  NewFolders folders;
+  folders.make_parents(target.parent_path());
+  const fs::path scratch =
+      target.parent_path() /
+      fmt::format(".{}.creating-{}", target.filename().string(), detail::random_name());
+  folders.make_scratch(scratch);
+  db::Store::create(scratch / "catalog.db", header);
+  sync_folder(scratch);
+  std::error_code error;
+  fs::rename(scratch, target, error);
+  if (error == std::errc::directory_not_empty || error == std::errc::file_exists ||
+      error == std::errc::not_a_directory) {
+    fail_exists(path);  // it has come into being meanwhile
+  }
+  if (error) throw fs::filesystem_error("rename", target, error);
+  folders.keep();
+  sync_folder(target.parent_path());
+}
+
+}  // namespace
+
+Catalog::Catalog(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Catalog::Catalog(Catalog&&) noexcept = default;
+
+Catalog& Catalog::operator=(Catalog&& other) noexcept {
+  Catalog old(std::move(*this));
+  impl_ = std::move(other.impl_);
+  return *this;
+}
+
+Catalog::~Catalog() {
+  // Closing SQLite in a forked child would take the parent's log away.
+  if (impl_ && impl_->in_forked_child()) static_cast<void>(impl_.release());
+}
+
+Catalog Catalog::create(const std::filesystem::path& path, const CatalogCreateOptions& options) {
+  if (!options.encoder) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("creating the catalogue {} needs an encoder in CatalogCreateOptions",
+                            path.string()));
+  }
+  if (!detail::is_utf8(options.encoder_ref) ||
+      options.encoder_ref.find('\0') != std::string::npos) {
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("the encoder's name is not UTF-8: {}",
+                                                         detail::shorten(options.encoder_ref)));
+  }
+  const EncoderInfo& encoder = options.encoder->info();
+  const db::StoreHeader header{detail::random_name(), options.encoder_ref,  encoder.name,
+                               encoder.fingerprint,   encoder.dim,          encoder.metric,
+                               options.links,         options.build_breadth};
+  // Throws if the index would not take these, before anything is on disk.
+  const Index probe({header.dim, header.metric, header.links, header.build_breadth});
+  try {
+    create_files(path, header);
+  } catch (const fs::filesystem_error& e) {
+    throw Error(ErrorCode::kIo,
+                fmt::format("cannot create the catalogue {}: {}; check the permissions and the "
+                            "space on the disk",
+                            path.string(), e.what()));
+  }
+  CatalogOptions open_options;
+  open_options.encoder = options.encoder;
+  open_options.log = options.log;
+  return open(path, open_options);
+}
+
+Catalog Catalog::open(const std::filesystem::path& path, const CatalogOptions& options) {
+  return Catalog(std::make_unique<Impl>(path, options));
+}
+
+AddReport Catalog::add(std::span<const Item> items, const Progress& progress) {
+  impl_->check_process();
+  return detail::Adder(*impl_, items, progress).run();
+}
+
+std::vector<std::string> Catalog::remove(std::span<const std::string> keys) {
+  impl_->check_process();
+  return impl_->remove(keys);
+}
+
+std::optional<ItemRecord> Catalog::get(const std::string& key) const {
+  impl_->check_process();
+  std::optional<db::StoredItem> stored =
+      impl_->in_store([&](db::Store& store) { return store.item(key); });
+  if (!stored) return std::nullopt;
+  ItemRecord record{key, std::move(stored->metadata), {}, {}};
+  for (db::StoredPicture& picture : stored->pictures) {
+    record.paths.push_back(std::move(picture.path));
+    record.picture_ids.push_back(picture.id);
+  }
+  return record;
+}
+
+std::vector<std::string> Catalog::keys() const {
+  impl_->check_process();
+  return impl_->in_store([](db::Store& store) { return store.keys(); });
+}
+
+CatalogInfo Catalog::info() const {
+  impl_->check_process();
+  return impl_->info();
+}
+
+const Index& Catalog::index() const {
+  impl_->check_process();
+  return impl_->index();
+}
+
+Encoder& Catalog::encoder() const {
+  impl_->check_process();
+  return impl_->encoder();
+}
+
+std::vector<Id> Catalog::pictures_of(const std::string& key) const {
+  std::optional<ItemRecord> record = get(key);
+  if (!record) {
+    throw Error(ErrorCode::kKeyNotFound,
+                fmt::format("the catalogue {} has no item with the key {}; keys() lists them",
+                            impl_->path().string(), detail::shorten(key)));
+  }
+  return std::move(record->picture_ids);
+}
+
+std::vector<PictureRecord> Catalog::pictures(std::span<const Id> ids) const {
+  impl_->check_process();
+  return impl_->in_store([&](db::Store& store) {
+    std::vector<PictureRecord> records;
+    for (const Id id : ids) {
+      if (std::optional<PictureRecord> record = store.picture(id)) {
+        records.push_back(*std::move(record));
+      }
+    }
+    return records;
+  });
+}
+
+IdFilter Catalog::match(const Filter& filter) const {
+  impl_->check_process();
+  return impl_->match(filter);
+}
+
+void Catalog::save_snapshot() {
+  impl_->check_process();
+  impl_->save_snapshot();
+}
+
+}  // namespace vsearch

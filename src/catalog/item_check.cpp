@@ -1,0 +1,86 @@
+#include "catalog/item_check.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "catalog/utf8.h"
+
+namespace vsearch::detail {
+namespace {
+
+using nlohmann::json;
+
+[[noreturn]] void fail(const std::string& message) {
+  throw Error(ErrorCode::kInvalidArgument, message);
+}
+
+}  // namespace
+
+std::string normalise_metadata(const std::string& metadata) {
+  if (metadata.size() > kMaxMetadataBytes) {
+    fail(fmt::format("the metadata is {} bytes long; the most is {}", metadata.size(),
+                     kMaxMetadataBytes));
+  }
+  const auto check = [](int depth, json::parse_event_t, const json& value) {
+    if (depth > kMaxMetadataDepth) {
+      fail(fmt::format("the metadata is nested more than {} levels deep", kMaxMetadataDepth));
+    }
+    // Keys come here as texts too. SQLite would cut the text there.
+    if (value.is_string() && value.get_ref<const std::string&>().find('\0') != std::string::npos) {
+      fail("the metadata has a text with the character U+0000, which cannot be kept");
+    }
+    return true;
+  };
+  try {
+    const json parsed = json::parse(metadata, check);
+    if (!parsed.is_object()) {
+      fail(fmt::format("the metadata must be a JSON object such as {{\"colour\": \"red\"}}, not {}",
+                       shorten(metadata)));
+    }
+    return parsed.dump();
+  } catch (const json::exception& e) {
+    fail(fmt::format("the metadata is not valid JSON ({}): {}", e.what(), shorten(metadata)));
+  }
+}
+
+std::string embedding_problem(std::span<const float> embedding, std::uint32_t dim, Metric metric) {
+  if (embedding.size() != dim) {
+    return fmt::format("has {} numbers where the catalogue has {}", embedding.size(), dim);
+  }
+  bool zero = true;
+  for (const float value : embedding) {
+    if (!std::isfinite(value)) return "has a number that is NaN or infinite";
+    zero = zero && value == 0.0F;
+  }
+  if (zero && metric == Metric::kCosine) return "is all zeros, which has no direction";
+  return {};
+}
+
+void check_item(const Item& item, std::uint32_t dim, Metric metric) {
+  if (item.key.empty()) fail("the key is empty");
+  if (item.key.size() > kMaxKeyBytes) {
+    fail(fmt::format("the key is {} bytes long; the most is {}: {}", item.key.size(), kMaxKeyBytes,
+                     shorten(item.key)));
+  }
+  if (!is_utf8(item.key)) fail(fmt::format("the key is not UTF-8: {}", shorten(item.key)));
+  if (has_control_characters(item.key)) {
+    fail(fmt::format("the key has a control character: {}", shorten(item.key)));
+  }
+  if (item.pictures.empty()) fail("the item has no picture");
+  for (const Picture& picture : item.pictures) {
+    if (!is_utf8(picture.path) || picture.path.find('\0') != std::string::npos) {
+      fail(fmt::format("the path of a picture is not UTF-8, rename the file: {}",
+                       shorten(picture.path, 1000)));
+    }
+    if (!picture.embedding.empty()) {
+      const std::string problem = embedding_problem(picture.embedding, dim, metric);
+      if (!problem.empty()) fail("the embedding given for a picture " + problem);
+    } else if (picture.bytes.empty() && picture.path.empty()) {
+      fail("a picture has no path, no bytes and no embedding");
+    }
+  }
+}
+
+}  // namespace vsearch::detail

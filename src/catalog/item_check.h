@@ -1,0 +1,28 @@
+// What a catalogue accepts as an item.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "vsearch/catalog.h"
+
+namespace vsearch::detail {
+
+// Metadata may be this long and this deeply nested; deeper would be refused by SQLite's JSON
+// functions sooner or later.
+inline constexpr std::size_t kMaxMetadataBytes = std::size_t{1} << 20;
+inline constexpr int kMaxMetadataDepth = 100;
+inline constexpr std::size_t kMaxKeyBytes = 1024;
+
+// `metadata` in the one way it is stored: compact, names sorted, of a repeated name the last.
+// Throws kInvalidArgument, without the name of the item.
+std::string normalise_metadata(const std::string& metadata);
+
+// Why `embedding` cannot be compared with others, or an empty text.
+std::string embedding_problem(std::span<const float> embedding, std::uint32_t dim, Metric metric);
+
+// Throws kInvalidArgument if anything but the metadata and the content of the pictures is wrong.
+void check_item(const Item& item, std::uint32_t dim, Metric metric);
+
+}  // namespace vsearch::detail

@@ -1,0 +1,116 @@
+#include "catalog/snapshot.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <random>
+#include <utility>
+
+#include "vsearch/error.h"
+
+namespace vsearch::detail {
+namespace {
+
+constexpr std::size_t kChunk = 1024;  // vectors in memory beside the index, and between progress
+
+IndexOptions index_options(const db::StoreHeader& header) {
+  return {header.dim, header.metric, header.links, header.build_breadth};
+}
+
+bool same(const IndexOptions& a, const IndexOptions& b) {
+  return a.dim == b.dim && a.metric == b.metric && a.links == b.links &&
+         a.build_breadth == b.build_breadth;
+}
+
+// The snapshot, or nothing and why.
+std::optional<Index> load(db::Store& store, const std::filesystem::path& snapshot,
+                          std::string& reason) {
+  try {
+    std::string stamp;
+    Index index = Index::load(snapshot, &stamp);
+    if (stamp != store.meta(kCurrentStamp) && stamp != store.meta(kNextStamp)) {
+      reason = snapshot.string() + " is of another catalogue, or newer than catalog.db";
+    } else if (!same(index.options(), index_options(store.header()))) {
+      reason = snapshot.string() + " was made with other options";
+    } else {
+      return index;
+    }
+  } catch (const Error& e) {
+    if (e.code() == ErrorCode::kOutOfMemory) throw;
+    reason = e.what();
+  }
+  return std::nullopt;
+}
+
+void add(Index& index, db::Store& store, std::span<const Id> ids, const Progress& progress) {
+  const std::size_t dim = store.header().dim;
+  for (std::size_t done = 0; done < ids.size();) {
+    if (progress && !progress(done, ids.size())) {
+      throw Error(ErrorCode::kCancelled,
+                  fmt::format("opening {} was cancelled; nothing is lost",
+                              store.database().path().parent_path().string()));
+    }
+    const std::span<const Id> chunk = ids.subspan(done, std::min(kChunk, ids.size() - done));
+    Matrix rows(chunk.size(), dim);
+    for (std::size_t i = 0; i < chunk.size(); ++i) {
+      std::ranges::copy(store.embedding(chunk[i]), rows.row(i).begin());
+    }
+    try {
+      index.add(rows.view(), chunk);
+    } catch (const Error& e) {
+      // Only vectors the index takes were ever stored.
+      if (e.code() == ErrorCode::kInvalidArgument) {
+        db::throw_damaged(store.database().path(), fmt::format("an embedding: {}", e.what()));
+      }
+      throw;
+    }
+    done += chunk.size();
+  }
+  if (progress && !ids.empty()) progress(ids.size(), ids.size());
+}
+
+}  // namespace
+
+Index open_index(db::Store& store, const std::filesystem::path& snapshot, const LogCallback& log,
+                 const Progress& progress, bool& unsaved) {
+  const std::vector<Id> wanted = store.picture_ids();
+  std::string reason;
+  std::optional<Index> loaded = load(store, snapshot, reason);
+  if (!loaded) {
+    if (log && !wanted.empty()) {
+      log(LogLevel::kWarning, fmt::format("the index snapshot cannot be used: {}; building the "
+                                          "index of {} pictures anew",
+                                          reason, wanted.size()));
+    }
+    Index index(index_options(store.header()));
+    add(index, store, wanted, progress);
+    unsaved = !wanted.empty();
+    return index;
+  }
+  const std::vector<Id> present = loaded->ids();
+  std::vector<Id> missing;
+  std::vector<Id> extra;
+  std::ranges::set_difference(wanted, present, std::back_inserter(missing));
+  std::ranges::set_difference(present, wanted, std::back_inserter(extra));
+  if (missing.empty() && extra.empty()) {
+    unsaved = false;
+    return *std::move(loaded);
+  }
+  if (log) {
+    log(LogLevel::kInfo, fmt::format("bringing the index snapshot in step: {} pictures to add, {} "
+                                     "to remove",
+                                     missing.size(), extra.size()));
+  }
+  loaded->remove(extra);
+  add(*loaded, store, missing, progress);
+  unsaved = true;
+  return *std::move(loaded);
+}
+
+std::string random_name() {
+  std::random_device random;
+  return fmt::format("{:08x}{:08x}{:08x}{:08x}", random(), random(), random(), random());
+}
+
+}  // namespace vsearch::detail

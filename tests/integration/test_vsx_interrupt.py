@@ -19,8 +19,8 @@ PICTURES = 600
 
 @pytest.fixture(scope="module")
 def slow_model(tmp_path_factory):
-    """Slow enough to be interrupted."""
-    return write_model(tmp_path_factory.mktemp("slow") / "slow.vsm.pt", work=60)
+    """Slow enough to be interrupted: some seconds for all pictures."""
+    return write_model(tmp_path_factory.mktemp("slow") / "slow.vsm.pt", work=15)
 
 
 @pytest.fixture(scope="module")
@@ -130,8 +130,10 @@ def test_the_bar(vsx, slow_shop, many):
     assert max(map(len, bars)) < 100
 
 
-def test_plain_lines_when_nobody_watches(vsx, slow_shop, many):
-    command = vsx.command("add", slow_shop, many)
+def test_plain_lines_when_nobody_watches(vsx, many, tmp_path):
+    slower_model = write_model(tmp_path / "slower.vsm.pt", work=150)
+    vsx("init", tmp_path / "slower.vsearch", "--encoder", slower_model)
+    command = vsx.command("add", tmp_path / "slower.vsearch", many)
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     line = process.stderr.readline()
     assert re.fullmatch(r"vsx: adding \d+ of 600 items(, [\d.]+/s, \d+:\d\d left)?\n", line)

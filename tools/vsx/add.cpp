@@ -113,20 +113,20 @@ Command add_command(CLI::App& vsx) {
   CLI::App* app = vsx.add_subcommand(
       "add", "Add pictures to a catalogue, replacing items whose keys are there");
   add_positional(app, "CATALOG", options->catalog, "A catalogue made by vsx init");
-  add_positional(
-      app, "PATH", options->paths,
-      "Pictures, or folders of pictures (with the folders in them). The key of a picture "
-      "is its path within the folder given; that of a single file its name");
+  add_positional(app, "PATH", options->paths, "Pictures, or folders with pictures in them");
   app->add_option("--metadata", options->metadata_file,
-                  "A .csv or .jsonl file that describes the pictures: its column 'path' (or 'key') "
-                  "names a picture, the other columns become metadata")
+                  "What is known of the pictures: .csv or .jsonl")
       ->type_name("FILE");
   app->add_option("--key-column", options->key_column,
-                  "The column with the items' keys (default: key). Rows with one key make one item "
-                  "of several pictures")
+                  "Which column of it holds the items' keys (default: key)")
       ->type_name("NAME");
   add_quiet_flag(app, options->quiet);
   app->footer(
+      "The key of a picture is its path within the folder given; that of a single file is its "
+      "name.\n"
+      "In the metadata file the column 'path' or 'key' names a picture, the others become "
+      "metadata;\n"
+      "rows with one key make one item of several pictures.\n\n"
       "Examples:\n"
       "  vsx add shop.vsearch photos/\n"
       "  vsx add shop.vsearch new/shirt.jpg new/shoe.png\n"

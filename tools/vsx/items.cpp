@@ -38,7 +38,7 @@ Found find_all(const std::vector<std::string>& paths) {
 class PictureLookup {
  public:
   PictureLookup(const std::vector<FoundPicture>& pictures, const fs::path& metadata_file)
-      : folder_(fs::absolute(metadata_file).parent_path()) {
+      : folder_((fs::current_path() / metadata_file).parent_path()) {
     for (std::size_t i = 0; i < pictures.size(); ++i) {
       by_key_.emplace(pictures[i].key, i);
       by_path_.emplace(pictures[i].path.string(), i);

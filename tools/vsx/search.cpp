@@ -71,7 +71,8 @@ std::string as_json(const std::vector<vsearch::Hit>& hits) {
 // {"colour": "red", "price": 9.5} -> "colour=red price=9.5".
 std::string metadata_words(const std::string& metadata) {
   std::string words;
-  for (const auto& [name, value] : Json::parse(metadata).items()) {
+  const Json fields = Json::parse(metadata);
+  for (const auto& [name, value] : fields.items()) {
     if (!words.empty()) words += "  ";
     words += name + "=" + (value.is_string() ? value.get<std::string>() : value.dump());
   }

@@ -1,0 +1,134 @@
+"""What the tests of the Python package share: small models that take milliseconds, pictures, and a
+catalogue.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import vsearch
+from PIL import Image
+
+DIM = 48  # of the small models
+
+
+def write_model(path: Path, name: str = "grid-colour", work: int = 0) -> Path:
+    """A model package without pretrained weights: the mean colour of each cell of a 4 x 4 grid.
+
+    ``work`` makes it slow, without changing what it computes.
+    """
+    torch = pytest.importorskip("torch")
+    from vsearch.export import package
+
+    class GridColour(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.work = work
+            self.scale = torch.nn.Parameter(torch.linspace(0.5, 1.5, DIM))
+            self.filter = torch.nn.Parameter(torch.full((3, 3, 15, 15), 1e-3))
+
+        @torch.jit.export
+        def encode_image(self, pixels: torch.Tensor) -> torch.Tensor:
+            embedding = torch.nn.functional.adaptive_avg_pool2d(pixels, 4).flatten(1) * self.scale
+            for _ in range(self.work):
+                busy = torch.nn.functional.conv2d(pixels, self.filter)
+                embedding = embedding + 0.0 * busy.mean()
+            return embedding
+
+    resize = {"edge": "stretch", "size": [64, 64], "interpolation": "bilinear"}
+    spec = package.input_spec(64, 64, resize, "none", mean=[0.5] * 3, std=[0.5] * 3)
+    description = package.manifest(
+        name=name,
+        licence="Apache-2.0",
+        source="a test",
+        architecture="grid colour",
+        dim=DIM,
+        spec=spec,
+    )
+    package.write_package(path, package.script(GridColour().eval()), description)
+    return path
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory) -> Path:
+    return write_model(tmp_path_factory.mktemp("models") / "grid-colour.vsm.pt")
+
+
+@pytest.fixture(scope="session")
+def slow_model(tmp_path_factory) -> Path:
+    """About 10 ms a picture."""
+    return write_model(tmp_path_factory.mktemp("models") / "slow.vsm.pt", "slow", work=12)
+
+
+@pytest.fixture(scope="session")
+def encoder(model) -> vsearch.Encoder:
+    return vsearch.Encoder(model)
+
+
+@pytest.fixture(scope="session")
+def default_encoder() -> vsearch.Encoder:
+    try:
+        return vsearch.Encoder()
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+
+
+def pixels(seed: int, size: tuple[int, int] = (60, 45)) -> np.ndarray:
+    """A picture of its own for every seed: a smooth pattern of random colours."""
+    corners = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(corners).resize(size, Image.Resampling.BICUBIC))
+
+
+@pytest.fixture
+def photos(tmp_path) -> list[Path]:
+    """Eight pictures; photos[i] shows pixels(i)."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    paths = [folder / f"{i}.png" for i in range(8)]
+    for i, path in enumerate(paths):
+        Image.fromarray(pixels(i)).save(path)
+    return paths
+
+
+@pytest.fixture
+def shop(tmp_path, encoder, photos):
+    """A catalogue of the eight pictures, with keys "item-0" to "item-7"."""
+    with vsearch.create(tmp_path / "shop.vsearch", encoder=encoder) as catalog:
+        catalog.add_many(
+            (f"item-{i}", path, {"number": i, "even": i % 2 == 0}) for i, path in enumerate(photos)
+        )
+        yield catalog
+
+
+@pytest.fixture
+def ticks() -> Callable[[Callable[[], object]], int]:
+    """Runs a function and tells how often another thread ran meanwhile: about once per
+    millisecond if the function lets it, hardly ever if it holds on to the interpreter.
+    """
+
+    def count_during(work: Callable[[], object]) -> int:
+        count = 0
+        stop = threading.Event()
+
+        def tick() -> None:
+            nonlocal count
+            while not stop.is_set():
+                count += 1
+                time.sleep(0.001)
+
+        ticker = threading.Thread(target=tick)
+        ticker.start()
+        try:
+            before = count
+            work()
+            return count - before
+        finally:
+            stop.set()
+            ticker.join()
+
+    return count_during

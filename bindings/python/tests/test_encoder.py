@@ -1,0 +1,184 @@
+"""vsearch.Encoder: what goes in, what comes out, and what is refused."""
+
+import numpy as np
+import pytest
+import vsearch
+from conftest import DIM, pixels
+from PIL import Image
+
+
+def test_info(encoder):
+    info = encoder.info()
+    assert info["name"] == "grid-colour"
+    assert info["license"] == "Apache-2.0"
+    assert info["dim"] == encoder.dim == DIM
+    assert info["metric"] == "cosine"
+    assert len(info["fingerprint"]) == 64
+    assert info["preprocessing"]["resize_edge"] == "stretch"
+    assert info["preprocessing"]["interpolation"] == "bilinear"
+    assert info["preprocessing"]["mean"] == pytest.approx((0.5, 0.5, 0.5))
+    assert repr(encoder) == "<vsearch.Encoder 'grid-colour', 48 dimensions>"
+
+
+def test_one_picture_gives_a_vector_and_several_a_matrix(encoder, photos):
+    one = encoder.encode(photos[0])
+    assert one.shape == (DIM,)
+    assert one.dtype == np.float32
+    several = encoder.encode(photos[:3])
+    assert several.shape == (3, DIM)
+    assert encoder.encode([photos[0]]).shape == (1, DIM)
+    assert encoder.encode([]).shape == (0, DIM)
+    assert encoder.encode(np.stack([pixels(0), pixels(1)])).shape == (2, DIM)
+    np.testing.assert_array_equal(encoder.encode(iter(photos[:3])), several)
+    np.testing.assert_allclose(several[0], one, atol=1e-6)
+
+
+def test_the_result_is_the_librarys_own_memory(encoder, photos):
+    embeddings = encoder.encode(photos)
+    assert not embeddings.flags.owndata
+    assert embeddings.flags.c_contiguous
+    assert embeddings.flags.writeable
+
+
+def test_every_kind_of_picture_gives_the_same(encoder, photos):
+    torch = pytest.importorskip("torch")
+    data = photos[2].read_bytes()
+    image = Image.open(photos[2])
+    kinds = {
+        "str": str(photos[2]),
+        "path": photos[2],
+        "bytes": data,
+        "bytearray": bytearray(data),
+        "memoryview": memoryview(data),
+        "numpy": pixels(2),
+        "pillow": image,
+        "torch": torch.from_numpy(pixels(2).copy()),
+    }
+    expected = encoder.encode(photos[2])
+    for name, picture in kinds.items():
+        np.testing.assert_array_equal(encoder.encode(picture), expected, err_msg=name)
+        np.testing.assert_array_equal(encoder.encode([picture])[0], expected, err_msg=name)
+
+
+def test_layouts_of_pixels(encoder):
+    large = pixels(5, (90, 70))
+    layouts = {
+        "crop": large[10:60, 20:80],
+        "every second row": large[::2],
+        "upside down": large[::-1],
+        "mirrored": large[:, ::-1],
+        "blue first": large[:, :, ::-1],
+        "transposed": large.transpose(1, 0, 2),
+        "column-major": np.asfortranarray(large),
+        "one pixel": large[:1, :1],
+    }
+    for name, view in layouts.items():
+        dense = np.ascontiguousarray(view).copy()
+        np.testing.assert_array_equal(encoder.encode(view), encoder.encode(dense), err_msg=name)
+
+
+def test_many_pictures_keep_their_order(encoder):
+    pictures = [pixels(seed) for seed in range(150)]
+    calls = []
+    embeddings = encoder.encode(pictures, progress=lambda done, total: calls.append((done, total)))
+    for seed in (0, 63, 64, 149):
+        np.testing.assert_allclose(embeddings[seed], encoder.encode(pictures[seed]), atol=1e-5)
+    assert calls == sorted(calls)
+    assert calls[-1] == (150, 150)
+
+
+def test_cancelling(encoder):
+    with pytest.raises(vsearch.CancelledError):
+        encoder.encode([pixels(i) for i in range(100)], progress=lambda done, total: False)
+
+
+def test_an_exception_of_the_progress_callback_comes_out(encoder):
+    def progress(done, total):
+        raise LookupError("from the callback")
+
+    with pytest.raises(LookupError, match="from the callback"):
+        encoder.encode([pixels(0)], progress=progress)
+
+
+@pytest.mark.parametrize(
+    ("picture", "message"),
+    [
+        (np.zeros((8, 8), np.uint8), r"shape \(8, 8\).*convert\('RGB'\)"),
+        (np.zeros((8, 8, 4), np.uint8), r"shape \(8, 8, 4\).*convert\('RGB'\)"),
+        (np.zeros((8, 8, 3), np.float32), "dtype float32"),
+        (np.zeros((0, 8, 3), np.uint8), r"shape \(0, 8, 3\): no picture"),
+        (memoryview(bytes(64))[::2], "one dense row of bytes"),
+        (Image.new("L", (8, 8)), r"shape \(8, 8\)"),
+    ],
+    ids=["grey", "transparent", "float", "empty", "gaps", "pillow grey"],
+)
+def test_pixels_that_are_no_picture(encoder, picture, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        encoder.encode(picture)
+    assert isinstance(caught.value, vsearch.InvalidArgumentError)
+    assert str(caught.value).startswith("images[0]")
+
+
+def test_a_value_of_another_type(encoder):
+    with pytest.raises(TypeError, match=r"images\[1\] must be a path.*not dict"):
+        encoder.encode([pixels(0), {}])
+
+
+def test_files_that_are_no_pictures(encoder, tmp_path, photos):
+    missing = tmp_path / "missing.jpg"
+    with pytest.raises(FileNotFoundError, match=r"missing\.jpg") as caught:
+        encoder.encode([photos[0], missing])
+    assert isinstance(caught.value, vsearch.Error)
+    assert caught.value.code == "file_not_found"
+
+    for name, content in {
+        "empty.jpg": b"",
+        "text.jpg": b"this is text, not a picture",
+        "truncated.png": photos[0].read_bytes()[:60],
+    }.items():
+        path = tmp_path / name
+        path.write_bytes(content)
+        with pytest.raises(vsearch.BadImageError, match=name):
+            encoder.encode(path)
+        with pytest.raises(vsearch.BadImageError, match=r"images\[0\]"):
+            encoder.encode(content)
+
+
+def test_models_that_are_none(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no-such-model"):
+        vsearch.Encoder("no-such-model")
+    text = tmp_path / "text.vsm.pt"
+    text.write_text("this is no model")
+    with pytest.raises(vsearch.BadModelError, match=r"text\.vsm\.pt"):
+        vsearch.Encoder(text)
+
+
+def test_options(model):
+    with pytest.raises(ValueError, match="device must be 'cpu', 'cuda' or 'cuda:N', not 'gpu'"):
+        vsearch.Encoder(model, device="gpu")
+    with pytest.raises(ValueError, match="batch_size"):
+        vsearch.Encoder(model, batch_size=-1)
+    with pytest.raises(ValueError, match="batch"):
+        vsearch.Encoder(model, batch_size=0)
+    one_by_one = vsearch.Encoder(model, batch_size=1, verify=False)
+    pictures = [pixels(i) for i in range(5)]
+    np.testing.assert_allclose(
+        one_by_one.encode(pictures), vsearch.Encoder(model).encode(pictures), atol=1e-5
+    )
+
+
+def test_cuda_without_cuda(model):
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    with pytest.raises(vsearch.UnavailableError, match="CUDA"):
+        vsearch.Encoder(model, device="cuda:0")
+
+
+def test_the_default_encoder(default_encoder, photos):
+    assert default_encoder.info()["name"] == "efficientnet-lite0"
+    embeddings = default_encoder.encode(photos)
+    assert embeddings.shape == (len(photos), default_encoder.dim)
+    assert np.isfinite(embeddings).all()
+    same = default_encoder.encode(pixels(3))
+    np.testing.assert_allclose(embeddings[3], same, atol=1e-4)

@@ -1,0 +1,169 @@
+"""vsearch.Index: against exact search in numpy."""
+
+import numpy as np
+import pytest
+import vsearch
+
+
+@pytest.fixture(scope="module")
+def vectors():
+    return np.random.default_rng(7).standard_normal((1000, 16), dtype=np.float32)
+
+
+@pytest.fixture(scope="module")
+def index(vectors):
+    index = vsearch.Index(16)
+    index.add(vectors, np.arange(1000) + 5000)
+    return index
+
+
+def cosine_distances(queries, vectors):
+    queries = queries / np.linalg.norm(queries, axis=-1, keepdims=True)
+    vectors = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return 1 - queries @ vectors.T
+
+
+def test_search_of_one_and_of_many(index, vectors):
+    queries = np.random.default_rng(8).standard_normal((200, 16), dtype=np.float32)
+    expected = cosine_distances(queries, vectors)
+    nearest = np.argsort(expected, axis=1)[:, :5]
+
+    ids, distances = index.search(queries, k=5, exact=True)
+    assert ids.shape == distances.shape == (200, 5)
+    assert ids.dtype == np.uint64
+    assert distances.dtype == np.float32
+    np.testing.assert_array_equal(ids - 5000, nearest)
+    np.testing.assert_allclose(distances, np.take_along_axis(expected, nearest, 1), atol=1e-5)
+
+    approximate, _ = index.search(queries, k=5, breadth=128)
+    assert np.mean(approximate == ids) > 0.95
+
+    one_ids, one_distances = index.search(queries[3], k=5, exact=True)
+    assert one_ids.shape == one_distances.shape == (5,)
+    np.testing.assert_array_equal(one_ids, ids[3])
+    np.testing.assert_array_equal(one_distances, distances[3])
+
+
+def test_searching_among_some(index, vectors):
+    some = np.array([5001, 5002, 99], np.uint64)
+    ids, distances = index.search(vectors[1], k=10, ids=some)
+    assert ids.tolist()[0] == 5001
+    assert sorted(ids.tolist()) == [5001, 5002]
+    assert distances[0] == pytest.approx(0, abs=1e-5)
+    ids, distances = index.search(vectors[:2], k=10, ids=[])
+    assert ids.shape == distances.shape == (2, 0)
+
+
+def test_what_is_in_it(index, vectors):
+    assert len(index) == 1000
+    assert index.dim == 16
+    assert index.metric == "cosine"
+    assert 5000 in index
+    assert 4999 not in index
+    assert -1 not in index
+    assert 2**64 not in index
+    assert "5000" not in index
+    np.testing.assert_array_equal(index.ids(), np.arange(5000, 6000, dtype=np.uint64))
+    unit = vectors[4] / np.linalg.norm(vectors[4])
+    np.testing.assert_allclose(index.vector(5004), unit, atol=1e-6)
+    with pytest.raises(KeyError, match="1"):
+        index.vector(1)
+    stats = index.stats()
+    assert stats["size"] == 1000
+    assert stats["removed"] == 0
+    assert stats["memory_bytes"] > 1000 * 16 * 4
+    assert repr(index) == "<vsearch.Index of 1000 vectors, 16 dimensions, cosine>"
+
+
+def test_replacing_and_removing(vectors):
+    index = vsearch.Index(16, metric="l2")
+    index.add(vectors[:10], range(10))
+    index.add(vectors[20:21], [3])
+    assert len(index) == 10
+    ids, distances = index.search(vectors[20], k=1)
+    assert ids.tolist() == [3]
+    assert distances[0] == pytest.approx(0, abs=1e-5)
+    assert index.remove([3, 4, 77]) == 2
+    assert index.remove([]) == 0
+    assert len(index) == 8
+    ids, distances = index.search(vectors[:3], k=20)
+    assert ids.shape == (3, 8)
+
+
+def test_kinds_of_numbers(vectors):
+    index = vsearch.Index(2)
+    index.add([[1, 0], [0, 1]], [2**64 - 1, 0])  # lists, and the largest id
+    index.add(np.array([[1.0, 1.0]], np.float64), np.array([7], np.int32))
+    index.add(np.asfortranarray(np.array([[1, 2], [3, 4]], np.float16)), [8, 9])
+    index.add(np.zeros((0, 2), np.float32), [])
+    assert index.ids().tolist() == [0, 7, 8, 9, 2**64 - 1]
+    ids, _ = index.search([1, 0], k=1)
+    assert ids.tolist() == [2**64 - 1]
+    assert index.search(np.zeros((0, 2)), k=1)[0].shape == (0, 0)
+
+
+def test_saving_and_loading(index, vectors, tmp_path):
+    path = tmp_path / "shoes.index"
+    index.save(path)
+    loaded = vsearch.Index.load(path)
+    for ours, theirs in zip(index.search(vectors[:5]), loaded.search(vectors[:5])):
+        np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(FileNotFoundError, match=r"none\.index"):
+        vsearch.Index.load(tmp_path / "none.index")
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(vsearch.CorruptError, match=r"shoes\.index"):
+        vsearch.Index.load(path)
+
+
+def test_values_that_are_refused(vectors):
+    index = vsearch.Index(16)
+    index.add(vectors[:2], [0, 1])
+    with pytest.raises(ValueError, match="15"):
+        index.add(vectors[:2, :15], [2, 3])
+    with pytest.raises(ValueError, match=r"vectors must have 2 dimensions, not the shape \(16,\)"):
+        index.add(vectors[0], [2])
+    with pytest.raises(ValueError):
+        index.add(vectors[:2], [2])
+    with pytest.raises(ValueError, match="one is negative"):
+        index.add(vectors[:2], [2, -3])
+    with pytest.raises(TypeError, match="whole numbers"):
+        index.add(vectors[:2], [2.5, 3.5])
+    with pytest.raises(TypeError, match="array of numbers"):
+        index.add([["a"] * 16], [2])
+    bad = vectors[:3].copy()
+    bad[1, 4] = np.nan
+    with pytest.raises(ValueError, match="1"):
+        index.add(bad, [2, 3, 4])
+    assert index.ids().tolist() == [0, 1]
+
+    with pytest.raises(ValueError, match="k"):
+        index.search(vectors[0], k=0)
+    with pytest.raises(ValueError, match="k must be from 1"):
+        index.search(vectors[0], k=-1)
+    with pytest.raises(TypeError):
+        index.search(vectors[0], k=2.5)
+    with pytest.raises(ValueError, match="15"):
+        index.search(vectors[0, :15])
+    with pytest.raises(ValueError, match="15"):
+        index.search(vectors[:2, :15])
+    with pytest.raises(ValueError, match="metric must be 'cosine', 'inner_product' or 'l2'"):
+        vsearch.Index(16, metric="euclidean")
+    with pytest.raises(ValueError, match="dim"):
+        vsearch.Index(0)
+
+
+def test_cancelling(vectors):
+    index = vsearch.Index(16)
+    many = np.random.default_rng(9).standard_normal((20000, 16), dtype=np.float32)
+    calls = []
+
+    def progress(done, total):
+        calls.append((done, total))
+        return len(calls) < 2
+
+    with pytest.raises(vsearch.CancelledError):
+        index.add(many, np.arange(20000), progress=progress)
+    assert len(calls) == 2
+    assert 0 < len(index) < 20000  # what was added stays

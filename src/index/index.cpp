@@ -1,0 +1,282 @@
+#include "vsearch/index.h"
+
+#include <algorithm>
+#include <shared_mutex>
+#include <unordered_map>
+
+#include "index/index_impl.h"
+
+namespace vsearch {
+namespace {
+
+constexpr std::uint32_t kMaxDim = 65536;
+constexpr std::uint32_t kMinLinks = 2;
+constexpr std::uint32_t kMaxLinks = 256;
+constexpr std::uint32_t kMaxBuildBreadth = 65536;
+
+constexpr std::size_t kRowsPerProgress = 64;
+constexpr std::size_t kRemovalsPerLock = 256;
+// Slots that a repair looks at for each vector added or removed, all of them under one lock: a
+// repair that begins when one slot in eight is removed ends before one in sixteen more is.
+constexpr std::size_t kRepairsPerChange = 16;
+// Fewer removed vectors than this are not worth building the index anew.
+constexpr std::size_t kRebuildMinimum = 64;
+
+void check_rows(const IndexOptions& options, MatrixView rows, std::span<const Id> ids) {
+  if (rows.rows != ids.size()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{} rows but {} ids: give one id a row", rows.rows, ids.size()));
+  }
+  if (rows.rows == 0) return;
+  if (rows.cols != options.dim) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("rows have {} dimensions but the index has {}: use the encoder the "
+                            "index was made for",
+                            rows.cols, options.dim));
+  }
+  for (std::size_t row = 0; row < rows.rows; ++row) {
+    const std::string defect = index::vector_defect(rows.row(row), options.metric);
+    if (!defect.empty()) {
+      throw Error(
+          ErrorCode::kInvalidArgument,
+          fmt::format("row {} (id {}) {}: leave it out; nothing was added", row, ids[row], defect));
+    }
+  }
+}
+
+// The rows whose id does not stand in a later row too, in order.
+std::vector<std::size_t> effective_rows(std::span<const Id> ids) {
+  std::unordered_map<Id, std::size_t> last_row;
+  last_row.reserve(ids.size());
+  for (std::size_t row = 0; row < ids.size(); ++row) last_row[ids[row]] = row;
+  std::vector<std::size_t> rows;
+  rows.reserve(last_row.size());
+  for (std::size_t row = 0; row < ids.size(); ++row) {
+    if (last_row[ids[row]] == row) rows.push_back(row);
+  }
+  return rows;
+}
+
+}  // namespace
+
+namespace index {
+
+void check_options(const IndexOptions& options) {
+  const auto check = [](const char* name, std::uint32_t value, std::uint32_t low,
+                        std::uint32_t high) {
+    if (value < low || value > high) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("index option {} is {}: give {} to {}", name, value, low, high));
+    }
+  };
+  check("dim", options.dim, 1, kMaxDim);
+  check("metric", static_cast<std::uint32_t>(options.metric), 0,
+        static_cast<std::uint32_t>(Metric::kL2));
+  check("links", options.links, kMinLinks, kMaxLinks);
+  check("build_breadth", options.build_breadth, 1, kMaxBuildBreadth);
+}
+
+}  // namespace index
+
+// One row of an add() that is in place.
+struct Index::Impl::Change {
+  Id id;
+  index::Slot slot;
+  std::optional<index::Slot> replaced;
+};
+
+Index::Impl::Impl(const IndexOptions& options_) : options(options_) {
+  index::check_options(options);
+  graph = std::make_unique<index::Graph>(options);
+}
+
+void Index::Impl::add(MatrixView rows, std::span<const Id> row_ids, const Progress& progress) {
+  const std::vector<std::size_t> effective = effective_rows(row_ids);
+  std::vector<Change> changes;
+  changes.reserve(effective.size());
+  make_room(effective.size());
+  bool cancelled = false;
+  for (const std::size_t row : effective) {
+    if (progress && changes.size() % kRowsPerProgress == 0 && !progress(row, rows.rows)) {
+      cancelled = true;
+      break;
+    }
+    try {
+      changes.push_back(insert(rows.row(row), row_ids[row]));
+    } catch (...) {
+      undo(changes);
+      throw;
+    }
+  }
+  maintain(changes.size());
+  if (cancelled || (progress && !progress(rows.rows, rows.rows))) {
+    throw Error(ErrorCode::kCancelled,
+                fmt::format("adding was cancelled: {} of {} vectors were added", changes.size(),
+                            effective.size()));
+  }
+}
+
+// So that nothing has to be allocated while searches pause.
+void Index::Impl::make_room(std::size_t new_vectors) {
+  if (graph->free_slots() < new_vectors) {
+    const std::size_t needed = graph->capacity() - graph->free_slots() + new_vectors;
+    if (needed > index::Graph::kMaxSlots) {
+      throw Error(ErrorCode::kOutOfMemory,
+                  fmt::format("an index holds at most {} vectors: nothing was added",
+                              index::Graph::kMaxSlots));
+    }
+    const std::size_t capacity =
+        std::min(std::max(needed, graph->capacity() * 3 / 2), index::Graph::kMaxSlots);
+    index::Growth growth = graph->prepare_growth(capacity);
+    const std::lock_guard lock(access);
+    graph->commit(growth);
+  }
+  if (slots.capacity() < slots.size() + new_vectors) {
+    index::IdTable larger = slots.grown(slots.size() + new_vectors);
+    const std::lock_guard lock(access);
+    std::swap(slots, larger);
+  }
+}
+
+Index::Impl::Change Index::Impl::insert(std::span<const float> vector, Id id) {
+  const std::vector<float> stored = index::prepared(vector, options.metric);
+  index::Insertion insertion = graph->plan_insert(stored.data(), id);
+  const Change change{id, insertion.slot, slots.find(id)};
+  const std::lock_guard lock(access);
+  graph->commit(std::move(insertion));
+  if (change.replaced) graph->commit_remove(*change.replaced);
+  slots.set(id, change.slot);
+  return change;
+}
+
+void Index::Impl::undo(std::span<const Change> changes) noexcept {
+  for (const Change& change : changes) {
+    const std::lock_guard lock(access);
+    if (change.replaced) {
+      graph->commit_restore(*change.replaced);
+      slots.set(change.id, *change.replaced);
+    } else {
+      slots.erase(change.id);
+    }
+    graph->commit_remove(change.slot);
+  }
+}
+
+// Makes slots of removed vectors usable again. Where there is no memory for that it waits for the
+// next change.
+void Index::Impl::maintain(std::size_t changes) noexcept {
+  try {
+    if (graph->removed() > graph->live() && graph->removed() >= kRebuildMinimum) {
+      rebuild();
+      return;
+    }
+    for (std::size_t change = 0; change < changes; ++change) {
+      const index::RepairStep step = graph->plan_repair(kRepairsPerChange);
+      if (step.end == 0) return;
+      {
+        const std::lock_guard lock(access);
+        graph->commit(step);
+      }
+      for (const index::Slot slot : step.stranded) {
+        const index::LinkChanges links = graph->plan_reconnect(slot);
+        const std::lock_guard lock(access);
+        graph->commit(links);
+      }
+    }
+  } catch (const std::bad_alloc&) {
+    return;
+  }
+}
+
+// Less work than a repair when most vectors are gone, and gives their memory back. Searches use the
+// old graph until the new one is complete.
+void Index::Impl::rebuild() {
+  auto fresh = std::make_unique<index::Graph>(options);
+  fresh->grow(graph->live());
+  index::IdTable fresh_slots(graph->live());
+  for (index::Slot slot = 0; slot < graph->slots(); ++slot) {
+    if (graph->state(slot) != index::SlotState::kLive) continue;
+    index::Insertion insertion = fresh->plan_insert(graph->vector(slot).data(), graph->id(slot));
+    fresh_slots.set(graph->id(slot), insertion.slot);
+    fresh->commit(std::move(insertion));
+  }
+  const std::lock_guard lock(access);
+  std::swap(graph, fresh);
+  std::swap(slots, fresh_slots);
+}
+
+Index::Index(const IndexOptions& options) {
+  impl_ = index::with_memory_for("make an index", [&] { return std::make_unique<Impl>(options); });
+}
+Index::Index(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Index::~Index() = default;
+Index::Index(Index&&) noexcept = default;
+Index& Index::operator=(Index&&) noexcept = default;
+
+const IndexOptions& Index::options() const {
+  return impl_->options;
+}
+
+std::uint64_t Index::size() const {
+  const std::shared_lock lock(impl_->access);
+  return impl_->graph->live();
+}
+
+bool Index::contains(Id id) const {
+  const std::shared_lock lock(impl_->access);
+  return impl_->slots.find(id).has_value();
+}
+
+std::vector<Id> Index::ids() const {
+  std::vector<Id> result = index::with_memory_for("list the ids", [&] {
+    const std::shared_lock lock(impl_->access);
+    return impl_->slots.ids();
+  });
+  std::sort(result.begin(), result.end());
+  return result;
+}
+
+IndexStats Index::stats() const {
+  const std::shared_lock lock(impl_->access);
+  return {impl_->graph->live(), impl_->graph->removed(), impl_->graph->capacity(),
+          impl_->graph->memory_bytes() + impl_->slots.memory_bytes()};
+}
+
+void Index::add(MatrixView rows, std::span<const Id> ids, const Progress& progress) {
+  check_rows(impl_->options, rows, ids);
+  if (rows.rows == 0) return;
+  const std::lock_guard writer(impl_->writer);
+  index::with_memory_for(fmt::format("add {} vectors", rows.rows),
+                         [&] { impl_->add(rows, ids, progress); });
+}
+
+std::uint64_t Index::remove(std::span<const Id> ids) {
+  const std::lock_guard writer(impl_->writer);
+  std::uint64_t removed = 0;
+  for (std::size_t begin = 0; begin < ids.size(); begin += kRemovalsPerLock) {
+    const std::lock_guard lock(impl_->access);
+    for (const Id id : ids.subspan(begin, std::min(kRemovalsPerLock, ids.size() - begin))) {
+      const std::optional<index::Slot> slot = impl_->slots.find(id);
+      if (!slot) continue;
+      impl_->slots.erase(id);
+      impl_->graph->commit_remove(*slot);
+      ++removed;
+    }
+  }
+  impl_->maintain(removed);
+  return removed;
+}
+
+std::vector<float> Index::vector(Id id) const {
+  return index::with_memory_for("copy a vector", [&] {
+    const std::shared_lock lock(impl_->access);
+    const std::optional<index::Slot> slot = impl_->slots.find(id);
+    if (!slot) {
+      throw Error(ErrorCode::kKeyNotFound, fmt::format("no vector with id {} in the index", id));
+    }
+    const std::span<const float> stored = impl_->graph->vector(*slot);
+    return std::vector<float>(stored.begin(), stored.end());
+  });
+}
+
+}  // namespace vsearch

@@ -1,0 +1,73 @@
+// What stands behind vsearch::Index.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "index/fair_shared_mutex.h"
+#include "index/graph.h"
+#include "index/id_table.h"
+#include "vsearch/error.h"
+#include "vsearch/index.h"
+
+namespace vsearch {
+
+// Two locks. `writer` is held for the whole of a call that changes the index, and by save(); its
+// holder may read everything. `access` is held shared by searches, and exclusively only while a
+// prepared change is put in place.
+struct Index::Impl {
+  explicit Impl(const IndexOptions& options_);
+
+  struct Change;
+
+  // These need `writer` held.
+  void add(MatrixView rows, std::span<const Id> row_ids, const Progress& progress);
+  void make_room(std::size_t new_vectors);
+  Change insert(std::span<const float> vector, Id id);
+  void undo(std::span<const Change> changes) noexcept;
+  void maintain(std::size_t changes) noexcept;
+  void rebuild();
+
+  const IndexOptions options;
+  mutable std::mutex writer;
+  mutable index::FairSharedMutex access;
+  std::unique_ptr<index::Graph> graph;
+  index::IdTable slots;
+};
+
+namespace index {
+
+// Throws kInvalidArgument if dim, links, build_breadth or metric is out of range.
+void check_options(const IndexOptions& options);
+
+// Why `vector` cannot be stored or searched for under `metric`: NaN or Inf, zero length under
+// cosine, too long for distances in float32. Empty if it can.
+std::string vector_defect(std::span<const float> vector, Metric metric);
+
+// The same of what prepared() gave.
+std::string stored_vector_defect(std::span<const float> vector, Metric metric);
+
+// What is stored of `vector` and compared with what is stored: of unit length under cosine.
+std::vector<float> prepared(std::span<const float> vector, Metric metric);
+
+// Runs `work`; memory that runs out becomes an Error that says what for.
+template <typename Work>
+auto with_memory_for(const std::string& purpose, Work&& work) {
+  try {
+    return std::forward<Work>(work)();
+  } catch (const std::bad_alloc&) {
+    throw Error(ErrorCode::kOutOfMemory,
+                fmt::format("not enough memory to {}: nothing was changed", purpose));
+  }
+}
+
+}  // namespace index
+}  // namespace vsearch

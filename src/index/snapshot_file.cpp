@@ -1,0 +1,180 @@
+#include "index/snapshot_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <new>
+#include <system_error>
+#include <utility>
+
+#include "vsearch/error.h"
+
+namespace vsearch::index {
+namespace {
+
+constexpr std::size_t kBufferBytes = std::size_t{1} << 20;
+
+Xxh3 new_checksum() {
+  Xxh3 state(XXH3_createState());
+  if (state == nullptr) throw std::bad_alloc();
+  XXH3_64bits_reset(state.get());
+  return state;
+}
+
+// A name that no other writer uses: not of this process, and not of another one.
+std::filesystem::path temporary_name(const std::filesystem::path& path) {
+  static std::atomic<unsigned> counter{0};
+  std::filesystem::path name = path;
+  name += fmt::format(".tmp-{}-{}", ::getpid(), ++counter);
+  return name;
+}
+
+std::string system_message() {
+  return std::generic_category().message(errno);
+}
+
+}  // namespace
+
+FileWriter::FileWriter(const std::filesystem::path& path)
+    : path_(path), temporary_(temporary_name(path)), checksum_(new_checksum()) {
+  buffer_.reserve(kBufferBytes);
+  file_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (file_ < 0) fail("cannot create a file beside it");
+}
+
+FileWriter::~FileWriter() {
+  if (file_ >= 0) ::close(file_);
+  if (!in_place_) ::unlink(temporary_.c_str());
+}
+
+void FileWriter::write(std::span<const std::byte> bytes) {
+  written_ += bytes.size();
+  while (!bytes.empty()) {
+    if (buffer_.size() == kBufferBytes) flush();
+    const std::size_t count = std::min(bytes.size(), kBufferBytes - buffer_.size());
+    buffer_.insert(buffer_.end(), bytes.data(), bytes.data() + count);
+    bytes = bytes.subspan(count);
+  }
+}
+
+void FileWriter::pad() {
+  constexpr std::byte kZeros[8] = {};
+  write(std::span(kZeros).first((8 - written_ % 8) % 8));
+}
+
+void FileWriter::flush() {
+  XXH3_64bits_update(checksum_.get(), buffer_.data(), buffer_.size());
+  std::span<const std::byte> left = buffer_;
+  while (!left.empty()) {
+    const ssize_t count = ::write(file_, left.data(), left.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail("cannot write");
+    left = left.subspan(static_cast<std::size_t>(count));
+  }
+  buffer_.clear();
+}
+
+void FileWriter::finish() {
+  flush();
+  const std::uint64_t checksum = XXH3_64bits_digest(checksum_.get());
+  write(std::as_bytes(std::span(&checksum, 1)));
+  flush();
+  if (::fsync(file_) != 0) fail("cannot flush to the disk");
+  if (::close(std::exchange(file_, -1)) != 0) fail("cannot close");
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("cannot put the new file in place");
+  in_place_ = true;
+  const std::filesystem::path folder = path_.has_parent_path() ? path_.parent_path() : ".";
+  const int opened = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool flushed = opened >= 0 && ::fsync(opened) == 0;
+  const int error = errno;
+  if (opened >= 0) ::close(opened);
+  errno = error;
+  if (!flushed) fail("cannot flush its folder to the disk");
+}
+
+void FileWriter::fail(const char* what) const {
+  throw Error(ErrorCode::kIo, fmt::format("saving the index to '{}': {}: {}", path_.string(), what,
+                                          system_message()));
+}
+
+FileReader::FileReader(const std::filesystem::path& path) : path_(path), buffer_(kBufferBytes) {
+  file_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // so that no FIFO holds us up
+  if (file_ < 0) {
+    if (errno == ENOENT || errno == ENOTDIR) {
+      throw Error(ErrorCode::kFileNotFound,
+                  fmt::format("no index snapshot at '{}'", path.string()));
+    }
+    fail("cannot open");
+  }
+  struct stat status = {};
+  const bool known = ::fstat(file_, &status) == 0;
+  if (known && S_ISREG(status.st_mode)) {
+    size_ = static_cast<std::uint64_t>(status.st_size);
+    return;
+  }
+  if (known) errno = S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
+  const int error = errno;
+  ::close(file_);
+  errno = error;
+  fail("not a regular file");
+}
+
+FileReader::~FileReader() {
+  ::close(file_);
+}
+
+bool FileReader::checksum_matches() {
+  const Xxh3 state = new_checksum();
+  seek(0);
+  std::uint64_t left = size_ - std::min<std::uint64_t>(size_, sizeof(std::uint64_t));
+  std::vector<std::byte> block(kBufferBytes);
+  while (left > 0) {
+    const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(left, block.size()));
+    if (!read(std::span(block).first(count))) return false;
+    XXH3_64bits_update(state.get(), block.data(), count);
+    left -= count;
+  }
+  std::uint64_t stored = 0;
+  if (!read(std::as_writable_bytes(std::span(&stored, 1)))) return false;
+  return stored == XXH3_64bits_digest(state.get());
+}
+
+void FileReader::seek(std::uint64_t position) {
+  if (::lseek(file_, static_cast<off_t>(position), SEEK_SET) < 0) fail("cannot seek");
+  buffer_begin_ = buffer_end_ = 0;
+}
+
+bool FileReader::read(std::span<std::byte> bytes) {
+  while (!bytes.empty()) {
+    const std::size_t buffered = std::min(buffer_end_ - buffer_begin_, bytes.size());
+    std::memcpy(bytes.data(), buffer_.data() + buffer_begin_, buffered);
+    buffer_begin_ += buffered;
+    bytes = bytes.subspan(buffered);
+    if (bytes.empty()) return true;
+    buffer_begin_ = 0;
+    buffer_end_ = read_some(buffer_);
+    if (buffer_end_ == 0) return false;
+  }
+  return true;
+}
+
+std::size_t FileReader::read_some(std::span<std::byte> bytes) {
+  while (true) {
+    const ssize_t count = ::read(file_, bytes.data(), bytes.size());
+    if (count >= 0) return static_cast<std::size_t>(count);
+    if (errno != EINTR) fail("cannot read");
+  }
+}
+
+void FileReader::fail(const char* what) const {
+  throw Error(ErrorCode::kIo, fmt::format("opening the index snapshot '{}': {}: {}", path_.string(),
+                                          what, system_message()));
+}
+
+}  // namespace vsearch::index

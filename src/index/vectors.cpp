@@ -1,0 +1,53 @@
+#include <cfloat>
+#include <cmath>
+
+#include "index/index_impl.h"
+
+namespace vsearch::index {
+namespace {
+
+double squared_length(std::span<const float> vector) {
+  double sum = 0.0;
+  for (const float value : vector) sum += static_cast<double>(value) * value;
+  return sum;
+}
+
+// |a - b|^2 <= 2 (|a|^2 + |b|^2) and |<a, b>| <= |a| |b| then stay below FLT_MAX, with every
+// partial sum.
+constexpr double kMaxSquaredLength = static_cast<double>(FLT_MAX) / 8.0;
+
+// Rounding to float32 changes the squared length of a unit vector by far less.
+constexpr double kUnitLengthTolerance = 1e-3;
+
+}  // namespace
+
+std::string vector_defect(std::span<const float> vector, Metric metric) {
+  for (const float value : vector) {
+    if (!std::isfinite(value)) return "holds NaN or infinity";
+  }
+  const double squared = squared_length(vector);
+  if (metric == Metric::kCosine) {
+    return squared > 0.0 ? "" : "is all zeros, which has no direction under the cosine metric";
+  }
+  return squared <= kMaxSquaredLength ? "" : "is longer than float32 distances can express";
+}
+
+std::string stored_vector_defect(std::span<const float> vector, Metric metric) {
+  std::string defect = vector_defect(vector, metric);
+  if (defect.empty() && metric == Metric::kCosine &&
+      std::abs(squared_length(vector) - 1.0) > kUnitLengthTolerance) {
+    defect = "is not of unit length";
+  }
+  return defect;
+}
+
+std::vector<float> prepared(std::span<const float> vector, Metric metric) {
+  std::vector<float> result(vector.begin(), vector.end());
+  if (metric == Metric::kCosine) {
+    const double scale = 1.0 / std::sqrt(squared_length(vector));
+    for (float& value : result) value = static_cast<float>(value * scale);
+  }
+  return result;
+}
+
+}  // namespace vsearch::index

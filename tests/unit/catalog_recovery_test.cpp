@@ -1,0 +1,475 @@
+// What a catalogue makes of crashes, of damaged files and of files that are not its own.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include <catch2/catch.hpp>
+#include <chrono>
+#include <set>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "catalog/sqlite.h"
+#include "support/bmp.h"
+#include "support/catalogs.h"
+#include "support/temp_dir.h"
+#include "vsearch/searcher.h"
+
+using namespace vsearch_test;
+using vsearch::Catalog;
+using vsearch::CatalogOptions;
+using vsearch::ErrorCode;
+using vsearch::Item;
+using vsearch::Query;
+using vsearch::Searcher;
+
+namespace {
+
+namespace fs = std::filesystem;
+
+Catalog open_with_log(const fs::path& path, Log& log) {
+  CatalogOptions options;
+  options.log = log.callback();
+  return Catalog::open(path, options);
+}
+
+void fill(Catalog& catalog, std::uint64_t first, std::uint64_t last) {
+  std::vector<std::vector<float>> vectors;
+  std::vector<Item> items;
+  for (std::uint64_t i = first; i < last; ++i) vectors.push_back(random_vector(i));
+  for (std::uint64_t i = first; i < last; ++i) {
+    items.push_back(embedded_item(std::to_string(i), vectors[i - first]));
+  }
+  REQUIRE(catalog.add(items).failures.empty());
+}
+
+// Exactly the items [0, n) are there, and each is found by its own embedding.
+void check_items(const Catalog& catalog, std::uint64_t n) {
+  CHECK(catalog.info().items == n);
+  CHECK(catalog.index().size() == n);
+  Searcher searcher(catalog);
+  for (std::uint64_t i = 0; i < n; ++i) {
+    const auto vector = random_vector(i);
+    const auto hits = searcher.search(Query::vector(vector));
+    REQUIRE(!hits.empty());
+    CHECK(hits[0].key == std::to_string(i));
+    CHECK(hits[0].distance < 1e-5F);
+  }
+}
+
+// Runs SQL on a closed catalogue's database, as another program could.
+void tamper(const fs::path& database, const char* sql) {
+  vsearch::db::Database(database, vsearch::db::Database::Mode::kOpen).execute(sql);
+}
+
+}  // namespace
+
+TEST_CASE("a snapshot that cannot be used is built anew, and the log says why") {
+  TempDir dir;
+  const fs::path shop = dir / "shop";
+  const fs::path snapshot = shop / "index.snapshot";
+  {
+    Catalog catalog = create_catalog(shop);
+    fill(catalog, 0, 50);
+  }
+  std::vector<std::byte> bytes = read_file(snapshot);
+  std::string expected;
+  SECTION("missing") {
+    fs::remove(snapshot);
+    expected = "index.snapshot";
+  }
+  SECTION("empty") {
+    write_file(snapshot, {});
+    expected = "index.snapshot";
+  }
+  SECTION("cut off") {
+    write_file(snapshot, std::span(bytes).first(bytes.size() - 7));
+    expected = "index.snapshot";
+  }
+  SECTION("a bit flipped") {
+    bytes[bytes.size() / 2] ^= std::byte{0x10};
+    write_file(snapshot, bytes);
+    expected = "index.snapshot";
+  }
+  SECTION("of another catalogue") {
+    {
+      Catalog other = create_catalog(dir / "other");
+      fill(other, 50, 100);
+    }
+    fs::copy_file(dir / "other/index.snapshot", snapshot, fs::copy_options::overwrite_existing);
+    expected = "is of another catalogue, or newer than catalog.db";
+  }
+  SECTION("newer than a store that was restored from a backup") {
+    fs::copy_file(shop / "catalog.db", dir / "backup.db");
+    {
+      Catalog catalog = Catalog::open(shop);
+      catalog.remove(catalog.keys());
+      fill(catalog, 200, 260);
+    }
+    fs::copy_file(dir / "backup.db", shop / "catalog.db", fs::copy_options::overwrite_existing);
+    expected = "is of another catalogue, or newer than catalog.db";
+  }
+  SECTION("a folder") {
+    fs::remove(snapshot);
+    fs::create_directory(snapshot);
+    {
+      Log log;
+      Catalog catalog = open_with_log(shop, log);
+      check_items(catalog, 50);
+      CHECK_ERROR(catalog.save_snapshot(), ErrorCode::kIo, "index.snapshot");
+    }
+    fs::remove_all(snapshot);
+    expected = "index.snapshot";
+  }
+  {
+    Log log;
+    std::vector<std::uint64_t> progress;
+    CatalogOptions options;
+    options.log = log.callback();
+    options.progress = [&](std::uint64_t done, std::uint64_t total) {
+      CHECK(total == 50);
+      progress.push_back(done);
+      return true;
+    };
+    Catalog catalog = Catalog::open(shop, options);
+    CHECK_THAT(log.text(), Catch::Contains("warning: the index snapshot cannot be used: "));
+    CHECK_THAT(log.text(), Catch::Contains(expected));
+    CHECK_THAT(log.text(), Catch::Contains("building the index of 50 pictures anew"));
+    CHECK(progress.back() == 50);
+    check_items(catalog, 50);
+  }
+  Log log;
+  Catalog catalog = open_with_log(shop, log);
+  CHECK(log.text().empty());  // closing has saved a good one
+  check_items(catalog, 50);
+}
+
+TEST_CASE("a snapshot that is behind is brought in step") {
+  TempDir dir;
+  const fs::path shop = dir / "shop";
+  {
+    Catalog catalog = create_catalog(shop);
+    fill(catalog, 0, 30);
+    add_embedded(catalog, "gone", 1000);
+    add_embedded(catalog, "29", 1001);  // replaced below
+  }
+  {
+    Catalog catalog = Catalog::open(shop);
+    catalog.save_snapshot();
+    const auto saved = read_file(shop / "index.snapshot");
+    fill(catalog, 29, 60);
+    const std::vector<std::string> gone{"gone"};
+    catalog.remove(gone);
+    // As a crash here would leave it.
+    fs::create_directory(dir / "crashed");
+    for (const char* name : {"catalog.db", "catalog.db-wal"}) {
+      fs::copy_file(shop / name, dir / "crashed" / name);
+    }
+    write_file(dir / "crashed/index.snapshot", saved);
+  }
+  Log log;
+  {
+    Catalog catalog = open_with_log(dir / "crashed", log);
+    CHECK(log.text() ==
+          "info: bringing the index snapshot in step: 31 pictures to add, 2 to remove\n");
+    check_items(catalog, 60);
+  }
+  Log quiet;
+  check_items(open_with_log(dir / "crashed", quiet), 60);
+  CHECK(quiet.text().empty());
+}
+
+TEST_CASE("opening can be cancelled and loses nothing") {
+  TempDir dir;
+  {
+    Catalog catalog = create_catalog(dir / "shop");
+    fill(catalog, 0, 20);
+  }
+  fs::remove(dir / "shop/index.snapshot");
+  CatalogOptions options;
+  options.progress = [](std::uint64_t, std::uint64_t) { return false; };
+  CHECK_ERROR(Catalog::open(dir / "shop", options), ErrorCode::kCancelled, "nothing is lost");
+  check_items(Catalog::open(dir / "shop"), 20);
+}
+
+TEST_CASE("a damaged catalog.db is refused and left as it is") {
+  TempDir dir;
+  const fs::path shop = dir / "shop";
+  const fs::path database = shop / "catalog.db";
+  {
+    Catalog catalog = create_catalog(shop);
+    fill(catalog, 0, 200);
+  }
+  std::vector<std::byte> bytes = read_file(database);
+  REQUIRE(bytes.size() > 20'000);
+  std::string expected;
+  ErrorCode code = ErrorCode::kCorrupt;
+  std::string remedy = "was left as it is; restore it from a backup";
+  const auto flip = [&](std::size_t at, int value) {
+    bytes[at] ^= static_cast<std::byte>(value);
+    write_file(database, bytes);
+  };
+  SECTION("empty") {
+    write_file(database, {});
+    expected = "it is empty";
+  }
+  SECTION("no database") {
+    const std::string text(5000, 'x');
+    write_file(database, std::as_bytes(std::span(text)));
+    expected = "does not begin as an SQLite database";
+  }
+  SECTION("cut off within the header") {
+    write_file(database, std::span(bytes).first(50));
+    expected = "does not begin as an SQLite database";
+  }
+  SECTION("cut off") {
+    write_file(database, std::span(bytes).first(bytes.size() / 2));
+    expected = "it is cut off";
+  }
+  SECTION("another program's database") {
+    flip(68, 0xFF);
+    expected = "its header is not one of a catalogue";
+  }
+  SECTION("not in WAL mode any more") {
+    flip(18, 3);
+    expected = "its header is not one of a catalogue";
+  }
+  SECTION("an impossible page size") {
+    flip(16, 0x33);
+    expected = "catalog.db";
+  }
+  SECTION("the table of tables is garbage") {
+    std::fill(bytes.begin() + 100, bytes.begin() + 4096, std::byte{0xA5});
+    write_file(database, bytes);
+    expected = "catalog.db";
+  }
+  SECTION("every page but the first is garbage") {
+    std::fill(bytes.begin() + 4096, bytes.end(), std::byte{0xA5});
+    write_file(database, bytes);
+    expected = "catalog.db";
+  }
+  SECTION("a table is missing") {
+    tamper(database, "PRAGMA foreign_keys = OFF; DROP TABLE embeddings");
+    expected = "the table embeddings is missing";
+  }
+  SECTION("a trigger was smuggled in") {
+    tamper(database, "CREATE TRIGGER t AFTER INSERT ON items BEGIN DELETE FROM items; END");
+    expected = "tables, indexes or triggers that are not ours";
+  }
+  SECTION("a table is another") {
+    tamper(database, "ALTER TABLE items ADD COLUMN x TEXT");
+    expected = "the table items is not as it was made";
+  }
+  SECTION("a setting is gone") {
+    tamper(database, "DELETE FROM meta WHERE key = 'encoder_fingerprint'");
+    expected = "meta has no encoder_fingerprint";
+  }
+  SECTION("a setting is nonsense") {
+    tamper(database, "UPDATE meta SET value = '4x' WHERE key = 'links'");
+    expected = "meta has 4x for links";
+  }
+  SECTION("an embedding of another size") {
+    tamper(database,
+           "PRAGMA ignore_check_constraints = ON;"
+           "UPDATE embeddings SET vector = x'00' WHERE picture_id = 17");
+    fs::remove(shop / "index.snapshot");
+    expected = "the embedding of picture 17 has 1 bytes, not 192";
+  }
+  SECTION("an embedding that no index takes") {
+    tamper(database, "UPDATE embeddings SET vector = zeroblob(192) WHERE picture_id = 17");
+    fs::remove(shop / "index.snapshot");
+    expected = "an embedding: ";
+  }
+  SECTION("an embedding is missing") {
+    tamper(database, "DELETE FROM embeddings WHERE picture_id = 17");
+    fs::remove(shop / "index.snapshot");
+    expected = "picture 17 has no embedding";
+  }
+  SECTION("made by a newer version") {
+    tamper(database, "PRAGMA user_version = 2");
+    code = ErrorCode::kUnavailable;
+    expected = "written by a newer libvsearch (schema 2, this one knows 1)";
+    remedy = "use that version";
+  }
+  const auto before = read_file(database);
+  CHECK_ERROR(Catalog::open(shop), code, database.string());
+  CHECK_ERROR(Catalog::open(shop), code, expected);
+  CHECK_ERROR(Catalog::open(shop), code, remedy);
+  CHECK(read_file(database) == before);
+}
+
+TEST_CASE("random damage is refused or opened, and never a crash") {
+  TempDir dir;
+  const fs::path shop = dir / "shop";
+  const fs::path database = shop / "catalog.db";
+  {
+    Catalog catalog = create_catalog(shop);
+    fill(catalog, 0, 40);
+  }
+  const auto sound = read_file(database);
+  std::mt19937 random(11);
+  int refused = 0;
+  for (int round = 0; round < 300; ++round) {
+    fs::remove(shop / "index.snapshot");
+    auto bytes = sound;
+    if (round % 3 == 0) bytes.resize(random() % bytes.size());
+    for (int flips = 1 + static_cast<int>(random() % 20); flips > 0 && !bytes.empty(); --flips) {
+      // Half of them where the structure is: at the beginning of a page.
+      const std::size_t page = random() % (bytes.size() / 4096 + 1) * 4096;
+      const std::size_t at = random() % 2 == 0 ? random() : page + random() % 64;
+      bytes[at % bytes.size()] ^= static_cast<std::byte>(1U << random() % 8);
+    }
+    write_file(database, bytes);
+    fs::remove(database.string() + "-wal");
+    try {
+      Catalog catalog = Catalog::open(shop);
+      catalog.keys();
+      catalog.get("7");
+    } catch (const vsearch::Error& e) {
+      ++refused;
+      INFO(e.what());
+      CHECK((e.code() == ErrorCode::kCorrupt || e.code() == ErrorCode::kUnavailable));
+      CHECK_THAT(e.what(), Catch::Contains("catalog.db"));
+    }
+  }
+  CHECK(refused > 100);
+}
+
+namespace {
+
+constexpr std::uint64_t kNumbers = 300;
+
+// Adds, replaces, removes and saves for ever. Writes to `pipe` what it is about to do, "+3 " or "-3
+// " an item, and a new line when the call has returned.
+[[noreturn]] void write_for_ever(const fs::path& shop, int pipe, unsigned seed) {
+  const auto say = [&](const std::string& text) {
+    if (write(pipe, text.data(), text.size()) != static_cast<ssize_t>(text.size())) _exit(3);
+  };
+  try {
+    Catalog catalog = Catalog::open(shop);
+    std::mt19937 random(seed);
+    while (true) {
+      const auto dice = random() % 10;
+      if (dice == 0) {
+        catalog.save_snapshot();
+        continue;
+      }
+      std::vector<std::uint64_t> numbers;
+      std::string intent;
+      for (std::size_t n = 1 + random() % 20; n > 0; --n) {
+        numbers.push_back(random() % kNumbers);
+        intent += fmt::format("{}{} ", dice <= 6 ? '+' : '-', numbers.back());
+      }
+      say(intent);
+      if (dice <= 6) {
+        std::vector<std::vector<float>> vectors;
+        std::vector<Item> items;
+        for (const auto number : numbers) vectors.push_back(random_vector(number));
+        for (std::size_t i = 0; i < numbers.size(); ++i) {
+          items.push_back(embedded_item(std::to_string(numbers[i]), vectors[i]));
+        }
+        catalog.add(items);
+      } else {
+        std::vector<std::string> keys;
+        for (const auto number : numbers) keys.push_back(std::to_string(number));
+        catalog.remove(keys);
+      }
+      say("\n");
+    }
+  } catch (const std::exception& e) {
+    say(e.what());
+    _exit(2);
+  }
+}
+
+// What `write_for_ever` wrote until it was killed after `life`.
+std::string killed_after(std::chrono::milliseconds life, const fs::path& shop, unsigned seed) {
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    close(ends[0]);
+    write_for_ever(shop, ends[1], seed);
+  }
+  close(ends[1]);
+  std::thread killer([&] {
+    std::this_thread::sleep_for(life);
+    kill(child, SIGKILL);
+  });
+  std::string log;
+  char buffer[4096];
+  for (ssize_t n = 0; (n = read(ends[0], buffer, sizeof buffer)) > 0;) {
+    log.append(buffer, static_cast<std::size_t>(n));
+  }
+  close(ends[0]);
+  killer.join();
+  int status = 0;
+  waitpid(child, &status, 0);
+  INFO(log);
+  REQUIRE(WIFSIGNALED(status));  // it did not end by itself
+  return log;
+}
+
+}  // namespace
+
+TEST_CASE("a killed writer loses nothing that was acknowledged") {
+  TempDir dir;
+  const fs::path shop = dir / "shop";
+  { create_catalog(shop); }
+  std::set<std::uint64_t> there;  // what must be in the catalogue
+  std::mt19937 random(5);
+  std::size_t acknowledged = 0;
+  for (unsigned round = 0; round < 20; ++round) {
+    INFO("round " << round);
+    std::istringstream log(
+        killed_after(std::chrono::milliseconds(30 + random() % 120), shop, round));
+    std::set<std::uint64_t> under_way;  // named by a call that did not return
+    bool removing = false;
+    for (std::string line; std::getline(log, line);) {
+      const bool returned = !log.eof();
+      std::istringstream words(line);
+      for (std::string word; words >> word;) {
+        const std::uint64_t number = std::stoull(word.substr(1));
+        removing = word[0] == '-';
+        if (!returned) {
+          under_way.insert(number);
+        } else if (removing) {
+          there.erase(number);
+        } else {
+          there.insert(number);
+        }
+      }
+      if (returned) ++acknowledged;
+    }
+
+    Catalog catalog = Catalog::open(shop);
+    CHECK(catalog.index().size() == catalog.info().pictures);
+    Searcher searcher(catalog);
+    std::set<std::uint64_t> present;
+    for (const std::string& key : catalog.keys()) {
+      const std::uint64_t number = std::stoull(key);
+      present.insert(number);
+      const auto vector = random_vector(number);
+      const auto hits = searcher.search(Query::vector(vector));
+      REQUIRE(!hits.empty());
+      CHECK(hits.front().key == key);
+    }
+    // The call that did not return has happened as a whole or not at all.
+    std::set<std::uint64_t> if_it_happened = there;
+    for (const std::uint64_t number : under_way) {
+      if (removing) {
+        if_it_happened.erase(number);
+      } else {
+        if_it_happened.insert(number);
+      }
+    }
+    CHECK((present == there || present == if_it_happened));
+    there = present;
+  }
+  CHECK(acknowledged > 20);
+}

@@ -98,8 +98,8 @@ int run(const Options& options) {
     if (error.code() != vsearch::ErrorCode::kCancelled) throw;
     show_status({});
     say(
-        fmt::format("stopped after {} of {}; nothing committed is lost: the catalogue holds {} ({} "
-                    "before). Run the same command again to add the rest.",
+        fmt::format("stopped after {} of {}; the catalogue holds {} ({} before)\n"
+                    "  nothing committed is lost; run the same command again to add the rest",
                     with_commas(display.done()), counted(list.items.size(), "item"),
                     counted(catalog.info().items, "item"), with_commas(items_before)));
     return kInterrupted;

@@ -66,7 +66,7 @@ std::string with_commas(std::uint64_t number) {
   std::string digits = std::to_string(number);
   for (std::size_t left = digits.size(); left > 3;) {
     left -= 3;
-    digits.insert(left, ",");
+    digits.insert(left, 1, ',');
   }
   return digits;
 }

@@ -11,6 +11,7 @@ namespace vsx {
 namespace {
 
 volatile sig_atomic_t stop_requested = 0;
+std::string_view note;
 struct sigaction previous_int;
 struct sigaction previous_term;
 
@@ -18,13 +19,15 @@ struct sigaction previous_term;
 void on_signal(int) {
   if (stop_requested != 0) _exit(kInterrupted);
   stop_requested = 1;
-  constexpr std::string_view kNote = "\nvsx: stopping; press Ctrl-C again to stop at once\n";
-  if (write(STDERR_FILENO, kNote.data(), kNote.size()) < 0) return;  // nobody to tell
+  if (write(STDERR_FILENO, note.data(), note.size()) < 0) return;  // nobody to tell
 }
 
 }  // namespace
 
 StopSignals::StopSignals() {
+  // On a terminal the cursor stands behind a progress bar.
+  note = "\nvsx: stopping; press Ctrl-C again to stop at once\n";
+  if (isatty(STDERR_FILENO) != 1) note.remove_prefix(1);
   struct sigaction action = {};
   action.sa_handler = on_signal;
   action.sa_flags = SA_RESTART;  // a read under way must not fail because of Ctrl-C

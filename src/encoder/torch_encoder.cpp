@@ -100,8 +100,9 @@ class TorchEncoder final : public Encoder {
       const at::Tensor pixels = resize_batch(images, info_.preprocessing, first).to(device_);
       const c10::IValue output = method_({normalise(pixels, info_.preprocessing)});
       if (!output.isTensor()) {
-        throw Error(ErrorCode::kBadModel, fmt::format("{}: the model gave a {}, not a tensor; {}",
-                                                      path_, output.tagKind(), kExportRemedy));
+        throw Error(ErrorCode::kBadModel,
+                    fmt::format("{}: the model gave {} instead of a tensor; {}", path_,
+                                output.tagKind(), kExportRemedy));
       }
       const at::Tensor& embeddings = output.toTensor();
       const auto count = static_cast<std::int64_t>(images.size());

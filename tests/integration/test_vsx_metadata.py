@@ -141,6 +141,13 @@ def test_rows_without_a_picture_are_counted(add):
     assert "without a picture at the paths given: gone0.jpg, gone1.jpg, gone2.jpg, ..." in message
 
 
+def test_a_file_about_other_pictures_adds_nothing(vsx, shop, add):
+    said = add("m.csv", "path,n\nimages/a.jpg,1\nimages/b.png,2\n", code=1)
+    assert "describes none of the pictures: it names 'images/a.jpg'" in said
+    assert "a picture here is 'a.jpg'" in said
+    assert vsx.info(shop)["items"] == 0
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

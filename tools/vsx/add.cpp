@@ -38,7 +38,17 @@ ItemList read_items(const Options& options) {
   return list_items(options.paths, options.metadata_file, rows);
 }
 
-// Where metadata file and pictures do not fit together: worth a word, but no error.
+// A file that describes none of the pictures is the wrong file, or names them from another folder.
+void require_match(const Options& options, const ItemList& list) {
+  if (list.unused_rows.empty() || list.undescribed < list.items.size()) return;
+  throw vsearch::Error(
+      vsearch::ErrorCode::kInvalidArgument,
+      fmt::format("'{}' describes none of the pictures: it names '{}', and a picture here is '{}'; "
+                  "name pictures by these keys, or by paths relative to the file",
+                  options.metadata_file, list.unused_rows.front(), list.items.front().key));
+}
+
+// Where some of the metadata file and of the pictures do not fit together: no error.
 void tell_mismatch(const Options& options, const ItemList& list) {
   for (const std::string& problem : list.problems) say("warning: " + problem);
   if (options.metadata_file.empty()) return;
@@ -83,6 +93,7 @@ int run(const Options& options) {
   }
   vsearch::Catalog catalog = open_catalog(options.catalog, options.quiet);
   const ItemList list = read_items(options);
+  require_match(options, list);
   tell_mismatch(options, list);
 
   const std::uint64_t items_before = catalog.info().items;

@@ -17,13 +17,9 @@ constexpr auto kBarInterval = 100ms;
 constexpr auto kLineInterval = 5s;
 // The rate is that of the last seconds, so that the time left follows a machine that slows down.
 constexpr auto kRateWindow = 15s;
+constexpr std::size_t kSamples = 1000;
 constexpr std::size_t kWidestBar = 40;
 constexpr std::size_t kNarrowestBar = 8;
-
-double seconds_between(std::chrono::steady_clock::time_point from,
-                       std::chrono::steady_clock::time_point to) {
-  return std::chrono::duration<double>(to - from).count();
-}
 
 std::string rate_text(double rate) {
   return rate < 10 ? fmt::format("{:.1f}/s", rate) : fmt::format("{:.0f}/s", rate);
@@ -48,38 +44,39 @@ ProgressDisplay::~ProgressDisplay() {
 }
 
 double ProgressDisplay::seconds() const {
-  return seconds_between(begin_, Clock::now());
+  return std::chrono::duration<double>(Clock::now() - begin_).count();
 }
 
 bool ProgressDisplay::update(std::uint64_t done, std::uint64_t total) {
   const Clock::time_point now = Clock::now();
   done_ = done;
-  if (samples_.size() > 1 && now - samples_.back().time < kBarInterval) {
-    samples_.back().done = done;
-  } else {
-    samples_.push_back({now, done});
+  // The library also calls while nothing new is done, so that it can be stopped: no samples.
+  if (samples_.empty() || samples_.back().done != done) samples_.push_back({now, done});
+  while (samples_.size() > 2 &&
+         (now - samples_[1].time > kRateWindow || samples_.size() > kSamples)) {
+    samples_.pop_front();
   }
-  while (samples_.size() > 2 && now - samples_[1].time > kRateWindow) samples_.pop_front();
 
   const bool first = samples_.size() == 1 && terminal_;
   const auto interval = terminal_ ? Clock::duration(kBarInterval) : Clock::duration(kLineInterval);
   if (!quiet_ && (first || done == total || now - shown_ >= interval)) {
     if (terminal_) {
-      show_status(bar(total, rate(now)));
+      show_status(bar(total, rate()));
     } else if (now - shown_ >= interval) {
-      say(line(total, rate(now)));
+      say(line(total, rate()));
     }
     shown_ = now;
   }
   return !StopSignals::requested();
 }
 
-double ProgressDisplay::rate(Clock::time_point now) const {
+double ProgressDisplay::rate() const {
   // The first sample is when the first units were done: what came before, such as loading a model,
   // does not count.
-  const double seconds = seconds_between(samples_.front().time, now);
-  const std::uint64_t units = samples_.back().done - samples_.front().done;
-  return seconds > 0 && units > 0 ? static_cast<double>(units) / seconds : 0;
+  const Sample& first = samples_.front();
+  const Sample& last = samples_.back();
+  const double seconds = std::chrono::duration<double>(last.time - first.time).count();
+  return seconds > 0 ? static_cast<double>(last.done - first.done) / seconds : 0;
 }
 
 std::string ProgressDisplay::bar(std::uint64_t total, double rate) const {

@@ -40,7 +40,7 @@ class ProgressDisplay {
     std::uint64_t done;
   };
 
-  double rate(Clock::time_point now) const;  // units per second over the last samples; 0: unknown
+  double rate() const;  // units per second over the last samples; 0: unknown
   std::string bar(std::uint64_t total, double rate) const;
   std::string line(std::uint64_t total, double rate) const;
 

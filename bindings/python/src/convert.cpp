@@ -11,6 +11,8 @@ namespace {
 // How many decoded pictures encode() holds at a time.
 constexpr std::size_t kPicturesAtATime = 64;
 
+constexpr const char* kIdRange = "whole numbers from 0 to 2**64 - 1";
+
 std::string type_name(py::handle value) {
   return py::cast<std::string>(py::type::handle_of(value).attr("__name__"));
 }
@@ -30,6 +32,25 @@ bool is_array_like(py::handle value) {
 
 [[noreturn]] void fail(const std::string& message) {
   throw Error(ErrorCode::kInvalidArgument, message);
+}
+
+Ids ids_of_list(py::handle values, const std::string& name) {
+  std::vector<Id> ids;
+  for (const py::handle value : py::iter(values)) {
+    const auto number = py::reinterpret_steal<py::int_>(PyNumber_Index(value.ptr()));
+    if (!number) {
+      PyErr_Clear();
+      throw py::type_error(fmt::format("{} must be {}, not {}", name, kIdRange, type_name(value)));
+    }
+    ids.push_back(PyLong_AsUnsignedLongLong(number.ptr()));
+    if (PyErr_Occurred() != nullptr) {
+      PyErr_Clear();
+      fail(fmt::format("{} must be {}, but one is {}", name, kIdRange,
+                       py::cast<std::string>(py::str(number))));
+    }
+  }
+  const auto count = static_cast<py::ssize_t>(ids.size());
+  return to_numpy(std::move(ids), {count});
 }
 
 }  // namespace
@@ -69,18 +90,19 @@ Floats to_floats(py::handle values, py::ssize_t dims, const std::string& name) {
 }
 
 Ids to_ids(py::handle values, const std::string& name) {
+  // numpy would make floats of a list that holds both 0 and 2^64 - 1.
+  if (!is_array_like(values)) return ids_of_list(values, name);
   const py::array array = as_array(values);
   const char kind = array.dtype().kind();
-  // An empty list becomes an array of floats.
-  if (kind != 'u' && kind != 'i' && array.size() > 0) {
-    throw py::type_error(fmt::format("{} must be whole numbers from 0 to 2**64 - 1, not {}", name,
+  if (kind != 'u' && kind != 'i') {
+    throw py::type_error(fmt::format("{} must be {}, not {}", name, kIdRange,
                                      py::cast<std::string>(py::str(array.dtype()))));
   }
   if (array.ndim() != 1) {
     fail(fmt::format("{} must have 1 dimension, not the shape {}", name, shape_text(array)));
   }
   if (kind == 'i' && array.size() > 0 && py::cast<bool>(array.attr("min")().attr("__lt__")(0))) {
-    fail(fmt::format("{} must be whole numbers from 0 to 2**64 - 1, but one is negative", name));
+    fail(fmt::format("{} must be {}, but one is negative", name, kIdRange));
   }
   Ids ids = Ids::ensure(array);
   if (!ids) throw py::error_already_set();

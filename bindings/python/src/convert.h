@@ -104,9 +104,8 @@ class LongCall {
   auto run(Body&& body) {
     const auto without_gil = [&] {
       const py::gil_scoped_release no_gil;
-      return body(Progress([this](std::uint64_t done, std::uint64_t total) {
-        return go_on(done, total);
-      }));
+      return body(
+          Progress([this](std::uint64_t done, std::uint64_t total) { return go_on(done, total); }));
     };
     try {
       if constexpr (std::is_void_v<decltype(without_gil())>) {

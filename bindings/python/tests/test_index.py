@@ -126,10 +126,18 @@ def test_values_that_are_refused(vectors):
         index.add(vectors[0], [2])
     with pytest.raises(ValueError):
         index.add(vectors[:2], [2])
-    with pytest.raises(ValueError, match="one is negative"):
+    with pytest.raises(ValueError, match="one is -3"):
         index.add(vectors[:2], [2, -3])
-    with pytest.raises(TypeError, match="whole numbers"):
-        index.add(vectors[:2], [2.5, 3.5])
+    with pytest.raises(ValueError, match="one is 18446744073709551616"):
+        index.add(vectors[:2], [2, 2**64])
+    with pytest.raises(ValueError, match="one is negative"):
+        index.add(vectors[:2], np.array([2, -3]))
+    with pytest.raises(TypeError, match=r"whole numbers from 0 to 2\*\*64 - 1, not float"):
+        index.add(vectors[:2], [2, 3.5])
+    with pytest.raises(TypeError, match=r"whole numbers from 0 to 2\*\*64 - 1, not float64"):
+        index.add(vectors[:2], np.array([2.0, 3.0]))
+    with pytest.raises(ValueError, match=r"ids must have 1 dimension, not the shape \(1, 2\)"):
+        index.add(vectors[:2], np.array([[2, 3]]))
     with pytest.raises(TypeError, match="array of numbers"):
         index.add([["a"] * 16], [2])
     bad = vectors[:3].copy()

@@ -175,15 +175,17 @@ def change_while_searching(
         for turn in range(rounds):
             gone = changes.removals[part(len(changes.removals), turn, rounds)]
             began = time.perf_counter()
-            shop.remove(list(gone))
+            unknown = shop.remove(gone)
             remove_ms.append((time.perf_counter() - began) * 1000)
+            violations.extend(f"{key}: to be removed, but not there" for key in unknown)
             load.ledger.acknowledged += len(gone)
 
             now = part(len(changes.additions), turn, rounds)
             new = changes.additions[now]
             began = time.perf_counter()
-            shop.add_many([(item.key, [str(item.path)], item.metadata) for item in new])
+            report = shop.add_many([(item.key, str(item.path), item.metadata) for item in new])
             add_ms.append((time.perf_counter() - began) * 1000)
+            violations.extend(f"{failed.key}: {failed.error}" for failed in report.failures)
             for item, vector in zip(new, changes.vectors[now], strict=True):
                 if not found_first(shop, item.key, vector):
                     violations.append(

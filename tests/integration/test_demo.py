@@ -183,10 +183,13 @@ class ExactShop:
         ]
 
     def remove(self, keys):
+        unknown = [key for key in keys if key not in self.vectors]
         self.vectors = {key: vector for key, vector in self.vectors.items() if key not in set(keys)}
+        return unknown
 
     def add_many(self, items):
         self.vectors = self.vectors | {key: self.to_come[key] for key, _, _ in items}
+        return SimpleNamespace(failures=[])
 
     def __contains__(self, key):
         return key in self.vectors
@@ -199,14 +202,14 @@ class ForgetfulShop(ExactShop):
     """Acknowledges removals and keeps every item."""
 
     def remove(self, keys):
-        pass
+        return []
 
 
 class LossyShop(ExactShop):
     """Acknowledges additions and loses one of each call."""
 
     def add_many(self, items):
-        super().add_many(items[1:])
+        return super().add_many(items[1:])
 
 
 class FailingShop(ExactShop):

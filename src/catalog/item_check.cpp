@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "catalog/utf8.h"
+#include "index/vectors.h"
 
 namespace vsearch::detail {
 namespace {
@@ -49,13 +49,7 @@ std::string embedding_problem(std::span<const float> embedding, std::uint32_t di
   if (embedding.size() != dim) {
     return fmt::format("has {} numbers where the catalogue has {}", embedding.size(), dim);
   }
-  bool zero = true;
-  for (const float value : embedding) {
-    if (!std::isfinite(value)) return "has a number that is NaN or infinite";
-    zero = zero && value == 0.0F;
-  }
-  if (zero && metric == Metric::kCosine) return "is all zeros, which has no direction";
-  return {};
+  return index::vector_defect(embedding, metric);
 }
 
 void check_item(const Item& item, std::uint32_t dim, Metric metric) {

@@ -19,7 +19,7 @@ inline constexpr std::size_t kMaxKeyBytes = 1024;
 // Throws kInvalidArgument, without the name of the item.
 std::string normalise_metadata(const std::string& metadata);
 
-// Why `embedding` cannot be compared with others, or an empty text.
+// Why the index would not take `embedding` ("is all zeros"), or an empty text.
 std::string embedding_problem(std::span<const float> embedding, std::uint32_t dim, Metric metric);
 
 // Throws kInvalidArgument if anything but the metadata and the content of the pictures is wrong.

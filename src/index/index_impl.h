@@ -15,6 +15,7 @@
 #include "index/fair_shared_mutex.h"
 #include "index/graph.h"
 #include "index/id_table.h"
+#include "index/vectors.h"
 #include "vsearch/error.h"
 #include "vsearch/index.h"
 
@@ -47,16 +48,6 @@ namespace index {
 
 // Throws kInvalidArgument if dim, links, build_breadth or metric is out of range.
 void check_options(const IndexOptions& options);
-
-// Why `vector` cannot be stored or searched for under `metric`: NaN or Inf, zero length under
-// cosine, too long for distances in float32. Empty if it can.
-std::string vector_defect(std::span<const float> vector, Metric metric);
-
-// The same of what prepared() gave.
-std::string stored_vector_defect(std::span<const float> vector, Metric metric);
-
-// What is stored of `vector` and compared with what is stored: of unit length under cosine.
-std::vector<float> prepared(std::span<const float> vector, Metric metric);
 
 // Runs `work`; memory that runs out becomes an Error that says what for.
 template <typename Work>

@@ -199,7 +199,7 @@ TEST_CASE("bad items are reported and the others are added") {
       {nowhere, "no path, no bytes and no embedding"},
       {bad_path, "rename the file: caf?.bmp"},
       {embedded_item("short", short_one), "has 47 numbers where the catalogue has 48"},
-      {embedded_item("nan", nan), "NaN or infinite"},
+      {embedded_item("nan", nan), "holds NaN or infinity"},
       {embedded_item("zero", zero), "all zeros"},
       {embedded_item("old", good, "[1]"), "item old: the metadata must be a JSON object"},
       {embedded_item("m1", good, ""), "not valid JSON"},

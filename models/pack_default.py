@@ -58,7 +58,7 @@ def main() -> int:
 
     try:
         package = efficientnet.export(PROJECTION, options.output)
-    except ExportError as error:
+    except (ExportError, OSError) as error:
         print(f"pack_default: {error}", file=sys.stderr)
         return 1
     stamp.write_text(wanted + "\n")

@@ -23,6 +23,7 @@ from vsearch.export.__main__ import main  # noqa: E402
 ROOT = Path(__file__).resolve().parents[3]
 SHARED = Path(os.environ.get("VSEARCH_SHARED", ROOT.parent / "shared"))
 DEIT = SHARED / "models" / "deit-tiny-patch16-224"
+GROCERY = SHARED / "data" / "grocery.tar"
 
 PREPROCESSING = {
     "do_resize": True,
@@ -191,6 +192,7 @@ def test_failed_export_leaves_the_old_package(small_package, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.save.*:DeprecationWarning")
 def test_files_that_are_no_packages(small_package, tmp_path):
     with pytest.raises(ExportError, match=r"absent.vsm.pt: no such file"):
         package.read_package(tmp_path / "absent.vsm.pt")
@@ -200,6 +202,28 @@ def test_files_that_are_no_packages(small_package, tmp_path):
     package.read_package(small_package).module.save(str(tmp_path / "bare.pt"))
     with pytest.raises(ExportError, match=r"bare.pt is a TorchScript archive without vsearch.json"):
         package.read_package(tmp_path / "bare.pt")
+    extra = {"vsearch.json": "{"}
+    module = package.read_package(small_package).module
+    torch.jit.save(module, str(tmp_path / "broken.pt"), _extra_files=extra)
+    with pytest.raises(ExportError, match=r"broken.pt: its vsearch.json is not valid JSON"):
+        package.read_package(tmp_path / "broken.pt")
+
+
+def test_disk_that_is_full(small_package, tmp_path):
+    """A limit on the size of files stands for the full disk; the old package stays."""
+    resource = pytest.importorskip("resource")
+    path = tmp_path / "kept.vsm.pt"
+    path.write_bytes(small_package.read_bytes())
+    read = package.read_package(path)
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            package.write_package(path, read.module, read.manifest)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    assert path.read_bytes() == small_package.read_bytes()
+    assert list(tmp_path.iterdir()) == [path]
 
 
 # --- preprocessing --------------------------------------------------------------------------------
@@ -272,7 +296,7 @@ def reference(folder):
 
 
 def real_pictures(count):
-    with tarfile.open(SHARED / "data" / "grocery.tar") as tar:
+    with tarfile.open(GROCERY) as tar:
         names = sorted(
             name for name in tar.getnames() if "/train/" in name and name.endswith(".jpg")
         )
@@ -280,7 +304,9 @@ def real_pictures(count):
             yield Image.open(io.BytesIO(tar.extractfile(name).read())).convert("RGB")
 
 
-@pytest.mark.skipif(not DEIT.is_dir(), reason=f"{DEIT} is absent")
+@pytest.mark.skipif(
+    not (DEIT.is_dir() and GROCERY.is_file()), reason=f"{DEIT} or {GROCERY} is absent"
+)
 def test_deit_tiny_equals_transformers_on_real_pictures(tmp_path):
     exported = hf.export(DEIT, tmp_path / "deit-tiny.vsm.pt")
     assert exported.manifest["dim"] == 192

@@ -5,6 +5,7 @@ docs/model-packages.md.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import struct
@@ -154,7 +155,10 @@ def read_package(path: str | os.PathLike) -> Package:
         raise ExportError(
             f"{path} is a TorchScript archive without {MANIFEST_FILE}: not a model package"
         )
-    return Package(module, json.loads(text))
+    try:
+        return Package(module, json.loads(text))
+    except ValueError as error:
+        raise ExportError(f"{path}: its {MANIFEST_FILE} is not valid JSON: {error}") from error
 
 
 def fingerprint(package: Package) -> str:
@@ -211,10 +215,13 @@ def _load(path: Path) -> tuple[torch.jit.ScriptModule, bytes]:
 
 
 def _save(module: torch.jit.ScriptModule, path: Path, description: dict) -> None:
+    """Goes through memory: where torch itself writes the file, a full disk ends the process."""
     text = json.dumps(description, indent=1, ensure_ascii=False)
+    archive = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        torch.jit.save(module, str(path), _extra_files={MANIFEST_FILE: text})
+        torch.jit.save(module, archive, _extra_files={MANIFEST_FILE: text})
+    path.write_bytes(archive.getbuffer())
 
 
 def _check_module(package: Package) -> None:

@@ -2,7 +2,14 @@
 
 import json
 import os
+import pty
+import re
+import select
+import struct
 import subprocess
+import termios
+import time
+from fcntl import ioctl
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +53,43 @@ class Vsx:
 
     def info(self, subject) -> dict:
         return json.loads(self("info", subject, "--json").stdout)
+
+
+class Terminal:
+    """vsx with its standard error on a terminal of 100 columns."""
+
+    def __init__(self, command):
+        self.master, slave = pty.openpty()
+        ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+        self.process = subprocess.Popen(command, stderr=slave, start_new_session=True)
+        os.close(slave)
+        self.seen = ""
+
+    def read(self, seconds=0.2):
+        ready, _, _ = select.select([self.master], [], [], seconds)
+        if not ready:
+            return True
+        try:
+            data = os.read(self.master, 65536)
+        except OSError:  # the other side is closed
+            return False
+        self.seen += data.decode()
+        return bool(data)
+
+    def wait_for(self, pattern):
+        deadline = time.monotonic() + 120
+        while not (match := re.search(pattern, self.seen)):
+            assert self.read() and time.monotonic() < deadline, f"no {pattern!r} in {self.seen!r}"
+        return match
+
+    def finish(self):
+        while self.read(1.0):
+            assert self.process.poll() is None or self.seen
+            if self.process.poll() is not None and not select.select([self.master], [], [], 0)[0]:
+                break
+        self.process.wait(60)
+        os.close(self.master)
+        return self.process.returncode
 
 
 @pytest.fixture(scope="session")

@@ -1,18 +1,12 @@
 """Progress, and Ctrl-C: it stops soon, says what is committed, and loses none of it."""
 
-import os
-import pty
 import re
-import select
 import signal
-import struct
 import subprocess
-import termios
 import time
-from fcntl import ioctl
 
 import pytest
-from conftest import write_model, write_picture
+from conftest import Terminal, write_model, write_picture
 
 PICTURES = 600
 
@@ -36,43 +30,6 @@ def slow_shop(vsx, slow_model, tmp_path):
     path = tmp_path / "slow.vsearch"
     vsx("init", path, "--encoder", slow_model)
     return path
-
-
-class Terminal:
-    """vsx with its standard error on a terminal of 100 columns."""
-
-    def __init__(self, command):
-        self.master, slave = pty.openpty()
-        ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
-        self.process = subprocess.Popen(command, stderr=slave, start_new_session=True)
-        os.close(slave)
-        self.seen = ""
-
-    def read(self, seconds=0.2):
-        ready, _, _ = select.select([self.master], [], [], seconds)
-        if not ready:
-            return True
-        try:
-            data = os.read(self.master, 65536)
-        except OSError:  # the other side is closed
-            return False
-        self.seen += data.decode()
-        return bool(data)
-
-    def wait_for(self, pattern):
-        deadline = time.monotonic() + 120
-        while not (match := re.search(pattern, self.seen)):
-            assert self.read() and time.monotonic() < deadline, f"no {pattern!r} in {self.seen!r}"
-        return match
-
-    def finish(self):
-        while self.read(1.0):
-            assert self.process.poll() is None or self.seen
-            if self.process.poll() is not None and not select.select([self.master], [], [], 0)[0]:
-                break
-        self.process.wait(60)
-        os.close(self.master)
-        return self.process.returncode
 
 
 SOME_PROGRESS = rf"[1-9]\d* of {PICTURES} items"
@@ -131,7 +88,7 @@ def test_the_bar(vsx, slow_shop, many):
 
 
 def test_plain_lines_when_nobody_watches(vsx, many, tmp_path):
-    slower_model = write_model(tmp_path / "slower.vsm.pt", work=150)
+    slower_model = write_model(tmp_path / "slower.vsm.pt", work=80)
     vsx("init", tmp_path / "slower.vsearch", "--encoder", slower_model)
     command = vsx.command("add", tmp_path / "slower.vsearch", many)
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)

@@ -1,7 +1,9 @@
 // The C interface to Catalog.
 #include "vsearch/catalog.h"
 
+#include <algorithm>
 #include <cstddef>
+#include <cstring>
 #include <memory>
 #include <span>
 #include <string>
@@ -184,6 +186,9 @@ vsearch_status vsearch_catalog_remove(vsearch_catalog* catalog, const char* cons
       capi::require(keys[i], "keys[" + std::to_string(i) + ']');
       wanted.emplace_back(keys[i]);
     }
+    // A key given twice counts once.
+    std::sort(wanted.begin(), wanted.end());
+    wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
     const auto missing = catalog->catalog.remove(wanted);
     if (removed != nullptr) *removed = wanted.size() - missing.size();
   });

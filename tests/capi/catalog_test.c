@@ -222,10 +222,10 @@ static void test_bytes_and_embeddings(vsearch_catalog* shop) {
 }
 
 static void test_remove(vsearch_catalog* shop) {
-  const char* const keys[] = {"both", "no such key"};
+  const char* const keys[] = {"both", "no such key", "both"};
   uint64_t removed = 0;
   int32_t present = 1;
-  CHECK_OK(vsearch_catalog_remove(shop, keys, 2, &removed, &error));
+  CHECK_OK(vsearch_catalog_remove(shop, keys, 3, &removed, &error));
   CHECK(removed == 1);
   CHECK_OK(vsearch_catalog_contains(shop, "both", &present, &error));
   CHECK(present == 0);

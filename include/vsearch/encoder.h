@@ -60,8 +60,10 @@ class Encoder {
   // One embedding per picture, in their order: [images.size() x info().dim], float32, as the model
   // gives them (not normalised unless the model itself does so). A picture's embedding does not
   // depend on the others beside it. Works in batches; `progress` counts pictures.
-  // Throws Error: kInvalidArgument (an empty picture), kBadModel (the network gave NaN, Inf or a
-  // wrong shape), kCancelled, kOutOfMemory.
+  // Throws Error: kInvalidArgument (an empty picture, a stride shorter than a row), kBadImage (so
+  // long and narrow that resizing it would take more than 100 megapixels; or, where the model does
+  // not resize, of another size than its input), kBadModel (the network gave NaN, Inf or a wrong
+  // shape), kCancelled, kOutOfMemory. The message counts pictures from 1.
   virtual Matrix encode(std::span<const ImageView> images, const Progress& progress = {}) const = 0;
 };
 
@@ -81,7 +83,8 @@ struct EncoderOptions {
 // options.preprocessing is set.
 // Throws Error: kFileNotFound; kBadModel (no TorchScript, no manifest, a broken manifest, golden
 // pairs that do not match: wrong preprocessing or a broken numeric library); kUnavailable (CUDA
-// asked for and absent; or a library built without torch).
+// asked for and absent; or a library built without torch); kInvalidArgument (a batch size of 0, a
+// preprocessing that cannot be followed or that is given for a package); kOutOfMemory.
 std::shared_ptr<Encoder> load_encoder(const std::filesystem::path& path,
                                       const EncoderOptions& options = {});
 

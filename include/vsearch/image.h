@@ -43,13 +43,14 @@ struct DecodeLimits {
 // memory. The content decides the format. The EXIF orientation of a JPEG is applied, so the result
 // stands upright. Transparent pixels are composited on white.
 // `name` appears in error messages: a path, or a word such as "query".
-// Throws Error: kBadImage (empty, truncated, damaged, unknown format, over the limits).
+// Throws Error: kBadImage (empty, truncated, damaged, unknown format, over the limits),
+// kOutOfMemory.
 // Threads: safe to call from many threads.
 Image decode_image(std::span<const std::byte> encoded, const char* name = "picture",
                    const DecodeLimits& limits = {});
 
 // Reads and decodes the file at `path`.
-// Throws Error: kFileNotFound, kIo (a folder, no permission), kBadImage as decode_image().
+// Throws Error: kFileNotFound, kIo (a folder, no permission), and what decode_image() throws.
 Image read_image(const std::filesystem::path& path, const DecodeLimits& limits = {});
 
 // The whole file at `path`, for callers that need its bytes as well as its pixels.

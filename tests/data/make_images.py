@@ -1,5 +1,5 @@
-"""Makes tests/data/images: small pictures of every kind that decode_image() reads, and expected.json,
-the size and the SHA-256 of the RGB pixels that Pillow gives for each.
+"""Makes tests/data/images: small pictures of every kind that decode_image() reads, and
+expected.json, the size and the SHA-256 of the RGB pixels that Pillow gives for each.
 
     python tests/data/make_images.py
 
@@ -21,7 +21,7 @@ WIDTH, HEIGHT = 24, 16
 
 
 def scene() -> np.ndarray:
-    """A picture that no turn or mirror leaves unchanged: colours run across it, one corner is red."""
+    """A picture that no turn or mirror leaves unchanged: colours run, one corner is red."""
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
     rgb = np.stack([x * 10, y * 15, (x + y) * 6], axis=2)
     rgb[:5, :7] = (220, 20, 30)
@@ -32,18 +32,32 @@ def png(width, height, depth, colour_type, rows, extra=(), interlace=0) -> bytes
     """A PNG with exactly these bytes in its rows: what Pillow does not write itself."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, interlace)
     data = zlib.compress(b"".join(b"\0" + row for row in rows), 9)
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + b"".join(chunk(*e) for e in extra)
-            + chunk(b"IDAT", data) + chunk(b"IEND", b""))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + b"".join(chunk(*e) for e in extra)
+        + chunk(b"IDAT", data)
+        + chunk(b"IEND", b"")
+    )
 
 
 def adam7(pixels: np.ndarray) -> list[bytes]:
     """The rows of the seven passes of an interlaced PNG (PNG specification, 8.2)."""
-    starts = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
-              (0, 1, 1, 2)]
+    starts = [
+        (0, 0, 8, 8),
+        (4, 0, 8, 8),
+        (0, 4, 4, 8),
+        (2, 0, 4, 4),
+        (0, 2, 2, 4),
+        (1, 0, 2, 2),
+        (0, 1, 1, 2),
+    ]
     return [row.tobytes() for x, y, dx, dy in starts for row in pixels[y::dy, x::dx] if row.size]
 
 
@@ -67,8 +81,11 @@ def main() -> None:
         (OUT / name).write_bytes(data)
         if pixels is None:
             pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
-        expected[name] = {"width": pixels.shape[1], "height": pixels.shape[0],
-                          "sha256": hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()}
+        expected[name] = {
+            "width": pixels.shape[1],
+            "height": pixels.shape[0],
+            "sha256": hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest(),
+        }
 
     def save(image: Image.Image, kind: str, **options) -> bytes:
         buffer = io.BytesIO()
@@ -86,9 +103,15 @@ def main() -> None:
     keep("cmyk.jpg", save(picture.convert("CMYK"), "JPEG"))
     keep("rgb-components.jpg", save(picture, "JPEG", keep_rgb=True))
     # How the camera was held for each orientation: the transposition that undoes it.
-    undo = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
-            4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
-            6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90}
+    undo = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }
     for orientation in range(1, 9):
         data = save(picture, "JPEG", quality=90, exif=exif(orientation))
         upright = Image.open(io.BytesIO(data))
@@ -97,41 +120,76 @@ def main() -> None:
         keep(f"orientation-{orientation}.jpg", data, np.asarray(upright))
 
     keep("rgb.png", save(picture, "PNG"))
-    keep("rgb16.png", png(WIDTH, HEIGHT, 16, 2, [
-        np.stack([row, 255 - row], axis=2).tobytes() for row in rgb]), rgb)
+    keep(
+        "rgb16.png",
+        png(WIDTH, HEIGHT, 16, 2, [np.stack([row, 255 - row], axis=2).tobytes() for row in rgb]),
+        rgb,
+    )
     grey = rgb[..., 0]
     keep("grey.png", save(Image.fromarray(grey), "PNG"))
     grey16 = np.stack([grey, 255 - grey], axis=2)  # 16-bit samples whose high bytes are `grey`
-    keep("grey16.png", png(WIDTH, HEIGHT, 16, 0, [r.tobytes() for r in grey16]),
-         np.repeat(grey[..., None], 3, axis=2))
+    keep(
+        "grey16.png",
+        png(WIDTH, HEIGHT, 16, 0, [r.tobytes() for r in grey16]),
+        np.repeat(grey[..., None], 3, axis=2),
+    )
     for depth in (1, 2, 4):
         levels = grey >> (8 - depth)
-        packed = [np.packbits(np.unpackbits(row[:, None], axis=1)[:, 8 - depth:].ravel()).tobytes()
-                  for row in levels]
+        packed = [
+            np.packbits(np.unpackbits(row[:, None], axis=1)[:, 8 - depth :].ravel()).tobytes()
+            for row in levels
+        ]
         shown = (levels * (255 // (2**depth - 1))).astype(np.uint8)
-        keep(f"grey{depth}.png", png(WIDTH, HEIGHT, depth, 0, packed), np.repeat(shown[..., None], 3, axis=2))
+        keep(
+            f"grey{depth}.png",
+            png(WIDTH, HEIGHT, depth, 0, packed),
+            np.repeat(shown[..., None], 3, axis=2),
+        )
     keep("palette.png", save(picture.quantize(16), "PNG"))
     keep("interlaced.png", png(WIDTH, HEIGHT, 8, 2, adam7(rgb), interlace=1), rgb)
     alpha = (np.arange(WIDTH * HEIGHT).reshape(HEIGHT, WIDTH, 1) % 256).astype(np.uint8)
     rgba = np.concatenate([rgb, alpha], axis=2)
     keep("rgba.png", save(Image.fromarray(rgba), "PNG"), on_white(rgba))
     grey_alpha = np.concatenate([grey[..., None], alpha], axis=2)
-    keep("grey-alpha.png", png(WIDTH, HEIGHT, 8, 4, [r.tobytes() for r in grey_alpha]),
-         on_white(np.concatenate([np.repeat(grey[..., None], 3, axis=2), alpha], axis=2)))
+    keep(
+        "grey-alpha.png",
+        png(WIDTH, HEIGHT, 8, 4, [r.tobytes() for r in grey_alpha]),
+        on_white(np.concatenate([np.repeat(grey[..., None], 3, axis=2), alpha], axis=2)),
+    )
     # tRNS: the red of the corner is transparent.
     see_through = rgb.copy()
     see_through[:5, :7] = 255
-    keep("colour-key.png", png(WIDTH, HEIGHT, 8, 2, [r.tobytes() for r in rgb],
-                               extra=[(b"tRNS", struct.pack(">HHH", 220, 20, 30))]), see_through)
+    keep(
+        "colour-key.png",
+        png(
+            WIDTH,
+            HEIGHT,
+            8,
+            2,
+            [r.tobytes() for r in rgb],
+            extra=[(b"tRNS", struct.pack(">HHH", 220, 20, 30))],
+        ),
+        see_through,
+    )
     palette = save(picture.quantize(8), "PNG", transparency=bytes([0, 128, 255]))
-    keep("palette-alpha.png", palette, on_white(np.asarray(Image.open(io.BytesIO(palette)).convert("RGBA"))))
+    keep(
+        "palette-alpha.png",
+        palette,
+        on_white(np.asarray(Image.open(io.BytesIO(palette)).convert("RGBA"))),
+    )
 
     frame = picture.quantize(32)
     keep("still.gif", save(frame, "GIF"))
-    keep("animated.gif", save(frame, "GIF", save_all=True,
-                              append_images=[frame.transpose(Image.Transpose.ROTATE_180)]))
+    keep(
+        "animated.gif",
+        save(
+            frame, "GIF", save_all=True, append_images=[frame.transpose(Image.Transpose.ROTATE_180)]
+        ),
+    )
     hole = save(frame, "GIF", transparency=frame.getpixel((0, 0)))
-    keep("transparent.gif", hole, on_white(np.asarray(Image.open(io.BytesIO(hole)).convert("RGBA"))))
+    keep(
+        "transparent.gif", hole, on_white(np.asarray(Image.open(io.BytesIO(hole)).convert("RGBA")))
+    )
 
     keep("rgb.bmp", save(picture, "BMP"))
     keep("palette.bmp", save(picture.quantize(64), "BMP"))
@@ -139,8 +197,14 @@ def main() -> None:
     keep("bilevel.bmp", save(bilevel, "BMP"))
     # 32 bits a pixel, rows from the top down; the fourth byte is no alpha in this header.
     bgrx = np.concatenate([rgb[..., ::-1], alpha], axis=2).tobytes()
-    keep("bgrx-top-down.bmp", b"BM" + struct.pack("<IHHI", 54 + len(bgrx), 0, 0, 54)
-         + struct.pack("<IiiHHIIiiII", 40, WIDTH, -HEIGHT, 1, 32, 0, len(bgrx), 0, 0, 0, 0) + bgrx, rgb)
+    keep(
+        "bgrx-top-down.bmp",
+        b"BM"
+        + struct.pack("<IHHI", 54 + len(bgrx), 0, 0, 54)
+        + struct.pack("<IiiHHIIiiII", 40, WIDTH, -HEIGHT, 1, 32, 0, len(bgrx), 0, 0, 0, 0)
+        + bgrx,
+        rgb,
+    )
 
     # Not read by this version; recognised for the sake of the message.
     (OUT / "small.webp").write_bytes(save(picture.resize((4, 4)), "WEBP"))

@@ -56,12 +56,12 @@ class Vsx:
 
 
 class Terminal:
-    """vsx with its standard error on a terminal of 100 columns."""
+    """vsx with its standard error, or output, on a terminal of 100 columns."""
 
-    def __init__(self, command):
+    def __init__(self, command, stream="stderr"):
         self.master, slave = pty.openpty()
         ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
-        self.process = subprocess.Popen(command, stderr=slave, start_new_session=True)
+        self.process = subprocess.Popen(command, start_new_session=True, **{stream: slave})
         os.close(slave)
         self.seen = ""
 

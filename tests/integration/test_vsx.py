@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from conftest import ROOT, write_picture
+from conftest import ROOT, Terminal, write_picture
 
 COMMANDS = ["init", "add", "remove", "search", "info", "encode"]
 
@@ -69,7 +69,7 @@ def test_exact_search_agrees(vsx, shop, photos):
 def test_a_table_for_people(vsx, shop, photos):
     vsx("add", shop, photos)
     lines = vsx("search", shop, "--image", "a.jpg", "-k", 2, cwd=photos).stdout.splitlines()
-    assert lines[0].split() == ["#", "score", "key", "path", "metadata"]
+    assert lines[0].split() == ["rank", "score", "key", "path"]  # no metadata, no such column
     assert lines[1].split() == [
         "1",
         "1.000",
@@ -78,6 +78,25 @@ def test_a_table_for_people(vsx, shop, photos):
     ]  # the path as one would type it here
     assert len(lines) == 3
     assert lines[1].index("a.jpg") == lines[0].index("key")
+
+
+def test_a_table_fits_the_terminal(vsx, shop, photos):
+    colour = "ein ungewöhnlich kräftiges Blaugrün, fast schon Türkis"
+    (photos / "m.jsonl").write_text(json.dumps({"path": "a.jpg", "colour": colour}))
+    vsx("add", shop, photos, "--metadata", photos / "m.jsonl")
+    query = ["search", shop, "--image", photos / "a.jpg", "-k", 2]
+    piped = vsx(*query, cwd=shop).stdout
+    assert colour in piped
+    assert f"{photos}/a.jpg" in piped
+
+    terminal = Terminal(vsx.command(*query), stream="stdout")
+    assert terminal.finish() == 0
+    lines = terminal.seen.splitlines()
+    assert len(lines) == 3
+    assert max(map(len, lines)) == 100
+    assert lines[1].endswith("…")  # the end of the metadata is cut off,
+    assert "  …" in lines[1]  # and the beginning of the path
+    assert "/a.jpg  colour=ein ungewöhnlich" in lines[1]
 
 
 def test_nothing_found_is_success(vsx, shop, photos):

@@ -25,8 +25,8 @@ int run(const Options& options) {
                             .log = show_log});
   if (!options.quiet) {
     say(
-        fmt::format("made the catalogue '{0}' for the encoder {1} ({2} dimensions); add pictures "
-                    "with: vsx add {0} PATH...",
+        fmt::format("made '{0}' for the encoder {1} ({2} dimensions)\n"
+                    "  add pictures with: vsx add {0} PATH...",
                     options.catalog, encoder->info().name, encoder->info().dim));
   }
   return kDone;

@@ -86,6 +86,8 @@ std::string ProgressDisplay::bar(std::uint64_t total, double rate) const {
   if (rate > 0) {
     numbers += "  " + rate_text(rate);
     if (done_ < total) numbers += "  " + time_left(total - done_, rate) + " left";
+  } else {
+    numbers += "  " + clock_time(seconds());  // a sign of life until the first batch is done
   }
 
   // One column stays free: a full line would wrap on some terminals and could not be erased.

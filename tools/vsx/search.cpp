@@ -87,7 +87,8 @@ std::string shown_path(const std::string& path) {
 }
 
 std::string as_table(const std::vector<vsearch::Hit>& hits) {
-  Table table({{"#", Align::kRight}, {"score"}, {"key"}, {"path"}, {"metadata"}});
+  Table table(
+      {{"rank"}, {"score"}, {"key"}, {"path", Shorten::kBeginning}, {"metadata", Shorten::kEnd}});
   for (std::size_t i = 0; i < hits.size(); ++i) {
     table.add_row({std::to_string(i + 1), fmt::format("{:.3f}", hits[i].score), hits[i].key,
                    shown_path(hits[i].path), metadata_words(hits[i].metadata)});

@@ -18,7 +18,7 @@ int main(int argc, char** argv) try {
     return 2;
   }
   const fs::path catalog = argv[1];
-  const fs::path folder = fs::absolute(argv[2]);
+  const fs::path folder = fs::canonical(argv[2]);
 
   const auto encoder = vsearch::load_encoder(vsearch::find_encoder());
   vsearch::Catalog shop =

@@ -66,7 +66,11 @@ std::string to_utf8(py::handle text, const std::string& name) {
 }
 
 std::string to_path(py::handle path) {
-  return py::cast<std::string>(py::module_::import("os").attr("fsencode")(path));
+  auto bytes = py::cast<std::string>(py::module_::import("os").attr("fsencode")(path));
+  if (bytes.find('\0') != std::string::npos) {
+    fail("a path holds a null character, which no file system allows");
+  }
+  return bytes;
 }
 
 py::str from_path(const std::string& path) {

@@ -270,6 +270,8 @@ def test_opening_what_is_none(tmp_path, model, shop, photos):
         vsearch.create(tmp_path / "new.vsearch", encoder="no-such-model")
     with pytest.raises(vsearch.CorruptError, match="photos"):
         vsearch.open(photos[0].parent)
+    with pytest.raises(ValueError, match="null character"):
+        vsearch.open("shop\0.vsearch")
     with pytest.raises(TypeError, match=r"vsearch\.open"):
         vsearch.Catalog()
     assert not (tmp_path / "new.vsearch").exists()

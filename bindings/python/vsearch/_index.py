@@ -11,6 +11,7 @@ import numpy.typing as npt
 from . import _progress
 from ._arguments import PathLike, Progress, count
 from ._native import Index as NativeIndex
+from .errors import KeyNotFoundError
 
 
 class Index:
@@ -72,7 +73,10 @@ class Index:
 
     def vector(self, id: SupportsIndex) -> npt.NDArray[np.float32]:
         """The stored vector of `id`, of unit length under cosine. Raises KeyError."""
-        return self._native.vector(operator.index(id))
+        number = operator.index(id)
+        if not 0 <= number < 2**64:
+            raise KeyNotFoundError(f"no vector has the id {number}: ids are from 0 to 2**64 - 1")
+        return self._native.vector(number)
 
     def stats(self) -> dict[str, int]:
         """size, removed (slots waiting to be reused), capacity, memory_bytes."""

@@ -2,6 +2,7 @@
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <chrono>
+#include <future>
 #include <mutex>
 #include <set>
 #include <string>
@@ -147,17 +148,18 @@ TEST_CASE("searches, adds, removes and snapshots go on beside each other") {
 
 namespace {
 
-// Encodes as slowly as a real one on a busy machine.
+// Encodes only when told to go on, or after a minute.
 class SlowEncoder : public FakeEncoder {
  public:
   vsearch::Matrix encode(std::span<const vsearch::ImageView> images,
                          const vsearch::Progress& progress = {}) const override {
-    encoding = true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1000));
-    encoding = false;
+    encoding.set_value();
+    in_time = go_on.get_future().wait_for(std::chrono::minutes(1)) == std::future_status::ready;
     return FakeEncoder::encode(images, progress);
   }
-  mutable std::atomic<bool> encoding{false};
+  mutable std::promise<void> encoding;
+  mutable std::promise<void> go_on;
+  mutable bool in_time = false;
 };
 
 }  // namespace
@@ -173,13 +175,14 @@ TEST_CASE("neither searches nor other writers wait for encoding") {
   Item item{"slow", {}, "{}"};
   item.pictures.push_back({"", picture, {}});
   std::thread adder([&] { catalog.add({&item, 1}); });
-  while (!encoder->encoding) std::this_thread::yield();
+  encoder->encoding.get_future().wait();
   const auto query = random_vector(1);
   CHECK(Searcher(catalog).search(Query::vector(query)).front().key == "a");
   add_embedded(catalog, "b", 2);
   const std::vector<std::string> keys{"b"};
   CHECK(catalog.remove(keys).empty());
-  CHECK(encoder->encoding);  // all of it happened meanwhile
+  encoder->go_on.set_value();
   adder.join();
+  CHECK(encoder->in_time);
   CHECK(catalog.get("slow"));
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from .data import Dataset
 from .live import LiveResult, p50_p99
@@ -26,7 +27,7 @@ class Findings:
     picture_ms: list[float] = field(init=False)  # whole queries by picture
     changes: LiveResult = field(init=False)
     sections: list[Section] = field(default_factory=list)
-    filter_example: str | None = None
+    filtered: tuple[Path, str] | None = None  # a picture and a condition to search with
 
 
 def promises(found: Findings) -> list[str]:

@@ -68,7 +68,7 @@ def prepare(folder: Path, work: Path) -> Dataset:
     metadata_file = work / "own.jsonl"
     write_metadata(metadata_file, products)
     return Dataset(
-        title=folder.resolve().name or str(folder),
+        title=f"the folder {folder.resolve().name or folder}",
         source=f"Your own pictures in {folder}",
         folder=folder,
         metadata_file=metadata_file,

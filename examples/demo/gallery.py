@@ -89,8 +89,13 @@ def quoted(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def filter_section(shop: Any, dataset: Dataset, vectors: np.ndarray) -> tuple[Section, str] | None:
-    """One query without and with conditions on metadata, and one such condition."""
+def filter_section(
+    shop: Any, dataset: Dataset, vectors: np.ndarray
+) -> tuple[Section, Product, str] | None:
+    """One query without and with conditions on metadata; the query and one of the conditions.
+
+    None where the items have no labels.
+    """
     if not dataset.labelled:
         return None
     if "tone" in dataset.items[0].metadata:
@@ -130,7 +135,7 @@ def filter_section(shop: Any, dataset: Dataset, vectors: np.ndarray) -> tuple[Se
             )
         note = str(query.metadata.get("tone", ""))
         rows.append(Row(Shot(query.path, query.label or "", note), shots, condition or "all items"))
-    return Section("Only some of the items", text, rows, dataset.pixelated), conditions[0]
+    return Section("Only some of the items", text, rows, dataset.pixelated), query, conditions[0]
 
 
 def stamp_section(shop: Any, products: Sequence[Product]) -> Section:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from .metrics import index_recall, recall_at, recall_by_label
 
 RECALL_KS = (1, 5, 20)
 INDEX_K = 10
+FEWEST_QUERIES = 5  # of a label, for its own recall to say something
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Quality:
 
     hits: list[list[Any]]  # per query, max(RECALL_KS) at most, nearest first
     recall: dict[int, float]  # against labels, by k; empty where there are no labels
-    by_label: dict[str, tuple[float, ...]]  # the same per label, in the order of RECALL_KS
+    by_label: dict[str, tuple[float, ...]]  # of labels with FEWEST_QUERIES, by RECALL_KS
     index_recall: float  # approximate against exact search, the first INDEX_K results
 
 
@@ -46,7 +48,12 @@ def evaluate(
         labels = [query.label or "" for query in queries]
         found = [[labels_by_key.get(hit.key, "") for hit in results] for results in hits]
         recall = {k: recall_at(k, labels, found) for k in RECALL_KS}
-        by_label = recall_by_label(RECALL_KS, labels, found)
+        counts = Counter(labels)
+        by_label = {
+            label: recalls
+            for label, recalls in recall_by_label(RECALL_KS, labels, found).items()
+            if counts[label] >= FEWEST_QUERIES
+        }
     return Quality(hits, recall, by_label, sum(against_exact) / len(against_exact))
 
 

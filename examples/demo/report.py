@@ -142,7 +142,7 @@ def speed_html(report: Report) -> Markup:
 
 
 def recall_html(report: Report) -> Markup:
-    if not report.recall:
+    if len(report.recall) < 2:
         return Markup()
     text = (
         "For each label: the share of held-out pictures that have an item of the same label among "

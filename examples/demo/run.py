@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from .findings import MOST_SHOWN, Findings, promises, summarise
 from .place import Place, remove_catalogue
 from .report import page
 from .sampling import stable_order
-from .vsx import PARTLY_DONE, Vsx
+from .vsx import PARTLY_DONE, Vsx, shell_word
 
 MOST_REMOVED = 500
 
@@ -112,10 +111,11 @@ class Demo:
         p50, p99 = live.p50_p99(found.picture_ms)
         say("a whole query by picture, from reading the file to the hits: " + times(p50, p99))
         found.sections.append(gallery.query_section(data, found.before))
-        example = gallery.filter_section(shop, data, vectors)
-        if example:
-            section, found.filter_example = example
+        filtered = gallery.filter_section(shop, data, vectors)
+        if filtered:
+            section, query, where = filtered
             found.sections.append(section)
+            found.filtered = (query.path, where)
         return vectors
 
     def take_out(self, shop: Any) -> None:
@@ -203,33 +203,24 @@ class Demo:
 
     def commands(self) -> list[tuple[str, str]]:
         """What to try next, and the command that does it."""
-        data, shop, example = self.found.dataset, self.place.shop, self.found.filter_example
+        data, shop = self.found.dataset, self.place.shop
         query = data.queries[0].path
-        python = "\n".join(
-            (
-                "import vsearch",
-                f"with vsearch.open({self.place.shown(shop)!r}) as shop:",
-                f"    for hit in shop.search(image={self.place.shown(query)!r}, k=5):",
-                "        print(hit.key, hit.score)",
-            )
+        python = (
+            f"import vsearch; [print(hit) for hit in vsearch.open({self.place.shown(shop)!r})"
+            f".search(image={self.place.shown(query)!r}, k=5)]"
         )
+        like = data.live[0].key
         rows = [
             ("Search with a picture", self.vsx.shown("search", shop, "--image", query, "-k", "5")),
-            (
-                "More like an item",
-                self.vsx.shown("search", shop, "--like", data.live[0].key, "-k", "5"),
-            ),
+            ("More like an item", self.vsx.shown("search", shop, "--like", like, "-k", "5")),
         ]
-        if example:
-            rows.append(
-                (
-                    "Only some of the items, as JSON",
-                    self.vsx.shown("search", shop, "--image", query, "--where", example, "--json"),
-                )
-            )
+        if self.found.filtered:
+            picture, where = self.found.filtered
+            words = ("search", shop, "--image", picture, "--where", where, "--json")
+            rows.append(("Only some of the items, as JSON", self.vsx.shown(*words)))
         return [
             *rows,
-            ("From Python", f".venv/bin/python -c {shlex.quote(python)}"),
+            ("From Python", f".venv/bin/python -c {shell_word(python)}"),
             ("The demo with pictures of your own", "make demo PICTURES=~/Pictures"),
             ("All tests", "make test"),
         ]

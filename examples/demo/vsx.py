@@ -14,6 +14,13 @@ from .data import DemoError
 PARTLY_DONE = 3  # some pictures could not be read
 
 
+def shell_word(word: str) -> str:
+    """`word` as a shell takes it, in double quotes where that is easier to read."""
+    if "'" in word and not set(word) & set('"$`\\!'):
+        return f'"{word}"'
+    return shlex.quote(word)
+
+
 class Vsx:
     """The tool at `program`; commands are shown relative to `root`."""
 
@@ -26,7 +33,7 @@ class Vsx:
         for word in [self.program, *arguments]:
             if isinstance(word, Path) and word.is_relative_to(self.root):
                 word = word.relative_to(self.root)
-            words.append(shlex.quote(str(word)))
+            words.append(shell_word(str(word)))
         return " ".join(words)
 
     def run(self, *arguments: str | Path, allowed: tuple[int, ...] = (0,)) -> float:

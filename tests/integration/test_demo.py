@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import random
+import shlex
 import struct
 import sys
 from html.parser import HTMLParser
@@ -19,7 +21,18 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "examples"))
 
-from demo import fashion_mnist, findings, folder, gallery, live, metrics, quality, report, sampling  # noqa: E402
+from demo import (  # noqa: E402
+    fashion_mnist,
+    findings,
+    folder,
+    gallery,
+    live,
+    metrics,
+    quality,
+    report,
+    sampling,
+    vsx,
+)
 from demo.data import Dataset, DemoError, Product  # noqa: E402
 from demo.place import remove_catalogue  # noqa: E402
 
@@ -303,14 +316,15 @@ def made_up(tmp_path):
         shop, queries, query_vectors, {item.key: item.label for item in items}
     )
     latencies = live.Latencies([0.1, 0.2, 3.0], [0.2, 0.3])
-    section, example = gallery.filter_section(shop, data, query_vectors)
+    section, query, where = gallery.filter_section(shop, data, query_vectors)
     found = findings.Findings(data)
     found.items, found.items_per_s, found.encoder = 12, 34.5, NASTY
-    found.before = found.after = measured
+    recalls = dict.fromkeys(labels, (0.5, 1.0, 1.0))
+    found.before = found.after = dataclasses.replace(measured, by_label=recalls)
     found.picture_ms = [10.0, 11.0]
     found.changes = live.LiveResult(latencies, latencies, 1.0, 2.0, 5, 6, [1.0] * 5, [2.0] * 5, [])
     found.sections = [gallery.query_section(data, measured), section]
-    found.filter_example = example
+    found.filtered = (query.path, where)
     return found
 
 
@@ -364,16 +378,35 @@ def test_page_frames_results_by_label(made_up):
 
 
 def test_page_without_labels_leaves_recall_against_them_out(made_up):
+    assert "Which labels are hard" in page_of(made_up)
     data = made_up.dataset
-    for group in ("items", "queries"):
-        plain = [Product(p.key, p.path) for p in getattr(data, group)]
-        data = Dataset(**{**vars(data), group: plain})
-    measured = quality.Quality(made_up.before.hits, {}, {}, 1.0)
-    made_up.dataset, made_up.before, made_up.sections = (
+    made_up.dataset = dataclasses.replace(
         data,
-        measured,
-        [gallery.query_section(data, measured)],
+        items=[Product(item.key, item.path) for item in data.items],
+        queries=[Product(query.key, query.path) for query in data.queries],
     )
+    made_up.before = quality.Quality(made_up.before.hits, {}, {}, 1.0)
+    made_up.sections = [gallery.query_section(made_up.dataset, made_up.before)]
     html = page_of(made_up)
     assert "Which labels are hard" not in html
     assert 'class="shot right"' not in html
+
+
+# ---- commands to copy ------------------------------------------------------------------------
+
+
+def test_commands_are_what_a_shell_takes_apart_again():
+    tool = vsx.Vsx(Path("/project/build/release/vsx"), Path("/project"))
+    words = ["search", Path("/project/build/my shop"), "--where", "label = 'Bag'", "$HOME's"]
+    shown = tool.shown(*words)
+    assert shown.startswith("build/release/vsx search 'build/my shop' --where \"label = 'Bag'\" ")
+    assert shlex.split(shown)[1:] == ["search", "build/my shop", *words[2:]]
+
+
+def test_labels_with_few_queries_get_no_recall_of_their_own():
+    shop = ExactShop({"a": np.array([0.0]), "b": np.array([9.0])}, {})
+    queries = [Product(f"{i}", Path(), "cup") for i in range(5)] + [Product("x", Path(), "hat")]
+    vectors = np.zeros((6, 1))
+    measured = quality.evaluate(shop, queries, vectors, {"a": "cup", "b": "hat"})
+    assert measured.recall == {1: 5 / 6, 5: 1.0, 20: 1.0}
+    assert measured.by_label == {"cup": (1.0, 1.0, 1.0)}

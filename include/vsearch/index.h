@@ -74,10 +74,11 @@ class Index {
   IndexStats stats() const;
 
   // Copies `rows` [n x dim] under `ids` [n]. An id that is present is replaced; of an id that
-  // stands twice in `ids` the last row counts. `progress` counts rows; what was added before a
-  // cancellation stays.
+  // stands twice in `ids` the last row counts. `progress` counts rows, and may search but not change
+  // or save this index; what was added before a cancellation stays.
   // Throws kInvalidArgument (wrong dim, ids and rows of different length, NaN or Inf, a zero
-  // vector under cosine: the message names the row; nothing was added), kCancelled, kOutOfMemory.
+  // vector under cosine, under the other metrics one longer than about 6e18: the message names the
+  // row; nothing was added), kCancelled, kOutOfMemory.
   void add(MatrixView rows, std::span<const Id> ids, const Progress& progress = {});
 
   // Removes the vectors of these ids; returns how many were present.
@@ -85,7 +86,7 @@ class Index {
 
   // At most k neighbours of `query` [dim], nearest first (equal distances: smaller id first);
   // fewer only if fewer match.
-  // Throws kInvalidArgument (wrong dim, k = 0, NaN or Inf, a zero vector under cosine).
+  // Throws kInvalidArgument (k = 0, or a query that add() would refuse), kOutOfMemory.
   std::vector<Neighbor> search(std::span<const float> query,
                                const SearchOptions& options = {}) const;
 
@@ -93,8 +94,9 @@ class Index {
   std::vector<float> vector(Id id) const;
 
   // Writes a snapshot: to a temporary file beside `path`, fsync, rename, fsync of the folder, so
-  // that a crash leaves the old file or the new one. `stamp` is kept with it for the caller.
-  // Searches go on meanwhile; writers wait. Throws kIo.
+  // that a crash leaves the old file or the new one. `stamp`, at most 65,536 bytes, is kept with it
+  // for the caller. Searches go on meanwhile; writers wait. Throws kIo, kInvalidArgument (a longer
+  // stamp), kOutOfMemory.
   void save(const std::filesystem::path& path, const std::string& stamp = {}) const;
 
   // Opens a snapshot. Everything in it is checked (length, checksum, bounds) before it is used.

@@ -275,6 +275,7 @@ void Graph::commit(Growth& growth) {
 }
 
 void Graph::grow(std::size_t capacity) {
+  if (capacity <= this->capacity()) return;
   Growth growth = prepare_growth(capacity);
   commit(growth);
 }

@@ -134,7 +134,7 @@ class Graph {
 
   Growth prepare_growth(std::size_t capacity) const;
   void commit(Growth& growth);      // throws std::bad_alloc, with nothing changed
-  void grow(std::size_t capacity);  // both, when nobody searches
+  void grow(std::size_t capacity);  // both, if there is less room; when nobody searches
 
   // The next `count` slots of the repair under way, or of a new one if that is due. Throws
   // std::bad_alloc, with nothing changed.

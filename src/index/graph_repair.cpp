@@ -9,6 +9,11 @@ namespace {
 // A repair begins when one slot in this many is removed.
 constexpr std::size_t kRepairShare = 8;
 
+// Robust pruning's alpha of 1.2, squared because the distances are (1 - cosine is one too, for unit
+// vectors). With 1, as in HNSW's heuristic, a graph of tight clusters falls apart: after four
+// turnovers 1 % of the queries did not reach their cluster, with 1.2 none.
+constexpr float kSlack = 1.44F;
+
 }  // namespace
 
 RepairStep Graph::plan_repair(std::size_t count) {
@@ -42,9 +47,9 @@ void Graph::begin_repair() {
 }
 
 // Keeps the live neighbours and fills the places of the removed ones with what lies behind them,
-// the nearest first, each if it is nearer to `slot` than to every neighbour so far (HNSW's
-// heuristic). Choosing all neighbours anew instead costs half a point of recall (measured on 10,000
-// x 64 vectors after five turnovers). False if too few are left to hold the slot in the graph.
+// the nearest first, each if it is about nearer to `slot` than to every neighbour so far. Choosing
+// all neighbours anew instead costs half a point of recall (measured on 10,000 x 64 vectors after
+// five turnovers). False if too few are left to hold the slot in the graph.
 bool Graph::plan_repaired_list(Slot slot, int level, LinkChanges& changes) {
   const std::span<const Slot> present = neighbours(slot, level);
   const auto retires = [&](Slot other) { return other < retiring_.size() && retiring_[other]; };
@@ -69,7 +74,7 @@ bool Graph::plan_repaired_list(Slot slot, int level, LinkChanges& changes) {
     if (kept.size() == max_neighbours(level)) break;
     const float* vector_of_candidate = vector(candidate).data();
     const bool diverse = std::all_of(kept.begin(), kept.end(), [&](Slot other) {
-      return other != candidate && distance(vector_of_candidate, other) >= from_slot;
+      return other != candidate && kSlack * distance(vector_of_candidate, other) >= from_slot;
     });
     if (diverse) kept.push_back(candidate);
   }

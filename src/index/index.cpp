@@ -246,8 +246,7 @@ void Index::add(MatrixView rows, std::span<const Id> ids, const Progress& progre
   check_rows(impl_->options, rows, ids);
   if (rows.rows == 0) return;
   const std::lock_guard writer(impl_->writer);
-  index::with_memory_for(fmt::format("add {} vectors", rows.rows),
-                         [&] { impl_->add(rows, ids, progress); });
+  index::with_memory_for("add vectors", [&] { impl_->add(rows, ids, progress); });
 }
 
 std::uint64_t Index::remove(std::span<const Id> ids) {

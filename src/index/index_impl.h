@@ -51,7 +51,7 @@ void check_options(const IndexOptions& options);
 
 // Runs `work`; memory that runs out becomes an Error that says what for.
 template <typename Work>
-auto with_memory_for(const std::string& purpose, Work&& work) {
+auto with_memory_for(const char* purpose, Work&& work) {
   try {
     return std::forward<Work>(work)();
   } catch (const std::bad_alloc&) {

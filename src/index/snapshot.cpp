@@ -190,7 +190,7 @@ void SnapshotReader::read_header() {
 }
 
 void SnapshotReader::read_graph(Graph& graph, index::IdTable& table) {
-  if (header_.slots > graph.capacity()) graph.grow(static_cast<std::size_t>(header_.slots));
+  graph.grow(static_cast<std::size_t>(header_.slots));
   table = index::IdTable(static_cast<std::size_t>(header_.slots));
   read_slots(graph, table);
   const auto slots = static_cast<Slot>(graph.slots());
@@ -285,7 +285,7 @@ void Index::save(const std::filesystem::path& path, const std::string& stamp) co
 }
 
 Index Index::load(const std::filesystem::path& path, std::string* stamp) {
-  return index::with_memory_for(fmt::format("open the index snapshot '{}'", path.string()), [&] {
+  return index::with_memory_for("open the index snapshot", [&] {
     SnapshotReader reader(path);
     reader.read_header();
     auto impl = std::make_unique<Impl>(reader.options());

@@ -35,21 +35,33 @@ std::filesystem::path temporary_name(const std::filesystem::path& path) {
   return name;
 }
 
-std::string system_message() {
-  return std::generic_category().message(errno);
+[[noreturn]] void throw_io(int error, const char* doing, const std::filesystem::path& path,
+                           const char* what) {
+  throw Error(ErrorCode::kIo, fmt::format("{} '{}': {}: {}", doing, path.string(), what,
+                                          std::generic_category().message(error)));
 }
 
 }  // namespace
 
+bool Descriptor::open(const std::filesystem::path& path, int flags) {
+  file_ = ::open(path.c_str(), flags | O_CLOEXEC, 0666);
+  return file_ >= 0;
+}
+
+bool Descriptor::close() {
+  const int file = std::exchange(file_, -1);
+  return file < 0 || ::close(file) == 0;
+}
+
 FileWriter::FileWriter(const std::filesystem::path& path)
     : path_(path), temporary_(temporary_name(path)), checksum_(new_checksum()) {
   buffer_.reserve(kBufferBytes);
-  file_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (file_ < 0) fail("cannot create a file beside it");
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  if (!folder_.open(folder, O_RDONLY | O_DIRECTORY)) fail("cannot open its folder");
+  if (!file_.open(temporary_, O_WRONLY | O_CREAT | O_EXCL)) fail("cannot create a file beside it");
 }
 
 FileWriter::~FileWriter() {
-  if (file_ >= 0) ::close(file_);
   if (!in_place_) ::unlink(temporary_.c_str());
 }
 
@@ -72,7 +84,7 @@ void FileWriter::flush() {
   XXH3_64bits_update(checksum_.get(), buffer_.data(), buffer_.size());
   std::span<const std::byte> left = buffer_;
   while (!left.empty()) {
-    const ssize_t count = ::write(file_, left.data(), left.size());
+    const ssize_t count = ::write(file_.get(), left.data(), left.size());
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) fail("cannot write");
     left = left.subspan(static_cast<std::size_t>(count));
@@ -85,27 +97,19 @@ void FileWriter::finish() {
   const std::uint64_t checksum = XXH3_64bits_digest(checksum_.get());
   write(std::as_bytes(std::span(&checksum, 1)));
   flush();
-  if (::fsync(file_) != 0) fail("cannot flush to the disk");
-  if (::close(std::exchange(file_, -1)) != 0) fail("cannot close");
+  if (::fsync(file_.get()) != 0) fail("cannot flush to the disk");
+  if (!file_.close()) fail("cannot close");
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("cannot put the new file in place");
   in_place_ = true;
-  const std::filesystem::path folder = path_.has_parent_path() ? path_.parent_path() : ".";
-  const int opened = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool flushed = opened >= 0 && ::fsync(opened) == 0;
-  const int error = errno;
-  if (opened >= 0) ::close(opened);
-  errno = error;
-  if (!flushed) fail("cannot flush its folder to the disk");
+  if (::fsync(folder_.get()) != 0) fail("cannot flush its folder to the disk");
 }
 
 void FileWriter::fail(const char* what) const {
-  throw Error(ErrorCode::kIo, fmt::format("saving the index to '{}': {}: {}", path_.string(), what,
-                                          system_message()));
+  throw_io(errno, "saving the index to", path_, what);
 }
 
 FileReader::FileReader(const std::filesystem::path& path) : path_(path), buffer_(kBufferBytes) {
-  file_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // so that no FIFO holds us up
-  if (file_ < 0) {
+  if (!file_.open(path, O_RDONLY | O_NONBLOCK)) {  // so that no FIFO holds us up
     if (errno == ENOENT || errno == ENOTDIR) {
       throw Error(ErrorCode::kFileNotFound,
                   fmt::format("no index snapshot at '{}'", path.string()));
@@ -113,20 +117,13 @@ FileReader::FileReader(const std::filesystem::path& path) : path_(path), buffer_
     fail("cannot open");
   }
   struct stat status = {};
-  const bool known = ::fstat(file_, &status) == 0;
-  if (known && S_ISREG(status.st_mode)) {
-    size_ = static_cast<std::uint64_t>(status.st_size);
-    return;
+  if (::fstat(file_.get(), &status) != 0) fail("cannot look at it");
+  if (!S_ISREG(status.st_mode)) {
+    throw Error(ErrorCode::kIo, fmt::format("'{}' is not a regular file: give one that "
+                                            "Index::save() wrote",
+                                            path.string()));
   }
-  if (known) errno = S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
-  const int error = errno;
-  ::close(file_);
-  errno = error;
-  fail("not a regular file");
-}
-
-FileReader::~FileReader() {
-  ::close(file_);
+  size_ = static_cast<std::uint64_t>(status.st_size);
 }
 
 bool FileReader::checksum_matches() {
@@ -146,7 +143,7 @@ bool FileReader::checksum_matches() {
 }
 
 void FileReader::seek(std::uint64_t position) {
-  if (::lseek(file_, static_cast<off_t>(position), SEEK_SET) < 0) fail("cannot seek");
+  if (::lseek(file_.get(), static_cast<off_t>(position), SEEK_SET) < 0) fail("cannot seek");
   buffer_begin_ = buffer_end_ = 0;
 }
 
@@ -166,15 +163,14 @@ bool FileReader::read(std::span<std::byte> bytes) {
 
 std::size_t FileReader::read_some(std::span<std::byte> bytes) {
   while (true) {
-    const ssize_t count = ::read(file_, bytes.data(), bytes.size());
+    const ssize_t count = ::read(file_.get(), bytes.data(), bytes.size());
     if (count >= 0) return static_cast<std::size_t>(count);
     if (errno != EINTR) fail("cannot read");
   }
 }
 
 void FileReader::fail(const char* what) const {
-  throw Error(ErrorCode::kIo, fmt::format("opening the index snapshot '{}': {}: {}", path_.string(),
-                                          what, system_message()));
+  throw_io(errno, "opening the index snapshot", path_, what);
 }
 
 }  // namespace vsearch::index

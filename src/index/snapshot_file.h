@@ -17,6 +17,22 @@ struct FreeXxh3 {
 };
 using Xxh3 = std::unique_ptr<XXH3_state_t, FreeXxh3>;
 
+// An open file of the operating system; closed when it goes.
+class Descriptor {
+ public:
+  Descriptor() = default;
+  ~Descriptor() { close(); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+
+  bool open(const std::filesystem::path& path, int flags);  // false: see errno
+  bool close();                                             // likewise
+  int get() const { return file_; }
+
+ private:
+  int file_ = -1;
+};
+
 // Writes a file so that under `path` there is either what was there before or the whole new file:
 // to a temporary file beside it, which the destructor deletes unless finish() was called.
 // Members throw Error (kIo, naming the path and what the system said). Threads: one.
@@ -36,11 +52,12 @@ class FileWriter {
 
  private:
   void flush();
-  [[noreturn]] void fail(const char* what) const;
+  [[noreturn]] void fail(const char* what) const;  // with what errno says
 
   std::filesystem::path path_;
   std::filesystem::path temporary_;
-  int file_ = -1;
+  Descriptor folder_;
+  Descriptor file_;
   bool in_place_ = false;
   std::uint64_t written_ = 0;
   std::vector<std::byte> buffer_;
@@ -51,9 +68,6 @@ class FileWriter {
 class FileReader {
  public:
   explicit FileReader(const std::filesystem::path& path);
-  ~FileReader();
-  FileReader(const FileReader&) = delete;
-  FileReader& operator=(const FileReader&) = delete;
 
   std::uint64_t size() const { return size_; }
 
@@ -66,10 +80,10 @@ class FileReader {
 
  private:
   std::size_t read_some(std::span<std::byte> bytes);
-  [[noreturn]] void fail(const char* what) const;
+  [[noreturn]] void fail(const char* what) const;  // with what errno says
 
   std::filesystem::path path_;
-  int file_ = -1;
+  Descriptor file_;
   std::uint64_t size_ = 0;
   std::vector<std::byte> buffer_;
   std::size_t buffer_begin_ = 0;

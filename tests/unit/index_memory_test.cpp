@@ -1,0 +1,171 @@
+// Memory that runs out: whichever allocation fails, the index stays as it was.
+#include <catch2/catch.hpp>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <limits>
+#include <new>
+#include <vector>
+
+#include "support/errors.h"
+#include "support/temp_dir.h"
+#include "support/vectors.h"
+#include "vsearch/index.h"
+
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#endif
+
+namespace {
+
+constexpr std::size_t kNever = std::numeric_limits<std::size_t>::max();
+thread_local std::size_t allocations_left = kNever;
+
+// While it lives, the allocation after `successes` others fails, once.
+class FailingAllocation {
+ public:
+  explicit FailingAllocation(std::size_t successes) { allocations_left = successes; }
+  ~FailingAllocation() { allocations_left = kNever; }
+  FailingAllocation(const FailingAllocation&) = delete;
+  FailingAllocation& operator=(const FailingAllocation&) = delete;
+
+ private:
+#ifdef __SANITIZE_ADDRESS__
+  // hnswlib loses one list of visited points when a walk runs out of memory.
+  __lsan::ScopedDisabler no_leak_check_;
+#endif
+};
+
+}  // namespace
+
+void* operator new(std::size_t size) {
+  if (allocations_left != kNever && allocations_left-- == 0) {
+    allocations_left = kNever;
+    throw std::bad_alloc();
+  }
+  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
+
+using vsearch::ErrorCode;
+using vsearch::Id;
+using vsearch::Index;
+using vsearch::IndexOptions;
+using vsearch::Matrix;
+using vsearch::SearchOptions;
+using vsearch_test::Clusters;
+using vsearch_test::ids_from;
+
+namespace {
+
+constexpr std::uint32_t kDim = 8;
+constexpr std::size_t kCount = 400;
+
+IndexOptions options() {
+  IndexOptions result;
+  result.dim = kDim;
+  result.links = 4;
+  result.build_breadth = 20;
+  return result;
+}
+
+// Everything an index can be asked for.
+struct Answers {
+  std::vector<Id> ids;
+  std::vector<std::vector<vsearch::Neighbor>> exact;
+  std::uint64_t size = 0;
+
+  Answers(const Index& index, const Matrix& queries) : ids(index.ids()), size(index.size()) {
+    for (std::size_t row = 0; row < queries.rows; ++row) {
+      SearchOptions search;
+      search.exact = true;
+      search.k = 20;
+      exact.push_back(index.search(queries.row(row), search));
+    }
+  }
+  friend bool operator==(const Answers&, const Answers&) = default;
+};
+
+// Calls `work` with the first allocation failing, then a later one, and so on until none fails;
+// `check` is called after each failure. Returns how often it failed.
+template <typename Work, typename Check>
+std::size_t fail_everywhere(Work work, Check check) {
+  std::size_t failures = 0;
+  for (std::size_t successes = 0;; successes += 1 + successes / 10) {
+    try {
+      const FailingAllocation failing(successes);
+      work();
+      if (allocations_left != kNever) return failures;
+    } catch (const vsearch::Error& error) {
+      ++failures;
+      REQUIRE(static_cast<int>(error.code()) == static_cast<int>(ErrorCode::kOutOfMemory));
+      check();
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("an add that runs out of memory leaves the index as it was") {
+  Clusters clusters(61, kDim, 5);
+  Index index(options());
+  index.add(clusters.draw(kCount).view(), ids_from(0, kCount));
+  index.remove(ids_from(0, 40));
+  const Matrix queries = clusters.draw(5);
+  const Matrix rows = clusters.draw(60);
+  const std::vector<Id> ids = ids_from(kCount - 30, 60);  // half of them replace
+  const Answers before(index, queries);
+  const std::size_t failures = fail_everywhere([&] { index.add(rows.view(), ids); },
+                                               [&] { REQUIRE(Answers(index, queries) == before); });
+  CHECK(failures > 50);
+  CHECK(index.size() == kCount - 40 + 30);
+  for (std::size_t row = 0; row < rows.rows; ++row) {
+    CHECK(index.search(rows.row(row))[0].id == ids[row]);
+  }
+  CHECK(vsearch_test::recall(index, queries.view(), {}) >= 0.9);
+}
+
+TEST_CASE("removing does not fail for lack of memory") {
+  Clusters clusters(62, kDim, 5);
+  for (std::size_t successes = 0; successes < 3000; successes += 1 + successes / 4) {
+    Index index(options());
+    index.add(clusters.draw(kCount).view(), ids_from(0, kCount));
+    const bool most = successes % 2 == 0;  // builds the index anew; else repairs it
+    const std::size_t count = most ? kCount - 50 : 100;
+    const std::vector<Id> gone = ids_from(0, count);
+    std::uint64_t removed = 0;
+    {
+      const FailingAllocation failing(successes);
+      removed = index.remove(gone);
+    }
+    REQUIRE(removed == count);
+    REQUIRE(index.ids() == ids_from(count, kCount - count));
+    REQUIRE(vsearch_test::recall(index, clusters.draw(10).view(), {}) >= 0.9);
+  }
+}
+
+TEST_CASE("searching, making, saving and opening say that memory ran out") {
+  const vsearch_test::TempDir folder;
+  Clusters clusters(63, kDim, 5);
+  Index index(options());
+  index.add(clusters.draw(3000).view(), ids_from(0, 3000));
+  const Matrix query = clusters.draw(1);
+  const auto nothing = [] {};
+  const auto hits = index.search(query.row(0));
+  CHECK(fail_everywhere([&] { index.search(query.row(0)); }, nothing) > 5);
+  CHECK(index.search(query.row(0)) == hits);
+  CHECK(fail_everywhere([&] { Index another(options()); }, nothing) > 3);
+  const auto saved = folder / "saved";
+  index.save(saved, "stamp");
+  const auto absent = folder / "absent";
+  const auto check_absent = [&] { REQUIRE_FALSE(std::filesystem::exists(absent)); };
+  CHECK(fail_everywhere([&] { index.save(absent); }, check_absent) > 3);
+  CHECK(std::filesystem::exists(absent));
+  CHECK(fail_everywhere([&] { Index::load(saved); }, nothing) > 20);
+}

@@ -49,7 +49,7 @@ class Demo:
             self.make_catalogue()
             self.steps.step("Searching with pictures that are not in the catalogue")
             encoder = self.vsearch.Encoder()
-            with self.vsearch.open(str(self.place.shop)) as shop:
+            with self.vsearch.open(str(self.place.shop), encoder=encoder) as shop:
                 vectors = self.ask(shop, encoder)
                 self.change(shop, encoder, vectors)
             self.colour()

@@ -34,7 +34,7 @@ from demo import (  # noqa: E402
     vsx,
 )
 from demo.data import Dataset, DemoError, Product  # noqa: E402
-from demo.place import remove_catalogue  # noqa: E402
+from demo.place import Place, remove_catalogue  # noqa: E402
 
 # ---- reading -------------------------------------------------------------------------------------
 
@@ -146,6 +146,12 @@ def test_removing_a_catalogue_leaves_what_a_link_points_to(tmp_path):
     assert remove_catalogue(tmp_path / "shop.vsearch")
     assert (tmp_path / "mine").is_dir()
     assert not remove_catalogue(tmp_path / "shop.vsearch")
+
+
+def test_two_demos_do_not_meet(tmp_path):
+    with Place(tmp_path).lock(), pytest.raises(DemoError, match=r"another demo .*build/demo"):
+        Place(tmp_path).lock()
+    Place(tmp_path).lock().close()
 
 
 # ---- measuring -----------------------------------------------------------------------------------

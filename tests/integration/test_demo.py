@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
+import hashlib
 import random
 import shlex
 import struct
@@ -66,6 +67,27 @@ def test_changed_and_truncated_downloads_are_refused():
         fashion_mnist.checked(gzip.compress(b"something else"), name, "a mirror")
     with pytest.raises(DemoError, match="not a whole gzip file"):
         fashion_mnist.checked(gzip.compress(b"something else")[:-9], name, "a mirror")
+
+
+def test_download_takes_the_next_place_and_keeps_the_file(tmp_path, monkeypatch):
+    content = b"\0\0\x08\x01" + struct.pack(">I", 3) + b"abc"
+    places = [tmp_path / name for name in ("gone", "changed", "good")]
+    for place, data in zip(places[1:], (b"something else", content), strict=True):
+        place.mkdir()
+        (place / "x.gz").write_bytes(gzip.compress(data))
+    monkeypatch.setattr(fashion_mnist, "PACKAGE", tmp_path / "no package")
+    monkeypatch.setitem(fashion_mnist.CHECKSUMS, "x", hashlib.sha256(content).hexdigest())
+    kept = tmp_path / "downloads"
+
+    monkeypatch.setattr(fashion_mnist, "UPSTREAM", [f"{place.as_uri()}/" for place in places[:2]])
+    with pytest.raises(DemoError, match=r"(?s)cannot get .*gone.*changed.*SHA-256.*PICTURES=DIR"):
+        fashion_mnist.load("x", kept)
+    assert not kept.exists()
+
+    monkeypatch.setattr(fashion_mnist, "UPSTREAM", [f"{place.as_uri()}/" for place in places])
+    assert bytes(fashion_mnist.load("x", kept)) == b"abc"
+    monkeypatch.setattr(fashion_mnist, "UPSTREAM", [])  # from now on no network is needed
+    assert bytes(fashion_mnist.load("x", kept)) == b"abc"
 
 
 def test_tone_leaves_the_background_out():

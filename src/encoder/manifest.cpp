@@ -177,7 +177,7 @@ Preprocessing read_input(const Field& input) {
   return result;
 }
 
-std::vector<GoldenPair> read_golden(const Field& golden, std::uint32_t dim) {
+std::vector<GoldenPair> read_golden(const Field& golden, const EncoderInfo& info) {
   constexpr std::size_t kMinPairs = 2;
   constexpr std::int64_t kMaxGoldenSidePx = 4096;
   std::vector<GoldenPair> pairs;
@@ -185,6 +185,11 @@ std::vector<GoldenPair> read_golden(const Field& golden, std::uint32_t dim) {
     GoldenPair pair;
     pair.width_px = item.at("width").size(kMaxGoldenSidePx);
     pair.height_px = item.at("height").size(kMaxGoldenSidePx);
+    try {
+      resized_size(info.preprocessing, {pair.width_px, pair.height_px}, "its picture");
+    } catch (const Error& error) {
+      item.wrong(std::string("cannot be computed: ") + error.what());
+    }
     pair.seed = static_cast<std::uint64_t>(item.at("seed").integer(0, INT32_MAX));
     const Field embedding = item.at("embedding");
     double squares = 0;
@@ -192,8 +197,9 @@ std::vector<GoldenPair> read_golden(const Field& golden, std::uint32_t dim) {
       pair.embedding.push_back(number.number());
       squares += double{pair.embedding.back()} * double{pair.embedding.back()};
     }
-    if (pair.embedding.size() != dim) {
-      embedding.wrong(fmt::format("has {} numbers, but dim is {}", pair.embedding.size(), dim));
+    if (pair.embedding.size() != info.dim) {
+      embedding.wrong(
+          fmt::format("has {} numbers, but dim is {}", pair.embedding.size(), info.dim));
     }
     if (squares == 0) embedding.wrong("is a zero vector");
     pairs.push_back(std::move(pair));
@@ -233,7 +239,7 @@ Manifest parse_manifest(std::string_view text, const std::string& path) {
   }
   if (outputs.has("tokens")) outputs.at("tokens").size(kMaxDim);
   root.at("text").boolean();
-  manifest.golden = read_golden(root.at("golden"), info.dim);
+  manifest.golden = read_golden(root.at("golden"), info);
 
   json.erase("golden");
   make_exact(json);

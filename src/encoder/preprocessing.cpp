@@ -53,7 +53,17 @@ std::string find_fault(const Preprocessing& p) {
 }
 
 Size resized_size(const Preprocessing& p, Size picture, const std::string& name) {
-  if (p.resize_edge == ResizeEdge::kNone) return picture;
+  if (p.resize_edge == ResizeEdge::kNone) {
+    const Size input{p.width_px, p.height_px};
+    const bool covers_crop =
+        picture.width_px >= input.width_px && picture.height_px >= input.height_px;
+    if (p.centre_crop ? covers_crop : picture == input) return picture;
+    throw Error(
+        ErrorCode::kBadImage,
+        fmt::format("{}: {} x {} pixels, but the model takes {} x {} and does not resize; "
+                    "scale the picture first",
+                    name, picture.width_px, picture.height_px, input.width_px, input.height_px));
+  }
   if (p.resize_edge == ResizeEdge::kStretch) return {p.resize_width_px, p.resize_height_px};
   constexpr std::uint64_t kMaxPixels = std::uint64_t{100} << 20;
   const std::uint64_t edge = p.resize_height_px;

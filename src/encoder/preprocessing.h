@@ -18,9 +18,10 @@ struct Size {
 // resize that does not cover the crop is wrong: no picture, or only some, could pass it.
 std::string find_fault(const Preprocessing& preprocessing);
 
-// The size of a picture after the resize step, before the crop.
-// Throws kBadImage if resizing would need more than 100 megapixels: the picture, not empty, is some
-// thousand times longer than wide. `name` is the picture's in that message.
+// The size of a picture, not empty, after the resize step and before the crop, which it covers if
+// find_fault() finds none. `name` is the picture's in messages.
+// Throws kBadImage if resizing would need more than 100 megapixels, as for a picture some thousand
+// times longer than wide; or if there is no resize and the picture is not of the right size.
 Size resized_size(const Preprocessing& preprocessing, Size picture, const std::string& name);
 
 }  // namespace vsearch::encoder

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include "encoder/preprocessing.h"
-#include "vsearch/error.h"
 
 namespace vsearch::encoder {
 namespace {
@@ -39,18 +38,7 @@ void resize_one(const ImageView& image, const Preprocessing& preprocessing, std:
                 const at::Tensor& out) {
   const std::string name = fmt::format("picture {}", number + 1);
   const Size resized = resized_size(preprocessing, {image.width_px, image.height_px}, name);
-  const bool fits = preprocessing.centre_crop
-                        ? resized.width_px >= preprocessing.width_px &&
-                              resized.height_px >= preprocessing.height_px
-                        : resized == Size{preprocessing.width_px, preprocessing.height_px};
-  if (!fits) {
-    throw Error(ErrorCode::kBadImage,
-                fmt::format("{}: {} x {} pixels, but the model takes {} x {} and does not resize; "
-                            "scale the picture first",
-                            name, image.width_px, image.height_px, preprocessing.width_px,
-                            preprocessing.height_px));
-  }
-  at::Tensor pixels = resize(borrow(image), resized, preprocessing.interpolation);
+  const at::Tensor pixels = resize(borrow(image), resized, preprocessing.interpolation);
   out.copy_(crop(pixels, preprocessing.width_px, preprocessing.height_px)[0]);
 }
 

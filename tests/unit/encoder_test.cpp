@@ -176,6 +176,12 @@ TEST_CASE("a broken manifest is refused with the place and the fault") {
   CHECK(fault_after({{"golden", golden}}) == "golden[1].embedding is a zero vector");
   golden[1]["width"] = 100000;
   CHECK(fault_after({{"golden", golden}}) == "golden[1].width is 100000, not within 1 to 4096");
+  golden[1]["width"] = 1;
+  golden[1]["height"] = 4096;
+  CHECK(fault_after(
+            {{"golden", golden}, {"input", {{"resize", {{"edge", "shortest"}, {"size", 256}}}}}}) ==
+        "golden[1] cannot be computed: its picture: 1 x 4096 pixels are too long and narrow to "
+        "resize; cut the picture");
   CHECK(fault_after({{"format_version", 2}}) ==
         "m.vsm.pt: a package of format version 2, but this library reads version 1; update the "
         "library or make the package again with python -m vsearch.export");
@@ -241,7 +247,22 @@ TEST_CASE("the resize step rounds as the format says") {
   p.resize_width_px = 300;
   CHECK(resized_size(p, {10, 5000}, "a") == Size{300, 256});
   p.resize_edge = vsearch::ResizeEdge::kNone;
-  CHECK(resized_size(p, {10, 5000}, "a") == Size{10, 5000});
+  CHECK(resized_size(p, {300, 5000}, "a") == Size{300, 5000});
+}
+
+TEST_CASE("a model that does not resize takes pictures of the right size only") {
+  Preprocessing p;  // 224 x 224
+  p.resize_edge = vsearch::ResizeEdge::kNone;
+  const auto message = [&p](Size size) {
+    return message_of([&] { resized_size(p, size, "a.jpg"); }, ErrorCode::kBadImage);
+  };
+  CHECK(message({224, 223}) ==
+        "a.jpg: 224 x 223 pixels, but the model takes 224 x 224 and does not resize; scale the "
+        "picture first");
+  CHECK(message({225, 224}) == "no error");
+  p.centre_crop = false;
+  CHECK_THAT(message({225, 224}), Catch::StartsWith("a.jpg: 225 x 224 pixels, but"));
+  CHECK(message({224, 224}) == "no error");
 }
 
 TEST_CASE("a picture too long to resize is an error and takes no memory") {
@@ -280,6 +301,17 @@ TEST_CASE("find_encoder looks for a path, then in the folders") {
   CHECK(vsearch::find_encoder("shoes") == dir / "b/shoes.vsm.pt");
   std::ofstream(dir / "a/shoes.vsm.pt") << "x";
   CHECK(vsearch::find_encoder("shoes") == dir / "a/shoes.vsm.pt");
+}
+
+TEST_CASE("encoder_reference keeps a name and makes a path absolute") {
+  vsearch_test::TempDir dir;
+  const fs::path path = dir / "shoes.vsm.pt";
+  std::ofstream(path) << "x";
+  const ModelPath folder(dir.path().string());
+  CHECK(vsearch::encoder_reference("shoes") == "shoes");
+  const fs::path reference = vsearch::encoder_reference(fs::relative(path).string());
+  CHECK(reference.is_absolute());
+  CHECK(fs::equivalent(reference, path));
 }
 
 TEST_CASE("find_encoder says where it looked and what to do") {

@@ -62,7 +62,7 @@ struct AddFailure {
 
 struct AddReport {
   std::uint64_t added = 0;
-  std::uint64_t replaced = 0;
+  std::uint64_t replaced = 0;        // with those that were found to be the same already
   std::vector<AddFailure> failures;  // these items are as they were before
 };
 
@@ -102,9 +102,10 @@ struct CatalogCreateOptions {
 // A directory that holds a shop's items. SQLite in it is the source of truth; the index snapshot
 // beside it is a cache, brought up to date or rebuilt on open when it is missing, stale or damaged
 // (said in the log). What a call has returned from is on disk and survives a crash or power loss.
-// One process owns an open catalogue.
-// Threads: every member may be called from many threads; writers wait for each other, searches do
-// not wait for encoding.
+// One process owns an open catalogue, by a lock on catalog.lock in it that the kernel frees when
+// the process dies. A child forked from the owner gets kBusy from every member; destroying its copy
+// does nothing. Threads: every member may be called from many threads; writers wait for each other,
+// searches do not wait for encoding.
 class Catalog {
  public:
   // Makes an empty catalogue in the new directory `path`.
@@ -122,8 +123,9 @@ class Catalog {
   Catalog& operator=(Catalog&&) noexcept;
 
   // Adds items, replacing those whose keys are present. Pictures are read and encoded first; an
-  // item with a bad picture or bad metadata is left out and reported. Items are committed in
-  // batches, each wholly or not at all; `progress` counts items and may cancel between batches.
+  // item with a bad picture or bad metadata is left out and reported. A picture whose content is
+  // that of one the item has already is not encoded again. Of a key given twice the last item
+  // counts. Items are committed in batches, each wholly or not at all; `progress` counts items.
   // Throws kEncoderMismatch, kBadModel, kUnavailable (no encoder and no loader), kCancelled, kIo.
   AddReport add(std::span<const Item> items, const Progress& progress = {});
 

@@ -67,11 +67,16 @@ CatalogCore::CatalogCore(const std::filesystem::path& path, const CatalogOptions
       owner_(path_),
       store_(std::make_unique<db::Store>(path_ / "catalog.db")),
       header_(store_->header()),
-      index_(
-          (options.encoder ? check_encoder(*options.encoder) : void(),
-           open_index(*store_, path_ / "index.snapshot", options.log, options.progress, unsaved_))),
+      index_(open_checked_index(options)),
       encoder_(options.encoder),
       last_picture_id_(store_->last_picture_id()) {}
+
+Index CatalogCore::open_checked_index(const CatalogOptions& options) {
+  if (options.encoder) check_encoder(*options.encoder);
+  const std::filesystem::path snapshot = path_ / "index.snapshot";
+  delete_unfinished_snapshots(snapshot);
+  return open_index(*store_, snapshot, options.log, options.progress, unsaved_);
+}
 
 CatalogCore::~CatalogCore() {
   if (!unsaved_) return;

@@ -70,6 +70,7 @@ class CatalogCore {
   }
 
  private:
+  Index open_checked_index(const CatalogOptions& options);
   template <typename Change>
   void in_transaction(Change change);
   void check_encoder(const Encoder& encoder) const;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <iterator>
 #include <random>
+#include <system_error>
 #include <utility>
 
 #include "vsearch/error.h"
@@ -106,6 +107,16 @@ Index open_index(db::Store& store, const std::filesystem::path& snapshot, const 
   add(*loaded, store, missing, progress);
   unsaved = true;
   return *std::move(loaded);
+}
+
+void delete_unfinished_snapshots(const std::filesystem::path& snapshot) {
+  const std::string prefix = snapshot.filename().string() + ".tmp-";
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(snapshot.parent_path(), ignored)) {
+    if (entry.path().filename().string().starts_with(prefix)) {
+      std::filesystem::remove(entry.path(), ignored);
+    }
+  }
 }
 
 std::string random_name() {

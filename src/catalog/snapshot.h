@@ -18,6 +18,10 @@ namespace vsearch::detail {
 Index open_index(db::Store& store, const std::filesystem::path& snapshot, const LogCallback& log,
                  const Progress& progress, bool& unsaved);
 
+// Deletes what savings that were cut short by a crash have left beside `snapshot`: nobody would
+// ever read it. Only for the catalogue's owner.
+void delete_unfinished_snapshots(const std::filesystem::path& snapshot);
+
 // A random name that no other catalogue or snapshot has: 32 hex digits.
 std::string random_name();
 

@@ -408,6 +408,17 @@ TEST_CASE("items are removed and not found any more") {
   CHECK(nearest_key(catalog, random_vector(1)) != "1");
   CHECK(catalog.remove(keys) == std::vector<std::string>{"1", "none", "3"});
   CHECK(catalog.remove({}).empty());
+
+  // All of many, and then on.
+  const auto embedding = random_vector(1);
+  std::vector<Item> items;
+  for (int i = 0; i < 300; ++i) items.push_back(embedded_item(std::to_string(i), embedding));
+  catalog.add(items);
+  CHECK(catalog.remove(catalog.keys()).empty());
+  CHECK(catalog.keys().empty());
+  CHECK(catalog.index().size() == 0);
+  CHECK(nearest_key(catalog, embedding).empty());
+  CHECK(catalog.add(items).added == 300);
 }
 
 TEST_CASE("metadata filters give the pictures of the matching items") {

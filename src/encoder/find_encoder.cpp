@@ -32,7 +32,7 @@ std::vector<fs::path> model_folders() {
 
 std::filesystem::path find_encoder(std::string_view name_or_path) {
   std::error_code ignored;
-  const fs::path given(name_or_path);
+  fs::path given(name_or_path);
   if (fs::is_regular_file(given, ignored)) return given;
   if (fs::is_directory(given, ignored)) {
     throw Error(ErrorCode::kFileNotFound,
@@ -44,7 +44,7 @@ std::filesystem::path find_encoder(std::string_view name_or_path) {
   // A name with a folder in it can only be meant as a path.
   if (!name_or_path.empty() && !given.has_parent_path()) {
     for (const fs::path& folder : model_folders()) {
-      const fs::path candidate = folder / (std::string(name_or_path) + ".vsm.pt");
+      fs::path candidate = folder / (std::string(name_or_path) + ".vsm.pt");
       if (fs::is_regular_file(candidate, ignored)) return candidate;
       searched += (searched.empty() ? "" : ", ") + folder.string();
     }

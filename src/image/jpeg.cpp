@@ -4,10 +4,10 @@
 #include <turbojpeg.h>
 
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "image/exif.h"

@@ -93,7 +93,8 @@ inline constexpr std::string_view kDefaultEncoder = "efficientnet-lite0";
 
 // Where the encoder called `name_or_path` lies: the path itself if such a file exists, else
 // NAME.vsm.pt in the folders of the environment variable VSEARCH_MODEL_PATH (separated by ':'),
-// then in the folder the library was installed with, then in the folder it was built from.
+// then in share/vsearch/models of the installation this code runs from, then of the prefix it was
+// configured for, then in models/ of the source tree it was built from.
 // Throws Error: kFileNotFound, with the folders that were searched.
 std::filesystem::path find_encoder(std::string_view name_or_path = kDefaultEncoder);
 

@@ -1,3 +1,4 @@
+#include <dlfcn.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,6 +14,21 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Where an installation keeps its models, told from where the program or shared library with this
+// code lies: PREFIX/bin, PREFIX/lib or PREFIX/lib/<machine>. An installed tree may have been moved.
+void add_installed(std::vector<fs::path>& folders) {
+  Dl_info self{};
+  if (dladdr(reinterpret_cast<const void*>(&find_encoder), &self) == 0) return;
+  std::error_code error;
+  const fs::path binary = fs::canonical(self.dli_fname, error);
+  if (error) return;
+  const fs::path folder = binary.parent_path();
+  for (const fs::path& prefix : {folder.parent_path(), folder.parent_path().parent_path()}) {
+    fs::path models = prefix / "share" / "vsearch" / "models";
+    if (fs::is_directory(models, error)) folders.push_back(std::move(models));
+  }
+}
+
 std::vector<fs::path> model_folders() {
   std::vector<fs::path> folders;
   if (const char* given = std::getenv("VSEARCH_MODEL_PATH")) {
@@ -23,6 +39,7 @@ std::vector<fs::path> model_folders() {
       begin = end + 1;
     }
   }
+  add_installed(folders);
   folders.emplace_back(VSEARCH_INSTALLED_MODELS_DIR);
   folders.emplace_back(VSEARCH_BUILT_MODELS_DIR);
   return folders;

@@ -20,4 +20,12 @@ run(${CMAKE_COMMAND} -S ${CONSUMER_DIR} -B ${WORK_DIR}/build
 run(${CMAKE_COMMAND} --build ${WORK_DIR}/build)
 run(${WORK_DIR}/build/consumer_cpp)
 run(${WORK_DIR}/build/consumer_c)
+# The installed tool finds the models installed with it.
+if(WITH_TORCH AND EXISTS ${WORK_DIR}/prefix/share/vsearch/models/efficientnet-lite0.vsm.pt)
+  execute_process(COMMAND ${WORK_DIR}/prefix/bin/vsx info efficientnet-lite0
+    OUTPUT_VARIABLE model RESULT_VARIABLE status)
+  if(NOT status EQUAL 0 OR NOT model MATCHES "${WORK_DIR}/prefix/share/vsearch/models/")
+    message(FATAL_ERROR "the installed vsx does not find the installed models: ${model}")
+  endif()
+endif()
 file(REMOVE_RECURSE ${WORK_DIR})

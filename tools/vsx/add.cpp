@@ -82,7 +82,7 @@ void tell_summary(const vsearch::AddReport& report, double seconds) {
   std::string text = "added " + counted(items, "item");
   if (report.replaced > 0) text += fmt::format(" ({} replaced)", with_commas(report.replaced));
   text += " in " + seconds_text(seconds);
-  if (items > 0) text += fmt::format(", {:.0f} items/s", static_cast<double>(items) / seconds);
+  if (items > 0) text += ", " + rate_text(static_cast<double>(items) / seconds, "items");
   say(text);
 }
 

@@ -6,6 +6,7 @@
 
 #include <charconv>
 #include <cstdio>
+#include <iterator>
 #include <mutex>
 
 #include "vsearch/error.h"
@@ -85,6 +86,11 @@ std::string clock_time(double seconds) {
 
 std::string seconds_text(double seconds) {
   return seconds < 10 ? fmt::format("{:.1f} s", seconds) : fmt::format("{:.0f} s", seconds);
+}
+
+std::string rate_text(double per_second, std::string_view unit) {
+  return fmt::format("{:.{}f}{}{}/s", per_second, per_second < 10 ? 1 : 0, unit.empty() ? "" : " ",
+                     unit);
 }
 
 std::string bytes_text(std::uint64_t bytes) {

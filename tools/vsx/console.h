@@ -36,6 +36,8 @@ std::string counted(std::uint64_t number, std::string_view noun);
 std::string clock_time(double seconds);
 // 75.2 -> "75 s"; 0.31 -> "0.3 s".
 std::string seconds_text(double seconds);
+// (158.4, "items") -> "158 items/s"; (3.14, "") -> "3.1/s".
+std::string rate_text(double per_second, std::string_view unit = {});
 // 2340000 -> "2.3 MB".
 std::string bytes_text(std::uint64_t bytes);
 // The double that is written with as few digits as the float: 0.9, not 0.8999999761581421.

@@ -19,7 +19,7 @@
 namespace vsx {
 namespace {
 
-using Json = nlohmann::ordered_json;  // keeps the order of the columns
+using Json = nlohmann::json;
 
 constexpr std::string_view kPathColumn = "path";
 

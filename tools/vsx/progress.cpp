@@ -21,10 +21,6 @@ constexpr std::size_t kSamples = 1000;
 constexpr std::size_t kWidestBar = 40;
 constexpr std::size_t kNarrowestBar = 8;
 
-std::string rate_text(double rate) {
-  return rate < 10 ? fmt::format("{:.1f}/s", rate) : fmt::format("{:.0f}/s", rate);
-}
-
 std::string time_left(std::uint64_t remaining, double rate) {
   return clock_time(static_cast<double>(remaining) / rate);
 }

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <string_view>
 
 #include "commands.h"
@@ -17,9 +18,15 @@ struct sigaction previous_term;
 
 // Only async-signal-safe calls in here: write(), _exit().
 void on_signal(int) {
-  if (stop_requested != 0) _exit(kInterrupted);
+  // A failed write means that nobody reads standard error, which changes nothing.
+  if (stop_requested != 0) {
+    (void)!write(STDERR_FILENO, note.data(), note.starts_with('\n') ? 1 : 0);
+    _exit(kInterrupted);
+  }
   stop_requested = 1;
-  if (write(STDERR_FILENO, note.data(), note.size()) < 0) return;  // nobody to tell
+  const int interrupted_errno = errno;
+  (void)!write(STDERR_FILENO, note.data(), note.size());
+  errno = interrupted_errno;
 }
 
 }  // namespace

@@ -52,6 +52,17 @@ struct PictureRecord {
   std::string metadata;
 };
 
+// Pictures near a query.
+struct NearPictures {
+  struct Entry {
+    PictureRecord picture;
+    float distance = 0.0F;
+  };
+  std::vector<Entry> entries;  // nearest first
+  // Pictures that are not among them are no nearer than this; infinite if there are no others.
+  float horizon = 0.0F;
+};
+
 // An item that could not be added, or one picture of it.
 struct AddFailure {
   std::string key;
@@ -143,6 +154,10 @@ class Catalog {
   // The pictures with these ids and their items, in the order of `ids`; those no longer there are
   // left out.
   std::vector<PictureRecord> pictures(std::span<const Id> ids) const;
+  // The pictures that index().search() finds and their items, of one moment: an item that is being
+  // replaced is found as it was or as it will be. May be fewer than options.k though there are more
+  // (horizon is finite then). Throws what Index::search() throws.
+  NearPictures near_pictures(std::span<const float> query, const SearchOptions& options) const;
   IdFilter match(const Filter& filter) const;  // pictures of matching items
 
   // Writes the index snapshot now. Throws kIo.

@@ -54,7 +54,9 @@ struct Hit {
 float score_from_distance(Metric metric, float distance);
 
 // Answers queries over one catalogue, which must outlive it.
-// Threads: search() may be called from many threads, beside writers of the catalogue.
+// Threads: search() may be called from many threads, beside writers of the catalogue. It never
+// shows an item that was removed before it began. Without a filter it does not miss an item for
+// being replaced meanwhile; with one it may.
 class Searcher {
  public:
   explicit Searcher(const Catalog& catalog) : catalog_(&catalog) {}

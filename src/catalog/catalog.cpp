@@ -214,6 +214,12 @@ std::vector<PictureRecord> Catalog::pictures(std::span<const Id> ids) const {
   });
 }
 
+NearPictures Catalog::near_pictures(std::span<const float> query,
+                                    const SearchOptions& options) const {
+  impl_->check_process();
+  return impl_->near_pictures(query, options);
+}
+
 IdFilter Catalog::match(const Filter& filter) const {
   impl_->check_process();
   return impl_->match(filter);

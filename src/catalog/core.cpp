@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <limits>
 #include <optional>
+#include <shared_mutex>
 #include <system_error>
 #include <unordered_set>
 #include <utility>
@@ -200,6 +202,8 @@ CommitCounts CatalogCore::commit(std::span<const ReadyItem> items) {
   leftovers_.reserve(leftovers_.size() + ids.size() + old_ids.size());
   index_.add(rows.view(), ids);
   try {
+    std::unique_lock replacing(replacing_, std::defer_lock);
+    if (!old_ids.empty()) replacing.lock();
     in_transaction([&](db::Store& store) {
       auto id = ids.begin();
       for (const Plan& plan : plans) {
@@ -288,6 +292,22 @@ CatalogInfo CatalogCore::info() const {
   info.disk_bytes = bytes_in(path_);
   info.index = index_.stats();
   return info;
+}
+
+NearPictures CatalogCore::near_pictures(std::span<const float> query,
+                                        const SearchOptions& options) const {
+  const std::shared_lock replacing(replacing_);
+  const std::vector<Neighbor> found = index_.search(query, options);
+  NearPictures result;
+  result.horizon =
+      found.size() == options.k ? found.back().distance : std::numeric_limits<float>::infinity();
+  result.entries.reserve(found.size());
+  const std::lock_guard lock(store_mutex_);
+  for (const Neighbor& neighbor : found) {
+    std::optional<PictureRecord> picture = store_->picture(neighbor.id);
+    if (picture) result.entries.push_back({*std::move(picture), neighbor.distance});
+  }
+  return result;
 }
 
 IdFilter CatalogCore::match(const Filter& filter) const {

@@ -10,6 +10,7 @@
 
 #include "catalog/owner_lock.h"
 #include "catalog/store.h"
+#include "index/fair_shared_mutex.h"
 #include "vsearch/catalog.h"
 
 namespace vsearch::detail {
@@ -30,13 +31,14 @@ struct CommitCounts {
   std::uint64_t replaced = 0;
 };
 
-// Two mutexes, taken in this order: `writer_mutex_` for as long as a change takes; `store_mutex_`
-// for one transaction or one read of the store. Nothing is encoded under either, and an index is
-// never searched or changed under `store_mutex_`.
+// Three mutexes, taken in this order: `writer_mutex_` for as long as a change takes; `replacing_`
+// shared for one search and exclusively for one transaction that replaces items; `store_mutex_` for
+// one transaction or one read of the store. Nothing is encoded under any of them.
 //
 // What is found in the index and not in the store is not shown. So new vectors go into the index
-// before the commit and old ones leave it after: at no time does an item that is there fail to be
-// found, and if the index refuses a vector nothing has happened yet. An id is given once and its
+// before the commit and old ones leave it after, and no commit that replaces items comes between a
+// search of the index and the look-up of what it found: at no time does an item that is there fail
+// to be found. If the index refuses a vector nothing has happened yet. An id is given once and its
 // vector never changes.
 class CatalogCore {
  public:
@@ -60,6 +62,7 @@ class CatalogCore {
   void save_snapshot();
 
   CatalogInfo info() const;
+  NearPictures near_pictures(std::span<const float> query, const SearchOptions& options) const;
   IdFilter match(const Filter& filter) const;
 
   // Runs `read` on the store.
@@ -82,6 +85,7 @@ class CatalogCore {
   const LogCallback log_;
   const EncoderLoader encoder_loader_;
   const OwnerLock owner_;
+  mutable index::FairSharedMutex replacing_;
   mutable std::mutex store_mutex_;
   const std::unique_ptr<db::Store> store_;  // guarded by store_mutex_
   const db::StoreHeader header_;

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <iterator>
 #include <limits>
-#include <unordered_map>
 #include <unordered_set>
 
 #include "vsearch/error.h"
@@ -48,51 +48,32 @@ Target target_of(const Catalog& /*catalog*/, std::span<const float> embedding) {
   return target;
 }
 
-struct Candidates {
-  std::vector<Neighbor> nearest;  // of each picture the smallest distance, nearest first
-  // A picture that is not among them is no nearer than this; infinite if there are no others.
-  float horizon = std::numeric_limits<float>::infinity();
-};
-
-Candidates ask(const Index& index, const Matrix& vectors, const SearchOptions& options) {
-  Candidates result;
-  std::unordered_map<Id, float> nearest;
+// The pictures near any of `vectors`, nearest first.
+NearPictures ask(const Catalog& catalog, const Matrix& vectors, const SearchOptions& options) {
+  NearPictures all;
+  all.horizon = std::numeric_limits<float>::infinity();
   for (std::size_t i = 0; i < vectors.rows; ++i) {
-    const std::vector<Neighbor> found = index.search(vectors.row(i), options);
-    if (found.size() == options.k) {
-      result.horizon = std::min(result.horizon, found.back().distance);
-    }
-    for (const Neighbor& neighbor : found) {
-      const auto [entry, is_new] = nearest.emplace(neighbor.id, neighbor.distance);
-      if (!is_new) entry->second = std::min(entry->second, neighbor.distance);
-    }
+    NearPictures near = catalog.near_pictures(vectors.row(i), options);
+    all.horizon = std::min(all.horizon, near.horizon);
+    std::ranges::move(near.entries, std::back_inserter(all.entries));
   }
-  for (const auto& [id, distance] : nearest) result.nearest.push_back({id, distance});
-  std::ranges::sort(result.nearest, [](const Neighbor& a, const Neighbor& b) {
-    return a.distance < b.distance || (a.distance == b.distance && a.id < b.id);
+  std::ranges::sort(all.entries, [](const auto& a, const auto& b) {
+    return a.distance < b.distance || (a.distance == b.distance && a.picture.id < b.picture.id);
   });
-  return result;
+  return all;
 }
 
-// The first `k` items that the candidates belong to.
-std::vector<Hit> to_hits(const Catalog& catalog, std::span<const Neighbor> candidates,
-                         const std::string& left_out, std::size_t k) {
-  std::vector<Id> ids;
-  std::unordered_map<Id, float> distances;
-  for (const Neighbor& candidate : candidates) {
-    ids.push_back(candidate.id);
-    distances.emplace(candidate.id, candidate.distance);
-  }
-  const Metric metric = catalog.index().options().metric;
+// The first `k` items that the pictures belong to.
+std::vector<Hit> to_hits(NearPictures near, Metric metric, const std::string& left_out,
+                         std::size_t k) {
   std::vector<Hit> hits;
   std::unordered_set<std::string> seen;
   if (!left_out.empty()) seen.insert(left_out);
-  for (PictureRecord& record : catalog.pictures(ids)) {
+  for (auto& [picture, distance] : near.entries) {
     if (hits.size() == k) break;
-    if (!seen.insert(record.key).second) continue;
-    const float distance = distances.at(record.id);
-    hits.push_back({std::move(record.key), score_from_distance(metric, distance), distance,
-                    std::move(record.path), std::move(record.metadata)});
+    if (!seen.insert(picture.key).second) continue;
+    hits.push_back({std::move(picture.key), score_from_distance(metric, distance), distance,
+                    std::move(picture.path), std::move(picture.metadata)});
   }
   return hits;
 }
@@ -124,23 +105,20 @@ std::vector<Hit> Searcher::search(const Query& query, const QueryOptions& option
       std::visit([&](const auto& value) { return target_of(*catalog_, value); }, query.value());
   std::optional<IdFilter> filter;
   if (options.where) filter = catalog_->match(*options.where);
-
   SearchOptions search;
   search.breadth = options.breadth;
   search.filter = filter ? &*filter : nullptr;
   search.exact = options.exact;
-  const Index& index = catalog_->index();
+  const Metric metric = catalog_->index().options().metric;
   // Several of the nearest pictures may be of one item: then more are asked for.
-  std::uint64_t wanted = options.k + target.left_out_pictures;
-  while (true) {
-    const std::uint64_t most = std::max<std::uint64_t>(index.size(), 1);
+  for (std::uint64_t wanted = options.k + target.left_out_pictures;; wanted *= 2) {
     search.k = static_cast<std::uint32_t>(
-        std::min<std::uint64_t>({wanted, most, std::numeric_limits<std::uint32_t>::max()}));
-    const Candidates candidates = ask(index, target.vectors, search);
-    std::vector<Hit> hits = to_hits(*catalog_, candidates.nearest, target.left_out, options.k);
-    const bool settled = hits.size() == options.k && hits.back().distance <= candidates.horizon;
-    if (settled || std::isinf(candidates.horizon) || search.k == most) return hits;
-    wanted *= 2;
+        std::min<std::uint64_t>(wanted, std::numeric_limits<std::uint32_t>::max()));
+    NearPictures near = ask(*catalog_, target.vectors, search);
+    const float horizon = near.horizon;
+    std::vector<Hit> hits = to_hits(std::move(near), metric, target.left_out, options.k);
+    const bool settled = hits.size() == options.k && hits.back().distance <= horizon;
+    if (settled || std::isinf(horizon)) return hits;
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <catch2/catch.hpp>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -16,6 +17,7 @@
 
 #include "support/fake_encoder.h"
 #include "vsearch/catalog.h"
+#include "vsearch/searcher.h"
 
 namespace vsearch_test {
 
@@ -83,12 +85,54 @@ inline vsearch::Item embedded_item(std::string key, std::span<const float> embed
   return item;
 }
 
+// One item that has one picture, a file.
+inline vsearch::Item file_item(const std::string& key, const std::filesystem::path& path,
+                               std::string metadata = "{}") {
+  vsearch::Item item;
+  item.key = key;
+  item.pictures.emplace_back();
+  item.pictures[0].path = path.string();
+  item.metadata = std::move(metadata);
+  return item;
+}
+
 inline void add_embedded(vsearch::Catalog& catalog, const std::string& key, std::uint64_t seed,
                          std::string metadata = "{}") {
   const std::vector<float> embedding = random_vector(seed);
   const vsearch::Item item = embedded_item(key, embedding, std::move(metadata));
   const vsearch::AddReport report = catalog.add({&item, 1});
   if (!report.failures.empty()) throw std::runtime_error(report.failures[0].message);
+}
+
+inline vsearch::Catalog open_with_log(const std::filesystem::path& path, Log& log) {
+  vsearch::CatalogOptions options;
+  options.log = log.callback();
+  return vsearch::Catalog::open(path, options);
+}
+
+// Adds the items [first, last): the number is the key and the seed of the embedding.
+inline void fill(vsearch::Catalog& catalog, std::uint64_t first, std::uint64_t last) {
+  std::vector<std::vector<float>> vectors;
+  std::vector<vsearch::Item> items;
+  for (std::uint64_t i = first; i < last; ++i) vectors.push_back(random_vector(i));
+  for (std::uint64_t i = first; i < last; ++i) {
+    items.push_back(embedded_item(std::to_string(i), vectors[i - first]));
+  }
+  REQUIRE(catalog.add(items).failures.empty());
+}
+
+// Exactly the items [0, n) are there, and each is found by its own embedding.
+inline void check_items(const vsearch::Catalog& catalog, std::uint64_t n) {
+  CHECK(catalog.info().items == n);
+  CHECK(catalog.index().size() == n);
+  vsearch::Searcher searcher(catalog);
+  for (std::uint64_t i = 0; i < n; ++i) {
+    const auto vector = random_vector(i);
+    const auto hits = searcher.search(vsearch::Query::vector(vector));
+    REQUIRE(!hits.empty());
+    CHECK(hits[0].key == std::to_string(i));
+    CHECK(hits[0].distance < 1e-5F);
+  }
 }
 
 // The error that `call` throws; nothing if it throws none.

@@ -1,8 +1,5 @@
 #include "vsearch/catalog.h"
 
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>
@@ -35,30 +32,12 @@ CatalogCreateOptions create_options(std::shared_ptr<vsearch::Encoder> encoder) {
   return options;
 }
 
-Item file_item(const std::string& key, const fs::path& path, std::string metadata = "{}") {
-  Item item;
-  item.key = key;
-  item.pictures.emplace_back();
-  item.pictures[0].path = path.string();
-  item.metadata = std::move(metadata);
-  return item;
-}
-
 // The key of the item nearest to `embedding`.
 std::string nearest_key(const Catalog& catalog, std::span<const float> embedding) {
   const auto found = catalog.index().search(embedding, {.k = 1});
   if (found.empty()) return {};
   const auto records = catalog.pictures(std::vector<Id>{found[0].id});
   return records.empty() ? std::string() : records[0].key;
-}
-
-// Runs `work` in a forked child, which exits with what it returns.
-int in_child(const std::function<int()>& work) {
-  const pid_t child = fork();
-  if (child == 0) _exit(work());
-  int status = 0;
-  waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 }  // namespace
@@ -120,55 +99,6 @@ TEST_CASE("what was added is there after closing and opening again") {
   CHECK(info.generation == 1);
   CHECK(info.index.size == 3);
   CHECK(info.disk_bytes >= fs::file_size(path / "catalog.db"));
-}
-
-TEST_CASE("a catalogue is made whole or not at all") {
-  TempDir dir;
-  const auto options = create_options(std::make_shared<FakeEncoder>());
-  SECTION("in a new folder, with its parents, or in an empty one") {
-    Catalog::create(dir / "a/b/shop", options);
-    CHECK(Catalog::open(dir / "a/b/shop/").keys().empty());
-    fs::create_directory(dir / "empty");
-    Catalog::create(dir / "empty", options);
-    CHECK(Catalog::open(dir / "empty").keys().empty());
-  }
-  SECTION("not where something is already") {
-    Catalog::create(dir / "shop", options);
-    CHECK_ERROR(Catalog::create(dir / "shop", options), ErrorCode::kAlreadyExists,
-                (dir / "shop").string() + " exists already");
-    fs::create_directories(dir / "full/x");
-    CHECK_ERROR(Catalog::create(dir / "full", options), ErrorCode::kAlreadyExists, "empty folder");
-    write_file(dir / "file", {});
-    CHECK_ERROR(Catalog::create(dir / "file", options), ErrorCode::kAlreadyExists, "file");
-  }
-  SECTION("a failure leaves nothing behind") {
-    CHECK_ERROR(Catalog::create(dir / "shop", {}), ErrorCode::kInvalidArgument, "needs an encoder");
-    auto bad_links = options;
-    bad_links.links = 1;
-    CHECK_ERROR(Catalog::create(dir / "p/shop", bad_links), ErrorCode::kInvalidArgument, "links");
-    auto bad_name = options;
-    bad_name.encoder_ref = "\xFF";
-    CHECK_ERROR(Catalog::create(dir / "shop", bad_name), ErrorCode::kInvalidArgument, "not UTF-8");
-    CHECK(fs::is_empty(dir.path()));
-    write_file(dir / "file", {});
-    CHECK_ERROR(Catalog::create(dir / "file/shop", options), ErrorCode::kIo,
-                "check the permissions");
-    // A name that is too long, below parents that are new.
-    CHECK_ERROR(Catalog::create(dir.path() / "p" / "q" / std::string(300, 'x'), options),
-                ErrorCode::kIo, "cannot create the catalogue");
-    CHECK_FALSE(fs::exists(dir / "p"));
-  }
-}
-
-TEST_CASE("what is no catalogue is not opened") {
-  TempDir dir;
-  CHECK_ERROR(Catalog::open(dir / "none"), ErrorCode::kFileNotFound,
-              "there is no catalogue at " + (dir / "none").string());
-  write_file(dir / "file", {});
-  CHECK_ERROR(Catalog::open(dir / "file"), ErrorCode::kCorrupt, "not a folder");
-  fs::create_directory(dir / "photos");
-  CHECK_ERROR(Catalog::open(dir / "photos"), ErrorCode::kCorrupt, "a folder without catalog.db");
-  CHECK(fs::is_empty(dir / "photos"));
 }
 
 TEST_CASE("bad items are reported and the others are added") {
@@ -437,50 +367,6 @@ TEST_CASE("metadata filters give the pictures of the matching items") {
   CHECK(catalog.match(vsearch::Filter::parse("colour = 'green'")).size() == 0);
 }
 
-TEST_CASE("the encoder is loaded when it is needed, once, and must be the catalogue's") {
-  TempDir dir;
-  { create_catalog(dir / "shop"); }
-  write_file(dir / "red.bmp", plain_bmp({255, 0, 0}));
-  const std::vector<Item> items{file_item("red", dir / "red.bmp")};
-  CatalogOptions options;
-  SECTION("a loader that fails at first") {
-    int calls = 0;
-    options.encoder_loader = [&](const std::string& name) -> std::shared_ptr<vsearch::Encoder> {
-      CHECK(name == "fake-grid");
-      if (++calls == 1) throw vsearch::Error(ErrorCode::kFileNotFound, "not yet");
-      return std::make_shared<FakeEncoder>();
-    };
-    Catalog catalog = Catalog::open(dir / "shop", options);
-    CHECK(calls == 0);
-    CHECK_ERROR(catalog.add(items), ErrorCode::kFileNotFound, "not yet");
-    CHECK(catalog.add(items).added == 1);
-    catalog.encoder();
-    CHECK(calls == 2);
-  }
-  SECTION("another encoder") {
-    options.encoder = std::make_shared<FakeEncoder>(std::string(64, 'e'));
-    CHECK_ERROR(Catalog::open(dir / "shop", options), ErrorCode::kEncoderMismatch,
-                "was made with the encoder fake-grid (fingerprint ffff");
-    options.encoder_loader = [&](const std::string&) { return options.encoder; };
-    CatalogOptions lazy;
-    lazy.encoder_loader = options.encoder_loader;
-    Catalog catalog = Catalog::open(dir / "shop", lazy);
-    CHECK_ERROR(catalog.add(items), ErrorCode::kEncoderMismatch,
-                "give it that encoder, or make a new catalogue");
-    CHECK(catalog.keys().empty());
-  }
-  SECTION("none") {
-    Catalog catalog = Catalog::open(dir / "shop");
-    CHECK_ERROR(catalog.add(items), ErrorCode::kUnavailable, "needs its encoder fake-grid");
-    add_embedded(catalog, "embedded", 1);  // needs none
-  }
-  SECTION("a loader that gives nothing") {
-    options.encoder_loader = [](const std::string&) { return nullptr; };
-    Catalog catalog = Catalog::open(dir / "shop", options);
-    CHECK_ERROR(catalog.encoder(), ErrorCode::kUnavailable, "gave no encoder");
-  }
-}
-
 namespace {
 
 // Refuses white pictures, as an encoder may refuse a size; gives zeros for black ones.
@@ -518,53 +404,4 @@ TEST_CASE("a picture that the encoder refuses costs only its own item") {
   CHECK(report.failures[1].key == "0");
   CHECK(report.failures[1].code == ErrorCode::kBadModel);
   CHECK_THAT(report.failures[1].message, Catch::Contains("0.bmp") && Catch::Contains("all zeros"));
-}
-
-TEST_CASE("a catalogue has one owner") {
-  TempDir dir;
-  const fs::path path = dir / "shop";
-  std::optional<Catalog> catalog = create_catalog(path);
-  add_embedded(*catalog, "a", 1);
-  SECTION("within the process") {
-    CHECK_ERROR(Catalog::open(path), ErrorCode::kBusy,
-                "is open in this process (" + std::to_string(getpid()) + ")");
-    add_embedded(*catalog, "b", 2);
-  }
-  SECTION("among processes, the owner is named") {
-    const pid_t parent = getpid();
-    CHECK(in_child([&] {
-            const auto error = error_of([&] { Catalog::open(path); });
-            const std::string expected = "is open in process " + std::to_string(parent);
-            return error && error->code() == ErrorCode::kBusy &&
-                           std::string(error->what()).find(expected) != std::string::npos
-                       ? 0
-                       : 1;
-          }) == 0);
-    add_embedded(*catalog, "b", 2);
-  }
-  SECTION("a forked child cannot use it, and its end does no harm") {
-    CHECK(in_child([&] {
-            const auto error = error_of([&] { catalog->keys(); });
-            if (!error || error->code() != ErrorCode::kBusy) return 1;
-            if (std::string(error->what()).find("after the fork") == std::string::npos) return 2;
-            if (!error_of([&] { add_embedded(*catalog, "c", 3); })) return 3;
-            catalog.reset();
-            return 0;
-          }) == 0);
-    add_embedded(*catalog, "b", 2);
-  }
-  catalog.reset();
-  CHECK(Catalog::open(path).keys().size() >= 1);
-  CHECK(Catalog::open(path).keys().front() == "a");
-}
-
-TEST_CASE("a catalogue can be moved") {
-  TempDir dir;
-  Catalog first = create_catalog(dir / "first");
-  add_embedded(first, "a", 1);
-  Catalog second = create_catalog(dir / "second");
-  second = std::move(first);
-  CHECK(second.keys() == std::vector<std::string>{"a"});
-  CHECK(Catalog::open(dir / "second").keys().empty());  // it was closed
-  CHECK_ERROR(Catalog::open(dir / "first"), ErrorCode::kBusy, "first");
 }

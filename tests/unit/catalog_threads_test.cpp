@@ -146,6 +146,32 @@ TEST_CASE("searches, adds, removes and snapshots go on beside each other") {
   for (const std::string& key : removed) CHECK_FALSE(catalog.get(key));
 }
 
+TEST_CASE("an item that is being replaced does not go missing") {
+  TempDir dir;
+  Catalog catalog = create_catalog(dir / "shop");
+  constexpr std::size_t kItems = 5;
+  for (std::uint64_t i = 0; i < kItems; ++i) add_embedded(catalog, std::to_string(i), i);
+  std::atomic<bool> stop{false};
+  std::thread writer([&] {
+    for (std::uint64_t round = 0; !stop; ++round) {
+      add_embedded(catalog, std::to_string(round % kItems), round % kItems);
+    }
+  });
+  const Searcher searcher(catalog);
+  const auto end = std::chrono::steady_clock::now() + kTime;
+  std::size_t missing = 0;
+  std::size_t searches = 0;
+  for (; std::chrono::steady_clock::now() < end; ++searches) {
+    const auto query = random_vector(searches % kItems);
+    if (searcher.search(Query::vector(query)).size() != kItems) ++missing;
+    if (searcher.search(Query::like("0")).size() != kItems - 1) ++missing;
+  }
+  stop = true;
+  writer.join();
+  INFO(searches << " searches");
+  CHECK(missing == 0);
+}
+
 namespace {
 
 // Encodes only when told to go on, or after a minute.

@@ -88,7 +88,7 @@ typedef struct vsearch_encoder_options {
   size_t struct_size;
   int32_t use_cuda;      /* 0: CPU */
   uint32_t device_index; /* which CUDA device */
-  uint32_t batch_size;   /* pictures per forward pass; 0: 16 */
+  uint32_t batch_size;   /* pictures per forward pass; 0: what suits the device */
   int32_t skip_verify;   /* 0: check the package's golden pairs on load */
 } vsearch_encoder_options;
 

@@ -71,9 +71,10 @@ enum class Device { kCpu, kCuda };
 
 struct EncoderOptions {
   Device device = Device::kCpu;
-  std::uint32_t device_index = 0;  // which CUDA device
-  std::uint32_t batch_size = 16;   // pictures per forward pass, at least 1
-  bool verify = true;              // check the package's golden pairs on load
+  std::uint32_t device_index = 0;                // which CUDA device
+  std::optional<std::uint32_t> batch_size = {};  // pictures per forward pass, at least 1; if not
+                                                 // given, what suits the device
+  bool verify = true;                            // check the package's golden pairs on load
   // For a bare TorchScript file, which has no manifest: what to do before its forward(). Its
   // fingerprint covers these values. Must be empty for a package.
   std::optional<Preprocessing> preprocessing{};

@@ -1,5 +1,8 @@
 #include "vsearch/encoder.h"
 
+#include <pybind11/stl.h>
+
+#include <optional>
 #include <utility>
 
 #include "convert.h"
@@ -9,7 +12,7 @@ namespace vsearch::python {
 namespace {
 
 LoadedEncoder load(py::handle name_or_path, bool cuda, std::uint32_t device_index,
-                   std::uint32_t batch_size, bool verify) {
+                   std::optional<std::uint32_t> batch_size, bool verify) {
   const std::string name =
       name_or_path.is_none() ? std::string(kDefaultEncoder) : to_path(name_or_path);
   EncoderOptions options;

@@ -20,8 +20,8 @@ class Encoder:
 
     ``name_or_path`` is a model package (``*.vsm.pt``) or the name of an installed one; the encoder
     that comes with the library if None. ``device`` is ``"cpu"``, ``"cuda"`` or ``"cuda:1"``;
-    ``batch_size`` the pictures per forward pass; ``verify`` whether to check, on loading, that the
-    model computes what it promises.
+    ``batch_size`` the pictures per forward pass, None what suits the device; ``verify`` whether to
+    check, on loading, that the model computes what it promises.
 
     Raises FileNotFoundError, :class:`BadModelError`, :class:`UnavailableError` (no such device, or
     a build without torch).
@@ -36,13 +36,12 @@ class Encoder:
         name_or_path: PathLike | None = None,
         *,
         device: str = "cpu",
-        batch_size: SupportsIndex = 16,
+        batch_size: SupportsIndex | None = None,
         verify: bool = True,
     ) -> None:
         cuda, index = _device(device)
-        self._native = NativeEncoder(
-            name_or_path, cuda, index, count(batch_size, "batch_size"), bool(verify)
-        )
+        batch = None if batch_size is None else count(batch_size, "batch_size")
+        self._native = NativeEncoder(name_or_path, cuda, index, batch, bool(verify))
 
     @property
     def dim(self) -> int:

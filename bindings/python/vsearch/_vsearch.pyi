@@ -19,7 +19,7 @@ class Encoder:
         name_or_path: PathLike | None,
         cuda: bool,
         device_index: int,
-        batch_size: int,
+        batch_size: int | None,
         verify: bool,
     ) -> None: ...
     @property

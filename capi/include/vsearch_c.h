@@ -5,7 +5,7 @@
  *
  * - Every function that can fail returns a vsearch_status, 0 for success, and writes what happened
  *   into `error` if that is not NULL. The caller owns the struct; nothing in it is ever freed.
- * - On failure `*out` is NULL. Every handle is freed once, by its own _free; _free(NULL) is allowed.
+ * - On failure `*out` is NULL. Every handle is freed once, by its own _free, which accepts NULL.
  * - Inputs are borrowed for the call. What a handle returns (strings, hits) lives as long as it.
  * - Strings are UTF-8 and end with a NUL.
  * - Structs with `struct_size` must have it set to sizeof(the struct); later versions only append
@@ -69,7 +69,7 @@ VSEARCH_API const char* vsearch_status_name(vsearch_status status);
  * stops the work with VSEARCH_CANCELLED, keeping what was acknowledged before. */
 typedef int (*vsearch_progress)(void* user, uint64_t done, uint64_t total);
 
-/* level: 0 information, 1 warning, 2 error. May be called from any thread that uses the catalogue. */
+/* level: 0 information, 1 warning, 2 error. Called from any thread that uses the catalogue. */
 typedef void (*vsearch_log)(void* user, int level, const char* message);
 
 /* Borrowed 8-bit RGB pixels, interleaved, the top row first. */
@@ -80,7 +80,7 @@ typedef struct vsearch_image {
   size_t stride_bytes; /* from one row to the next; at least 3 * width_px */
 } vsearch_image;
 
-/* ---- Encoder: pictures to embeddings ---------------------------------------------------------- */
+/* ---- Encoder: pictures to embeddings -------------------------------------------------------- */
 
 typedef struct vsearch_encoder vsearch_encoder;
 
@@ -109,23 +109,23 @@ VSEARCH_API vsearch_status vsearch_encoder_encode(const vsearch_encoder* encoder
                                                   const vsearch_image* images, size_t count,
                                                   float* embeddings, size_t capacity,
                                                   vsearch_error* error);
-/* The same for picture files (JPEG, PNG, GIF, BMP). The first that cannot be read fails the call. */
+/* The same for picture files (JPEG, PNG, GIF, BMP). One that cannot be read fails the call. */
 VSEARCH_API vsearch_status vsearch_encoder_encode_files(const vsearch_encoder* encoder,
                                                         const char* const* paths, size_t count,
                                                         float* embeddings, size_t capacity,
                                                         vsearch_error* error);
 
-/* ---- Catalogue: items on disk ------------------------------------------------------------------ */
+/* ---- Catalogue: items on disk --------------------------------------------------------------- */
 
 typedef struct vsearch_catalog vsearch_catalog;
 
 typedef struct vsearch_catalog_options {
   size_t struct_size;
-  const char* encoder;         /* name or file; NULL: on create the default encoder, on open the one
-                                  the catalogue was made with, loaded when first needed */
-  vsearch_log log;             /* may be NULL */
+  const char* encoder; /* name or file; NULL: on create the default encoder, on open the one
+                          the catalogue was made with, loaded when first needed */
+  vsearch_log log;     /* may be NULL */
   void* log_user;
-  vsearch_progress progress;   /* of rebuilding the index while opening; may be NULL */
+  vsearch_progress progress; /* of rebuilding the index while opening; may be NULL */
   void* progress_user;
 } vsearch_catalog_options;
 
@@ -157,12 +157,12 @@ VSEARCH_API vsearch_status vsearch_catalog_get_info(const vsearch_catalog* catal
                                                     vsearch_catalog_info* info,
                                                     vsearch_error* error);
 
-/* A picture's embedding comes from `embedding` if not NULL, else from the encoded file in `bytes` if
- * not NULL, else from the file at `path`. */
+/* A picture's embedding comes from `embedding` if not NULL, else from the encoded file in `bytes`
+ * if not NULL, else from the file at `path`. */
 typedef struct vsearch_picture {
   size_t struct_size;
-  const char* path;       /* kept and shown with hits */
-  const void* bytes;      /* a JPEG, PNG, ... in memory */
+  const char* path;  /* kept and shown with hits */
+  const void* bytes; /* a JPEG, PNG, ... in memory */
   size_t bytes_length;
   const float* embedding; /* made by the catalogue's encoder */
   size_t embedding_dim;
@@ -173,7 +173,7 @@ typedef struct vsearch_item {
   const char* key;                 /* 1 to 1,024 bytes */
   const vsearch_picture* pictures; /* at least one */
   size_t picture_count;
-  const char* metadata;            /* a JSON object; NULL: {} */
+  const char* metadata; /* a JSON object; NULL: {} */
 } vsearch_item;
 
 typedef struct vsearch_add_options {
@@ -191,9 +191,9 @@ typedef struct vsearch_add_failure {
   const char* message;
 } vsearch_add_failure;
 
-/* Adds items, replacing those whose keys are present. When it returns they are on disk. An item with
- * a picture that cannot be read is left out and reported; that is no failure of the call. `report`
- * may be NULL. */
+/* Adds items, replacing those whose keys are present. When it returns they are on disk. An item
+ * with a picture that cannot be read is left out and reported; that is no failure of the call.
+ * `report` may be NULL. */
 VSEARCH_API vsearch_status vsearch_catalog_add(vsearch_catalog* catalog, const vsearch_item* items,
                                                size_t count, const vsearch_add_options* options,
                                                vsearch_add_report** report, vsearch_error* error);
@@ -214,12 +214,12 @@ VSEARCH_API vsearch_status vsearch_catalog_remove(vsearch_catalog* catalog, cons
 VSEARCH_API vsearch_status vsearch_catalog_contains(const vsearch_catalog* catalog, const char* key,
                                                     int32_t* present, vsearch_error* error);
 
-/* ---- Search ------------------------------------------------------------------------------------ */
+/* ---- Search --------------------------------------------------------------------------------- */
 
-/* What is looked for: exactly one of like, image_path, image_bytes, pixels.data, embedding is set. */
+/* What is looked for: set one of like, image_path, image_bytes, pixels.data, embedding. */
 typedef struct vsearch_query {
   size_t struct_size;
-  const char* like;        /* an item's key: "more like this", itself left out */
+  const char* like; /* an item's key: "more like this", itself left out */
   const char* image_path;
   const void* image_bytes; /* an encoded picture */
   size_t image_bytes_length;

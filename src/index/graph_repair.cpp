@@ -10,8 +10,9 @@ namespace {
 constexpr std::size_t kRepairShare = 8;
 
 // Robust pruning's alpha of 1.2, squared because the distances are (1 - cosine is one too, for unit
-// vectors). With 1, as in HNSW's heuristic, a graph of tight clusters falls apart: after four
-// turnovers 1 % of the queries did not reach their cluster, with 1.2 none.
+// vectors). It keeps some longer links. With 1, as in HNSW's heuristic, walks among tight clusters
+// lose their way: after four turnovers of 10,000 x 64 vectors in 100 clusters, 1.1 % of the queries
+// did not reach their cluster; with 1.2 all did.
 constexpr float kSlack = 1.44F;
 
 }  // namespace
@@ -47,8 +48,8 @@ void Graph::begin_repair() {
 }
 
 // Keeps the live neighbours and fills the places of the removed ones with what lies behind them,
-// the nearest first, each if it is about nearer to `slot` than to every neighbour so far. Choosing
-// all neighbours anew instead costs half a point of recall (measured on 10,000 x 64 vectors after
+// the nearest first, each if it is nearer to `slot` than to every neighbour so far, with some
+// slack. Choosing all neighbours anew instead costs half a point of recall (10,000 x 64 vectors,
 // five turnovers). False if too few are left to hold the slot in the graph.
 bool Graph::plan_repaired_list(Slot slot, int level, LinkChanges& changes) {
   const std::span<const Slot> present = neighbours(slot, level);
@@ -70,13 +71,13 @@ bool Graph::plan_repaired_list(Slot slot, int level, LinkChanges& changes) {
   }
   std::sort(behind.begin(), behind.end());
   behind.erase(std::unique(behind.begin(), behind.end()), behind.end());
-  for (const auto& [from_slot, candidate] : behind) {
+  for (const std::pair<float, Slot>& candidate : behind) {
     if (kept.size() == max_neighbours(level)) break;
-    const float* vector_of_candidate = vector(candidate).data();
+    const float* query = vector(candidate.second).data();
     const bool diverse = std::all_of(kept.begin(), kept.end(), [&](Slot other) {
-      return other != candidate && kSlack * distance(vector_of_candidate, other) >= from_slot;
+      return other != candidate.second && kSlack * distance(query, other) >= candidate.first;
     });
-    if (diverse) kept.push_back(candidate);
+    if (diverse) kept.push_back(candidate.second);
   }
   changes.add(slot, level, kept);
   return level > 0 ? !kept.empty() : kept.size() >= hnsw_.M_ / 4;

@@ -45,7 +45,8 @@ float reported(float distance, Metric metric) {
 // Whether comparing with all of `matches` vectors costs less than a walk that looks for `breadth`
 // of them among `live`. A walk computes about kDistancesPerCandidate * breadth distances if all
 // match, live / matches times as many if not all do, and at most one a vector; each of them costs
-// about kWalkCost times as much as one of a scan.
+// about kWalkCost times as much as one of a scan. Measured on 20,000 vectors of 128 and of 512
+// dimensions with breadth 64, both cost the same at 4,000 to 8,000 matches; this says 5,060.
 bool scan_is_cheaper(std::size_t matches, std::size_t breadth, std::size_t live) {
   constexpr double kDistancesPerCandidate = 10.0;
   constexpr double kWalkCost = 2.0;

@@ -44,10 +44,12 @@ std::filesystem::path checked_directory(const std::filesystem::path& path) {
 
 std::uint64_t bytes_in(const std::filesystem::path& directory) {
   std::uint64_t bytes = 0;
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(directory, ignored)) {
-    const std::uint64_t size = entry.file_size(ignored);  // a file may go away meanwhile
-    if (!ignored) bytes += size;
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(directory, error), end; !error && entry != end;
+       entry.increment(error)) {
+    std::error_code gone;  // a file may go away meanwhile
+    const std::uint64_t size = entry->file_size(gone);
+    if (!gone) bytes += size;
   }
   return bytes;
 }

@@ -71,7 +71,9 @@ OwnerLock::OwnerLock(const std::filesystem::path& directory) {
     fail_io(file);
   }
   if (::fstat(descriptor_, &status) != 0) {
+    const int error = errno;
     ::close(descriptor_);
+    errno = error;
     fail_io(file);
   }
   file_ = {status.st_dev, status.st_ino};

@@ -78,10 +78,10 @@ void check_file_header(const std::filesystem::path& file) {
   if (std::filesystem::exists(log, ignored) && std::filesystem::file_size(log, ignored) > 0) return;
   const std::uint32_t page_size = number(kPageSize, 2) == 1 ? 65536 : number(kPageSize, 2);
   const std::uint64_t wanted = std::uint64_t{number(kPageCount, 4)} * page_size;
-  if (number(kChangeCounter, 4) == number(kVersionValidFor, 4) &&
-      std::filesystem::file_size(file) < wanted) {
-    throw_damaged(file, fmt::format("it is cut off: {} bytes of {} are there",
-                                    std::filesystem::file_size(file), wanted));
+  stream.seekg(0, std::ios::end);
+  const auto size = static_cast<std::uint64_t>(stream.tellg());
+  if (number(kChangeCounter, 4) == number(kVersionValidFor, 4) && size < wanted) {
+    throw_damaged(file, fmt::format("it is cut off: {} bytes of {} are there", size, wanted));
   }
 }
 

@@ -111,12 +111,13 @@ Index open_index(db::Store& store, const std::filesystem::path& snapshot, const 
 
 void delete_unfinished_snapshots(const std::filesystem::path& snapshot) {
   const std::string prefix = snapshot.filename().string() + ".tmp-";
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(snapshot.parent_path(), ignored)) {
-    if (entry.path().filename().string().starts_with(prefix)) {
-      std::filesystem::remove(entry.path(), ignored);
-    }
+  std::error_code error;
+  std::vector<std::filesystem::path> unfinished;
+  for (std::filesystem::directory_iterator entry(snapshot.parent_path(), error), end;
+       !error && entry != end; entry.increment(error)) {
+    if (entry->path().filename().string().starts_with(prefix)) unfinished.push_back(entry->path());
   }
+  for (const std::filesystem::path& path : unfinished) std::filesystem::remove(path, error);
 }
 
 std::string random_name() {

@@ -13,8 +13,8 @@ PICTURES = 600
 
 @pytest.fixture(scope="module")
 def slow_model(tmp_path_factory):
-    """Slow enough to be interrupted: some seconds for all pictures."""
-    return write_model(tmp_path_factory.mktemp("slow") / "slow.vsm.pt", work=15)
+    """Slow enough to be interrupted, also on a machine many times as fast as two cores."""
+    return write_model(tmp_path_factory.mktemp("slow") / "slow.vsm.pt", work=60)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,8 @@ def test_the_bar(vsx, slow_shop, many):
 
 
 def test_plain_lines_when_nobody_watches(vsx, many, tmp_path):
-    slower_model = write_model(tmp_path / "slower.vsm.pt", work=80)
+    # The first line comes after five seconds, which all pictures must outlast on any machine.
+    slower_model = write_model(tmp_path / "slower.vsm.pt", work=1500)
     vsx("init", tmp_path / "slower.vsearch", "--encoder", slower_model)
     command = vsx.command("add", tmp_path / "slower.vsearch", many)
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)

@@ -43,7 +43,7 @@ struct EncoderInfo {
   std::string license;      // SPDX identifier, or empty
   std::string source;       // where the weights come from, or empty
   std::string fingerprint;  // SHA-256 over manifest and weights, 64 hex digits; see
-                            // docs/model-packages.md. Embeddings of two fingerprints never mix.
+                            // docs/models.md. Embeddings of two fingerprints never mix.
   std::uint32_t dim = 0;    // floats per embedding
   Metric metric = Metric::kCosine;
   Preprocessing preprocessing;
@@ -80,7 +80,7 @@ struct EncoderOptions {
   std::optional<Preprocessing> preprocessing{};
 };
 
-// Loads a model package (docs/model-packages.md), or a bare TorchScript file if
+// Loads a model package (docs/models.md), or a bare TorchScript file if
 // options.preprocessing is set.
 // Throws Error: kFileNotFound; kBadModel (no TorchScript, no manifest, a broken manifest, golden
 // pairs that do not match: wrong preprocessing or a broken numeric library); kUnavailable (CUDA

@@ -1,5 +1,5 @@
 // Golden pairs: pictures that a formula gives and the embeddings that a package must give for them
-// (docs/model-packages.md).
+// (docs/models.md).
 #pragma once
 
 #include <cstdint>

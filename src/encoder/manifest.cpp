@@ -23,7 +23,7 @@ constexpr std::int64_t kMaxSidePx = 16384;
 [[noreturn]] void throw_broken(const std::string& path, std::string_view fault) {
   throw Error(ErrorCode::kBadModel,
               fmt::format("{}: a broken manifest ({}): {}; make the package again with "
-                          "python -m vsearch.export, see docs/model-packages.md",
+                          "python -m vsearch.export, see docs/models.md",
                           path, kManifestFile, fault));
 }
 

@@ -1,4 +1,4 @@
-// The manifest of a model package, vsearch.json (docs/model-packages.md).
+// The manifest of a model package, vsearch.json (docs/models.md).
 #pragma once
 
 #include <string>

@@ -26,7 +26,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kExportRemedy[] =
-    "make a package with python -m vsearch.export, see docs/model-packages.md";
+    "make a package with python -m vsearch.export, see docs/models.md";
 
 class TorchEncoder final : public Encoder {
  public:

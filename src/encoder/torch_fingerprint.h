@@ -1,4 +1,4 @@
-// The fingerprint of a model: docs/model-packages.md.
+// The fingerprint of a model: docs/models.md.
 #pragma once
 
 #include <torch/script.h>

@@ -1,4 +1,4 @@
-// From pictures to the tensor that a network takes: docs/model-packages.md, step by step.
+// From pictures to the tensor that a network takes: docs/models.md, step by step.
 #pragma once
 
 #include <ATen/ATen.h>

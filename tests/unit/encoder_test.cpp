@@ -66,7 +66,7 @@ std::string fault_after(const json& patch) {
     const std::string message = error.what();
     const std::string before = "m.vsm.pt: a broken manifest (vsearch.json): ";
     const std::string after =
-        "; make the package again with python -m vsearch.export, see docs/model-packages.md";
+        "; make the package again with python -m vsearch.export, see docs/models.md";
     if (!message.starts_with(before) || !message.ends_with(after)) return message;
     return message.substr(before.size(), message.size() - before.size() - after.size());
   }
@@ -200,7 +200,7 @@ TEST_CASE("what is not JSON is refused") {
 }
 
 TEST_CASE("golden pictures follow the formula") {
-  // Of numpy: docs/model-packages.md's formula for 320 x 240, seed 1, as bindings/python computes
+  // Of numpy: docs/models.md's formula for 320 x 240, seed 1, as bindings/python computes
   // it.
   const vsearch::Image picture = vsearch::encoder::golden_picture(320, 240, 1);
   CHECK(vsearch::util::sha256_hex(std::as_bytes(std::span(picture.pixels))) ==

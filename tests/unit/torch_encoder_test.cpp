@@ -128,7 +128,7 @@ std::string fault_of_script(const std::string& body, ErrorCode code = ErrorCode:
 }
 
 constexpr char kRemedy[] =
-    "; make a package with python -m vsearch.export, see docs/model-packages.md";
+    "; make a package with python -m vsearch.export, see docs/models.md";
 
 }  // namespace
 

@@ -39,7 +39,7 @@ std::string_view metric_name(vsearch::Metric metric) {
   return "unknown";
 }
 
-// The words of the manifest, docs/model-packages.md.
+// The words of the manifest, docs/models.md.
 std::string_view edge_name(vsearch::ResizeEdge edge) {
   switch (edge) {
     case vsearch::ResizeEdge::kShortest:

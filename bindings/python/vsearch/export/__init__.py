@@ -1,4 +1,4 @@
-"""Makes model packages (docs/model-packages.md) from models that live elsewhere.
+"""Makes model packages (docs/models.md) from models that live elsewhere.
 
 On the command line ``python -m vsearch.export``; each source of models is one file here: ``hf`` for
 Hugging Face folders, ``efficientnet`` for the network behind the default encoder. ``package``

@@ -1,5 +1,5 @@
 """Model packages: one TorchScript archive with a manifest inside. The format is specified in
-docs/model-packages.md.
+docs/models.md.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """From 8-bit pixels to what a network takes: the reference that the C++ library repeats step for
 step.
 
-The steps, and the formula of the golden pictures, are specified in docs/model-packages.md. Pictures
+The steps, and the formula of the golden pictures, are specified in docs/models.md. Pictures
 are uint8 tensors ``[3, height, width]`` in RGB order.
 """
 
@@ -83,7 +83,7 @@ def preprocess(pixels: torch.Tensor, spec: dict) -> torch.Tensor:
 
 
 def golden_picture(width: int, height: int, seed: int) -> torch.Tensor:
-    """The golden picture of docs/model-packages.md: uint8 RGB ``[3, height, width]``, exact on
+    """The golden picture of docs/models.md: uint8 RGB ``[3, height, width]``, exact on
     every machine.
     """
     x = np.arange(width, dtype=np.uint64)[None, None, :]

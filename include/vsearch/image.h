@@ -1,6 +1,7 @@
 // Pictures: from the bytes of a file to RGB pixels.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -9,12 +10,24 @@
 
 namespace vsearch {
 
-// Borrowed 8-bit RGB pixels, interleaved (R, G, B, R, G, B, ...), the top row first.
+// The order of the 8-bit channels of a pixel. The alpha of kRgba and kBgra is straight, not
+// premultiplied.
+enum class PixelFormat { kRgb, kBgr, kGrey, kRgba, kBgra };
+
+constexpr std::uint32_t bytes_per_pixel(PixelFormat format) {
+  return format == PixelFormat::kGrey                                   ? 1
+         : format == PixelFormat::kRgba || format == PixelFormat::kBgra ? 4
+                                                                        : 3;
+}
+
+// Borrowed 8-bit pixels, interleaved (R, G, B, R, G, B, ... for kRgb), the top row first: a decoded
+// picture, a camera's frame, an array.
 struct ImageView {
   const std::uint8_t* data = nullptr;
   std::uint32_t width_px = 0;
   std::uint32_t height_px = 0;
-  std::size_t stride_bytes = 0;  // from one row to the next; at least 3 * width_px
+  std::size_t stride_bytes = 0;  // from one row to the next; at least a row's pixels
+  PixelFormat format = PixelFormat::kRgb;
 
   const std::uint8_t* row(std::uint32_t y) const { return data + std::size_t{y} * stride_bytes; }
 };
@@ -32,33 +45,48 @@ struct Image {
   ImageView view() const { return {pixels.data(), width_px, height_px, std::size_t{width_px} * 3}; }
 };
 
-// Limits against files made to exhaust the host. They are checked from the file's header, before
-// memory for the pixels is taken.
+// Limits against files made to exhaust the host. All but the time are checked from the file's
+// structure, before memory for the pixels is taken.
 struct DecodeLimits {
   std::uint64_t max_bytes = std::uint64_t{256} << 20;   // of the encoded file
-  std::uint64_t max_pixels = std::uint64_t{100} << 20;  // width * height after decoding
+  std::uint64_t max_pixels = std::uint64_t{100} << 20;  // width * height, as the file says
+  std::uint32_t max_scans = 100;      // of a JPEG: each makes the decoder pass over all pixels
+  std::uint32_t max_time_ms = 10000;  // of decoding a JPEG, the one format that can take long
 };
 
-// Decodes a JPEG (greyscale, YCbCr, CMYK, YCCK, progressive), PNG, GIF (first frame) or BMP held in
-// memory. The content decides the format. The EXIF orientation of a JPEG is applied, so the result
-// stands upright. Transparent pixels are composited on white.
+struct DecodeOptions {
+  DecodeLimits limits{};
+  // A JPEG may be decoded at a reduced size, which is faster, as long as the upright result is
+  // still at least this wide and this high (or as large as the file's picture). 0: no such wish;
+  // with both 0 every picture has its full size.
+  std::uint32_t cover_width_px = 0;
+  std::uint32_t cover_height_px = 0;
+  // Take what could be decoded of a damaged or truncated JPEG; what is missing is grey or black.
+  bool lenient = false;
+  std::array<std::uint8_t, 3> background{255, 255, 255};  // RGB, behind transparent pixels
+};
+
+// Decodes a JPEG (greyscale, YCbCr, RGB, CMYK, YCCK, progressive), PNG, GIF (first frame), BMP or
+// WebP (first frame) held in memory. The content decides the format. The EXIF orientation of a JPEG
+// is applied, so the result stands upright. Transparent pixels are composited on the background.
 // `name` appears in error messages: a path, or a word such as "query".
 // Throws Error: kBadImage (empty, truncated, damaged, unknown format, over the limits),
 // kOutOfMemory.
 // Threads: safe to call from many threads.
 Image decode_image(std::span<const std::byte> encoded, const char* name = "picture",
-                   const DecodeLimits& limits = {});
+                   const DecodeOptions& options = {});
 
 // Reads and decodes the file at `path`.
 // Throws Error: kFileNotFound, kIo (a folder, no permission), and what decode_image() throws.
-Image read_image(const std::filesystem::path& path, const DecodeLimits& limits = {});
+Image read_image(const std::filesystem::path& path, const DecodeOptions& options = {});
 
 // The whole file at `path`, for callers that need its bytes as well as its pixels.
 // Throws Error: kFileNotFound, kIo, kBadImage (larger than limits.max_bytes).
 std::vector<std::byte> read_image_file(const std::filesystem::path& path,
                                        const DecodeLimits& limits = {});
 
-// Whether a file name ends like one of the formats above (.jpg .jpeg .png .gif .bmp, any case):
+// Whether a file name ends like one of the formats above (.jpg .jpeg .png .gif .bmp .webp, any
+// case):
 // what a folder walk takes for a picture.
 bool has_image_extension(const std::filesystem::path& path);
 

@@ -74,7 +74,8 @@ struct CloseFile {
 }  // namespace image
 
 Image decode_image(std::span<const std::byte> encoded, const char* name,
-                   const DecodeLimits& limits) {
+                   const DecodeOptions& options) {
+  const DecodeLimits& limits = options.limits;
   if (encoded.empty()) {
     throw Error(ErrorCode::kBadImage,
                 fmt::format("{}: the file is empty; copy or export the picture again", name));
@@ -90,8 +91,8 @@ Image decode_image(std::span<const std::byte> encoded, const char* name,
   }
 }
 
-Image read_image(const std::filesystem::path& path, const DecodeLimits& limits) {
-  return decode_image(read_image_file(path, limits), path.string().c_str(), limits);
+Image read_image(const std::filesystem::path& path, const DecodeOptions& options) {
+  return decode_image(read_image_file(path, options.limits), path.string().c_str(), options);
 }
 
 std::vector<std::byte> read_image_file(const std::filesystem::path& path,

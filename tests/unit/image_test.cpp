@@ -172,14 +172,14 @@ TEST_CASE("the limits hold before memory is taken") {
   DecodeLimits few_pixels;
   few_pixels.max_pixels = 24 * 16 - 1;
   for (const char* name : {"420.jpg", "rgb.png", "still.gif", "rgb.bmp"}) {
-    check_error(error_of([&] { vsearch::decode_image(bytes_of(name), name, few_pixels); }),
+    check_error(error_of([&] { vsearch::decode_image(bytes_of(name), name, {.limits = few_pixels}); }),
                 ErrorCode::kBadImage,
                 std::string(name) +
                     ": 24 x 16 pixels are more than the limit of 383 pixels; scale the picture "
                     "down or raise DecodeLimits::max_pixels");
   }
   few_pixels.max_pixels = 24 * 16;
-  CHECK_NOTHROW(vsearch::decode_image(jpeg, "a.jpg", few_pixels));
+  CHECK_NOTHROW(vsearch::decode_image(jpeg, "a.jpg", {.limits = few_pixels}));
 
   DecodeLimits few_bytes;
   few_bytes.max_bytes = jpeg.size() - 1;
@@ -187,12 +187,12 @@ TEST_CASE("the limits hold before memory is taken") {
   const std::string message = ": the file is larger than the limit of " +
                               std::to_string(jpeg.size() - 1) +
                               " bytes; make the picture smaller or raise DecodeLimits::max_bytes";
-  check_error(error_of([&] { vsearch::decode_image(jpeg, "a.jpg", few_bytes); }),
+  check_error(error_of([&] { vsearch::decode_image(jpeg, "a.jpg", {.limits = few_bytes}); }),
               ErrorCode::kBadImage, "a.jpg" + message);
-  check_error(error_of([&] { vsearch::read_image(path, few_bytes); }), ErrorCode::kBadImage,
+  check_error(error_of([&] { vsearch::read_image(path, {.limits = few_bytes}); }), ErrorCode::kBadImage,
               path + message);
   few_bytes.max_bytes = jpeg.size();
-  CHECK_NOTHROW(vsearch::read_image(path, few_bytes));
+  CHECK_NOTHROW(vsearch::read_image(path, {.limits = few_bytes}));
 }
 
 TEST_CASE("headers that promise too much are refused") {

@@ -1,197 +1,176 @@
-"""Packages from Hugging Face model folders: config.json, weights, preprocessor_config.json.
+"""Packages from Hugging Face models: a folder with config.json, weights, preprocessor_config.json,
+or a name, which is fetched.
 
-This file reads the folder and turns its preprocessing into a manifest's ``input``. What differs
-from one architecture to the next lives in a file of its own (``hf_vit.py``), entered in
-``_architectures``.
+This file goes from the folder to the package. ``hf_vision`` brings the vision transformers to one
+network, ``hf_preprocess`` reads the preprocessing.
 """
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Callable
 
 import torch
 
-from . import ExportError, hf_vit
-from .package import Network, Package, input_spec, manifest, script, write_package
+from . import ExportError, hf_vision
+from .encoder import encoder
+from .hf_preprocess import read_json, read_preprocessing, with_size
+from .package import Package, manifest, script, write_package
+from .vit import VisionTransformer, VitConfig, architecture
 
-# A Hugging Face model_type, and what loads that kind from (folder, input (height, width)).
-_architectures: dict[str, Callable[[Path, tuple[int, int]], Network]] = {
-    "vit": hf_vit.load_vit,
-    "deit": hf_vit.load_deit,
+# A Hugging Face model_type: its family, and the class of transformers that loads it.
+_models = {
+    "vit": ("vit", "ViTModel"),
+    "deit": ("deit", "DeiTModel"),
+    "dinov2": ("dinov2", "Dinov2Model"),
+    "dinov2_with_registers": ("dinov2_with_registers", "Dinov2WithRegistersModel"),
+    "clip": ("clip", "CLIPModel"),
+    "clip_vision_model": ("clip", "CLIPVisionModelWithProjection"),
+    "siglip": ("siglip", "SiglipModel"),
+    "siglip_vision_model": ("siglip", "SiglipVisionModel"),
 }
 
-_interpolations = {2: "bilinear", 3: "bicubic"}  # as Pillow numbers them
-_known_steps = {"do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_convert_rgb"}
-
-
-class _ImageEncoder(torch.nn.Module):
-    """Gives a traced network the method name that packages have."""
-
-    def __init__(self, network: torch.jit.ScriptModule):
-        super().__init__()
-        self.network = network
-
-    @torch.jit.export
-    def encode_image(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.network(pixels)
+# Families that interpolate their positions unasked, so that config.json's size binds nobody.
+_any_size = ("dinov2", "dinov2_with_registers")
 
 
 def export(
-    folder: str | Path, output: str | Path, *, name: str = "", licence: str = "", source: str = ""
+    folder: str | Path,
+    output: str | Path,
+    *,
+    name: str = "",
+    licence: str = "",
+    source: str = "",
+    size: tuple[int, int] | None = None,
+    interpolation: str = "",
+    pooling: str = "",
+    projection: str | Path | None = None,
+    normalise: bool = False,
+    tokens: bool = False,
 ) -> Package:
-    """Writes the package of the Hugging Face model in ``folder`` to ``output``. ``name`` defaults
-    to the folder's name.
+    """Writes the package of the Hugging Face model in ``folder`` to ``output``.
+
+    ``name`` defaults to the folder's name. ``size`` (height, width) is another input size than the
+    folder's, ``interpolation`` another one for the resize of pictures. ``pooling`` is one of
+    VitConfig's (default: the family's own), ``projection`` a safetensors file with a ``weight``
+    [dimensions, pooled dimensions], ``tokens`` adds ``encode_tokens``.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise ExportError(
             f"{folder}: no such folder; give the folder that holds config.json and the weights"
         )
-    model_type = _read_json(folder, "config.json").get("model_type")
-    if model_type not in _architectures:
+    model_type = read_json(folder, "config.json").get("model_type")
+    if model_type not in _models:
         raise ExportError(
             f'{folder / "config.json"}: model_type "{model_type}" is not supported; supported are: '
-            + ", ".join(sorted(_architectures))
+            + ", ".join(sorted(_models))
         )
-    spec = read_preprocessing(folder)
-    network = _architectures[model_type](folder, (spec["height"], spec["width"]))
+    family, model_class = _models[model_type]
+    spec = read_preprocessing(folder, interpolation)
+    if size:
+        spec = with_size(spec, *size)
+    model = _load(model_class, folder)
+    try:
+        config, network = _vision(family, model, spec, pooling, given_size=size is not None)
+        if projection:
+            config, network = _project(config, network, Path(projection))
+    except ExportError as error:
+        raise ExportError(f"{folder}: {error}") from error
+    if normalise:
+        config, network = _rebuilt(config, network, normalise=True)
     description = manifest(
         name=name or folder.resolve().name,
         licence=licence,
         source=source or f"Hugging Face model folder {folder.resolve().name}",
-        architecture=network.architecture,
-        dim=network.dim,
+        architecture=architecture(family, config),
+        dim=config.embedding_dim,
         spec=spec,
+        tokens=config.dim if tokens else 0,
     )
-    return write_package(output, script(_ImageEncoder(network.module)), description)
+    return write_package(output, script(encoder(network, tokens=tokens)), description)
 
 
-def read_preprocessing(folder: Path) -> dict:
-    """A manifest's ``input`` from the folder's preprocessor_config.json."""
-    path = folder / "preprocessor_config.json"
-    config = _read_json(folder, path.name)
+def _load(model_class: str, folder: Path) -> torch.nn.Module:
+    import transformers
+    from safetensors import SafetensorError
 
-    for step in sorted(key for key, value in config.items() if key.startswith("do_") and value):
-        if step not in _known_steps:
-            raise ExportError(f"{path}: {step} is a step that a package cannot express")
-
-    if config.get("do_rescale", True):
-        factor = config.get("rescale_factor", 1 / 255)
-        if abs(factor * 255 - 1) > 1e-6:
-            raise ExportError(
-                f"{path}: rescale_factor {factor} is not 1/255, "
-                "the only scale that a package can express"
-            )
-    else:
-        raise ExportError(f"{path}: do_rescale is off; a package always scales pixels by 1/255")
-
-    crop = "center" if config.get("do_center_crop", "crop_size" in config) else "none"
-    if config.get("do_resize", True):
-        resize, size = _read_resize(path, config)
-    elif crop == "center":
-        resize, size = {"edge": "none"}, None
-    else:
-        raise ExportError(
-            f"{path}: neither do_resize nor do_center_crop is on, "
-            "so the size of the input is not known"
-        )
-    if crop == "center":
-        size = _read_height_width(path, "crop_size", _required(path, config, "crop_size"))
-    if size is None:
-        raise ExportError(
-            f"{path}: the short edge is resized but nothing is cropped; "
-            "a package needs one input size"
-        )
-
-    normalised = config.get("do_normalize", True)
-    return input_spec(
-        width=size[1],
-        height=size[0],
-        resize=resize,
-        crop=crop,
-        mean=_three_numbers(path, config, "image_mean") if normalised else [0.0, 0.0, 0.0],
-        std=_three_numbers(path, config, "image_std") if normalised else [1.0, 1.0, 1.0],
-    )
-
-
-def _read_resize(path: Path, config: dict) -> tuple[dict, tuple[int, int] | None]:
-    """The manifest's ``resize`` and, where it fixes both edges, the resulting (height, width)."""
-    resample = _required(path, config, "resample")
-    if resample not in _interpolations:
-        raise ExportError(
-            f"{path}: resample {resample} is not supported; "
-            "supported are 2 (bilinear) and 3 (bicubic)"
-        )
-    interpolation = _interpolations[resample]
-    size = _required(path, config, "size")
-    if (
-        isinstance(size, dict)
-        and set(size) == {"shortest_edge"}
-        and _is_pixels(size["shortest_edge"])
-    ):
-        return {
-            "edge": "shortest",
-            "size": size["shortest_edge"],
-            "interpolation": interpolation,
-        }, None
-    height, width = _read_height_width(path, "size", size)
-    return {"edge": "stretch", "size": [height, width], "interpolation": interpolation}, (
-        height,
-        width,
-    )
-
-
-def _read_height_width(path: Path, key: str, value: object) -> tuple[int, int]:
-    """{"height": h, "width": w}, or one number for a square: what the processors of ViT and DeiT
-    mean by it.
-    """
-    if _is_pixels(value):
-        return value, value
-    if (
-        isinstance(value, dict)
-        and set(value) == {"height", "width"}
-        and all(map(_is_pixels, value.values()))
-    ):
-        return value["height"], value["width"]
-    raise ExportError(
-        f'{path}: "{key}" is {json.dumps(value)}; supported are a number of pixels, '
-        '{"height", "width"} and, for "size", {"shortest_edge"}'
-    )
-
-
-def _is_pixels(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _three_numbers(path: Path, config: dict, key: str) -> list[float]:
-    value = _required(path, config, key)
-    if not (
-        isinstance(value, list)
-        and len(value) == 3
-        and all(isinstance(item, (int, float)) for item in value)
-    ):
-        raise ExportError(f'{path}: "{key}" is {json.dumps(value)}; it must be three numbers')
-    return [float(item) for item in value]
-
-
-def _required(path: Path, config: dict, key: str) -> object:
-    if key not in config:
-        raise ExportError(f'{path} has no "{key}"; add it, a package leaves nothing to defaults')
-    return config[key]
-
-
-def _read_json(folder: Path, name: str) -> dict:
-    path = folder / name
+    # The pooler of ViT and DeiT is no part of their embedding, and many files do not hold it.
+    options = {"add_pooling_layer": False} if model_class in ("ViTModel", "DeiTModel") else {}
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        model, report = getattr(transformers, model_class).from_pretrained(
+            folder,
+            local_files_only=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+            **options,
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ExportError(f"{folder}: the weights cannot be loaded: {error}") from error
+    if report["missing_keys"] or report["mismatched_keys"]:
+        lacking = sorted(str(key) for key in [*report["missing_keys"], *report["mismatched_keys"]])
         raise ExportError(
-            f"{folder} has no {name}; it is not a Hugging Face model folder"
-        ) from None
-    except ValueError as error:
-        raise ExportError(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise ExportError(f"{path} must hold a JSON object")
-    return value
+            f"{folder}: the weights lack {len(lacking)} tensors of the network, "
+            f"among them {lacking[0]}"
+        )
+    return model.eval()
+
+
+def _vision(
+    family: str, model: torch.nn.Module, spec: dict, pooling: str, given_size: bool
+) -> tuple[VitConfig, VisionTransformer]:
+    size = (spec["height"], spec["width"])
+    config = getattr(model, "vision_model", model).config
+    expected = hf_vision.pair(config.image_size)
+    if size != expected and not given_size and family not in _any_size:
+        raise ExportError(
+            f"preprocessor_config.json gives pictures of {size[1]} x {size[0]} pixels, "
+            f"but config.json says the network takes {expected[1]} x {expected[0]}; "
+            "make the two agree, or choose with --size"
+        )
+    patch = hf_vision.pair(config.patch_size)[0]
+    if given_size and (size[0] % patch or size[1] % patch):
+        raise ExportError(
+            f"--size {size[0]}x{size[1]}: the network looks at patches of {patch} pixels; "
+            f"give multiples of {patch}"
+        )
+    return hf_vision.convert(family, model, size, pooling)
+
+
+def _project(
+    config: VitConfig, network: VisionTransformer, path: Path
+) -> tuple[VitConfig, VisionTransformer]:
+    """``network`` followed by the linear map of ``path``."""
+    weight = _read_projection(path, config.embedding_dim)
+    if config.projection_dim:
+        weight = weight @ network.projection.weight.detach()
+    return _rebuilt(config, network, weight, projection_dim=weight.shape[0])
+
+
+def _rebuilt(
+    config: VitConfig, network: VisionTransformer, projection=None, **changes
+) -> tuple[VitConfig, VisionTransformer]:
+    """The same network with ``changes`` to what stands behind its pooling."""
+    config = replace(config, **changes)
+    weights = network.state_dict()
+    if projection is not None:
+        weights["projection.weight"] = projection
+    rebuilt = VisionTransformer(config).eval()
+    rebuilt.load_state_dict(weights, assign=True)
+    return config, rebuilt
+
+
+def _read_projection(path: Path, dim: int) -> torch.Tensor:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise ExportError(f"{path}: no such file; --projection takes a safetensors file")
+    try:
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise ExportError(f"{path} is not a safetensors file: {error}") from error
+    if set(tensors) != {"weight"} or tensors["weight"].shape[1:] != (dim,):
+        found = ", ".join(f"{key} {list(value.shape)}" for key, value in sorted(tensors.items()))
+        raise ExportError(f"{path} holds {found}; it must hold weight [dimensions, {dim}] alone")
+    return tensors["weight"].float()

@@ -95,8 +95,12 @@ def manifest(
     dim: int,
     spec: dict,
     metric: str = "cosine",
+    tokens: int = 0,
+    text: bool = False,
 ) -> dict:
-    """A manifest without golden pairs; ``write_package`` adds those."""
+    """A manifest without golden pairs; ``write_package`` adds those. ``tokens``: floats of a local
+    token, 0 without ``encode_tokens``.
+    """
     return {
         "format_version": FORMAT_VERSION,
         "name": name,
@@ -106,8 +110,8 @@ def manifest(
         "dim": dim,
         "metric": metric,
         "input": spec,
-        "outputs": {"embedding": dim},
-        "text": False,
+        "outputs": {"embedding": dim, "tokens": tokens} if tokens else {"embedding": dim},
+        "text": text,
     }
 
 

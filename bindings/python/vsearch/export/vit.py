@@ -16,7 +16,7 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class VitConfig:
-    height_px: int  # of the input; multiples of patch_px
+    height_px: int  # of the input; what is left over a multiple of patch_px is not looked at
     width_px: int
     patch_px: int
     dim: int
@@ -48,10 +48,22 @@ class VitConfig:
         return self.projection_dim or self.pooled_dim
 
 
+def architecture(family: str, config: VitConfig) -> str:
+    """The manifest's ``architecture``: what the shapes of the weights do not say."""
+    parts = [f"{family} patch{config.patch_px} heads{config.heads} {config.activation}"]
+    parts.append(f"eps{config.norm_eps:g} {config.pooling}")
+    if config.projection_dim:
+        parts.append("projected")
+    if config.normalise:
+        parts.append("normalised")
+    return " ".join(parts)
+
+
 class Attention(nn.Module):
-    def __init__(self, dim: int, heads: int):
+    def __init__(self, dim: int, heads: int, causal: bool = False):
         super().__init__()
         self.heads = heads
+        self.causal = causal  # a token sees itself and what stands before it: CLIP's text tower
         self.qkv = nn.Linear(dim, 3 * dim)  # rows: all of q, all of k, all of v
         self.out = nn.Linear(dim, dim)
 
@@ -59,7 +71,7 @@ class Attention(nn.Module):
         batch, count, dim = tokens.shape
         split = self.qkv(tokens).view(batch, count, 3, self.heads, dim // self.heads)
         q, k, v = split.permute(2, 0, 3, 1, 4).unbind(0)
-        mixed = functional.scaled_dot_product_attention(q, k, v)
+        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
         return self.out(mixed.transpose(1, 2).reshape(batch, count, dim))
 
 
@@ -91,10 +103,12 @@ class LayerScale(nn.Module):
 
 
 class Block(nn.Module):
-    def __init__(self, config: VitConfig):
+    """``config`` is a VitConfig, or the TextConfig of ``text``, which has the same fields."""
+
+    def __init__(self, config, causal: bool = False):
         super().__init__()
         self.norm1 = nn.LayerNorm(config.dim, eps=config.norm_eps)
-        self.attention = Attention(config.dim, config.heads)
+        self.attention = Attention(config.dim, config.heads, causal)
         self.scale1 = LayerScale(config.dim) if config.layer_scale else nn.Identity()
         self.norm2 = nn.LayerNorm(config.dim, eps=config.norm_eps)
         self.mlp = Mlp(config.dim, config.hidden_dim, config.activation)

@@ -10,7 +10,7 @@ import json
 import os
 import struct
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -20,6 +20,10 @@ from .preprocess import golden_picture, preprocess
 
 FORMAT_VERSION = 1
 MANIFEST_FILE = "vsearch.json"
+# The precisions of fast forms. A form whose cosines on the golden pictures are less than these, to
+# the plain form and to itself in another batch, is not this model's.
+FAST_LIMITS = {"fp32": (0.99999, 0.99999), "bf16": (0.998, 0.9995), "int8": (0.95, 0.995)}
+PRECISIONS = tuple(FAST_LIMITS)
 GOLDEN_PICTURES = ((320, 240, 1), (240, 320, 2))  # width, height, seed: one landscape, one portrait
 
 
@@ -29,11 +33,20 @@ class Package:
 
     module: torch.jit.ScriptModule
     manifest: dict
+    fast: dict[str, bytes] = field(default_factory=dict)  # precision: archive of the fast form
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         """uint8 RGB ``[3, H, W]`` to its embedding, float32 ``[dim]``."""
         with torch.no_grad():
             return self.module.encode_image(preprocess(pixels, self.manifest["input"])[None])[0]
+
+    def load_fast(self, precision: str) -> torch.jit.ScriptModule:
+        """The fast form of ``precision`` over the weights of ``module``, ready to encode."""
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            form = torch.jit.load(io.BytesIO(self.fast[precision]), map_location="cpu").eval()
+            form.prepare(_tensors(self.module))
+        return form
 
 
 @dataclass
@@ -116,10 +129,13 @@ def manifest(
 
 
 def write_package(
-    path: str | os.PathLike, module: torch.jit.ScriptModule, description: dict
+    path: str | os.PathLike,
+    module: torch.jit.ScriptModule,
+    description: dict,
+    fast: dict[str, torch.jit.ScriptModule] | None = None,
 ) -> Package:
     """Writes ``module`` with the manifest ``description`` to ``path`` and returns the package as
-    reloaded from there.
+    reloaded from there. ``fast`` holds its fast forms by their precision.
 
     The golden pairs are computed by the module as reloaded from its file, so they also prove that
     saving lost nothing. The file appears whole or not at all.
@@ -129,7 +145,8 @@ def write_package(
     unfinished = path.with_name(path.name + ".tmp")
     try:
         _save(module, unfinished, description)
-        reloaded = Package(_load(unfinished)[0], description)
+        archives = {precision: _archive(form, {}) for precision, form in (fast or {}).items()}
+        reloaded = Package(_load(unfinished)[0], description, archives)
         _check_module(reloaded)
         golden = []
         for width, height, seed in GOLDEN_PICTURES:
@@ -137,7 +154,9 @@ def write_package(
             golden.append(
                 {"width": width, "height": height, "seed": seed, "embedding": _decimals(embedding)}
             )
-        _save(reloaded.module, unfinished, {**description, "golden": golden})
+        if archives:
+            description = {**description, "fast": _measure_fast(reloaded)}
+        _save(reloaded.module, unfinished, {**description, "golden": golden}, archives)
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -150,7 +169,7 @@ def read_package(path: str | os.PathLike) -> Package:
     if not path.is_file():
         raise ExportError(f"{path}: no such file")
     try:
-        module, text = _load(path)
+        module, text, archives = _load(path)
     except RuntimeError as error:
         raise ExportError(
             f"{path} is not a TorchScript archive: {str(error).splitlines()[0]}"
@@ -160,7 +179,7 @@ def read_package(path: str | os.PathLike) -> Package:
             f"{path} is a TorchScript archive without {MANIFEST_FILE}: not a model package"
         )
     try:
-        return Package(module, json.loads(text))
+        return Package(module, json.loads(text), archives)
     except ValueError as error:
         raise ExportError(f"{path}: its {MANIFEST_FILE} is not valid JSON: {error}") from error
 
@@ -170,10 +189,11 @@ def fingerprint(package: Package) -> str:
     never mix.
     """
     digest = hashlib.sha256()
-    description = {key: value for key, value in package.manifest.items() if key != "golden"}
+    description = {
+        key: value for key, value in package.manifest.items() if key not in ("golden", "fast")
+    }
     digest.update(_canonical(description).encode())
-    tensors = [*package.module.named_parameters(remove_duplicate=False)]
-    tensors += package.module.named_buffers(remove_duplicate=False)
+    tensors = _tensors(package.module).items()
     for name, tensor in sorted(tensors, key=lambda item: item[0].encode()):
         dtype = str(tensor.dtype).removeprefix("torch.")
         shape = "x".join(str(size) for size in tensor.shape)
@@ -210,22 +230,75 @@ def trace(module: torch.nn.Module, example: torch.Tensor) -> torch.jit.ScriptMod
     return traced
 
 
-def _load(path: Path) -> tuple[torch.jit.ScriptModule, bytes]:
-    extra = {MANIFEST_FILE: ""}
+def _tensors(module: torch.jit.ScriptModule) -> dict[str, torch.Tensor]:
+    return {
+        **dict(module.named_parameters(remove_duplicate=False)),
+        **dict(module.named_buffers(remove_duplicate=False)),
+    }
+
+
+def _load(path: Path) -> tuple[torch.jit.ScriptModule, bytes, dict[str, bytes]]:
+    extra = {MANIFEST_FILE: "", **{_fast_file(precision): "" for precision in PRECISIONS}}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         module = torch.jit.load(str(path), map_location="cpu", _extra_files=extra)
-    return module.eval(), extra[MANIFEST_FILE]
+    archives = {precision: extra[_fast_file(precision)] for precision in PRECISIONS}
+    present = {precision: archive for precision, archive in archives.items() if archive}
+    return module.eval(), extra[MANIFEST_FILE], present
 
 
-def _save(module: torch.jit.ScriptModule, path: Path, description: dict) -> None:
+def _save(
+    module: torch.jit.ScriptModule,
+    path: Path,
+    description: dict,
+    fast: dict[str, bytes] | None = None,
+) -> None:
     """Goes through memory: where torch itself writes the file, a full disk ends the process."""
     text = json.dumps(description, indent=1, ensure_ascii=False)
+    forms = {_fast_file(precision): archive for precision, archive in (fast or {}).items()}
+    path.write_bytes(_archive(module, {MANIFEST_FILE: text, **forms}))
+
+
+def _archive(module: torch.jit.ScriptModule, extra_files: dict) -> bytes:
     archive = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        torch.jit.save(module, archive, _extra_files={MANIFEST_FILE: text})
-    path.write_bytes(archive.getbuffer())
+        torch.jit.save(module, archive, _extra_files=extra_files)
+    return archive.getvalue()
+
+
+def _fast_file(precision: str) -> str:
+    return f"fast_{precision}.pt"
+
+
+def _measure_fast(package: Package) -> dict:
+    """The manifest's ``fast``: what each form promises of the golden pictures, with a margin for
+    CPUs that round otherwise.
+    """
+    spec = package.manifest["input"]
+    pictures = [preprocess(golden_picture(*golden), spec) for golden in GOLDEN_PICTURES]
+    batch = torch.stack(pictures)
+    measured = {}
+    with torch.no_grad():
+        plain = package.module.encode_image(batch)
+        for precision in package.fast:
+            form = package.load_fast(precision)
+            embeddings = form.encode_image(batch)
+            alone = torch.cat([form.encode_image(picture[None]) for picture in pictures])
+            together = torch.cosine_similarity(embeddings, alone).min().item()
+            cosine = torch.cosine_similarity(embeddings, plain).min().item()
+            longer = (embeddings.norm(dim=1) / plain.norm(dim=1) - 1).abs().max().item()
+            worst_cosine, worst_together = FAST_LIMITS[precision]
+            if not (cosine >= worst_cosine and together >= worst_together and longer < 0.03):
+                raise ExportError(
+                    f"the fast form {precision} does not give this model's embeddings: cosine "
+                    f"{cosine:.6f}, length off by {longer:.1%}, alone and in a batch "
+                    f"{together:.6f}; leave {precision} out of the precisions"
+                )
+            measured[precision] = {
+                "min_cosine": round(min(0.9999, 1 - 3 * (1 - cosine)), 6),
+            }
+    return measured
 
 
 def _check_module(package: Package) -> None:

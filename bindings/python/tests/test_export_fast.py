@@ -1,0 +1,138 @@
+"""Fast forms of packages: the same embeddings as the plain form, from its weights."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from vsearch.export import ExportError, fast, package  # noqa: E402
+from vsearch.export.encoder import encoder  # noqa: E402
+from vsearch.export.vit import VisionTransformer, VitConfig  # noqa: E402
+
+SPEC = package.input_spec(
+    width=48,
+    height=64,
+    resize={"edge": "stretch", "size": [64, 48], "interpolation": "bicubic"},
+    crop="none",
+    mean=[0.5] * 3,
+    std=[0.25] * 3,
+)
+BASE = {
+    "height_px": 64,
+    "width_px": 48,
+    "patch_px": 16,
+    "dim": 96,
+    "depth": 3,
+    "heads": 3,
+    "hidden_dim": 384,
+}
+# One of each family, and every pooling and activation.
+VARIANTS = {
+    "vit": {},
+    "deit": {"prefix_tokens": 2, "pooling": "mean"},
+    "dinov2": {"prefix_tokens": 5, "pooling": "cls_mean", "layer_scale": True, "patch_px": 14},
+    "gem": {"pooling": "gem"},
+    "siglip": {"prefix_tokens": 0, "pooling": "attention", "activation": "gelu_tanh"},
+    "clip": {
+        "pre_norm": True,
+        "activation": "quick_gelu",
+        "layer_scale": True,
+        "projection_dim": 64,
+        "normalise": True,
+    },
+}
+MIN_COSINE = {"fp32": 0.99999, "bf16": 0.9995}
+
+
+def network(variant: str) -> tuple[VitConfig, VisionTransformer]:
+    """Random weights; those that a new network starts at 0 or 1 are random too."""
+    config = VitConfig(**{**BASE, **VARIANTS[variant]})
+    torch.manual_seed(0)
+    made = VisionTransformer(config).eval()
+    with torch.no_grad():
+        for name, parameter in made.named_parameters():
+            if name in ("prefix", "positions") or name.endswith("query"):
+                parameter.normal_(0, 0.2)
+            elif "scale" in name or ("norm" in name and name.endswith("weight")):
+                parameter.uniform_(0.5, 1.5)
+            elif name.endswith("bias"):
+                parameter.normal_(0, 0.1)
+    return config, made
+
+
+def write(path, variant: str, precisions) -> package.Package:
+    config, made = network(variant)
+    description = package.manifest(
+        name=variant,
+        licence="MIT",
+        source="a test",
+        architecture="vit test",
+        dim=config.embedding_dim,
+        spec=SPEC,
+    )
+    forms = fast.forms(config, made, SPEC, precisions)
+    return package.write_package(path, package.script(encoder(made)), description, fast=forms)
+
+
+@pytest.mark.parametrize("precision", MIN_COSINE)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_gives_the_embeddings_of_the_plain_form(tmp_path, variant, precision):
+    exported = write(tmp_path / "model.vsm.pt", variant, (precision,))
+    form = exported.load_fast(precision)
+    pixels = torch.randn(3, 3, 64, 48, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        plain = exported.module.encode_image(pixels)
+        embeddings = form.encode_image(pixels)
+        alone = form.encode_image(pixels[1:2])
+    assert embeddings.dtype == torch.float32 and embeddings.shape == plain.shape
+    least = MIN_COSINE[precision]
+    assert torch.cosine_similarity(embeddings, plain).min().item() >= least
+    assert torch.cosine_similarity(alone, embeddings[1:2]).item() >= least
+    assert torch.allclose(embeddings.norm(dim=1), plain.norm(dim=1), rtol=0.02)
+
+
+def test_package_carries_the_forms_without_weights(tmp_path):
+    exported = write(tmp_path / "fast.vsm.pt", "vit", ("fp32", "bf16"))
+    bare = write(tmp_path / "bare.vsm.pt", "vit", ())
+    assert sorted(exported.fast) == ["bf16", "fp32"] and bare.fast == {}
+    assert all(0.99 <= form["min_cosine"] <= 0.9999 for form in exported.manifest["fast"].values())
+    assert "fast" not in bare.manifest
+    weights = sum(tensor.numel() * 4 for tensor in bare.module.parameters())
+    assert all(len(archive) < weights / 4 for archive in exported.fast.values())
+    assert package.fingerprint(exported) == package.fingerprint(bare)
+
+
+def test_form_follows_tuned_weights(tmp_path):
+    exported = write(tmp_path / "model.vsm.pt", "vit", ("fp32",))
+    with torch.no_grad():
+        for parameter in exported.module.parameters():
+            parameter.mul_(1.1)
+    form = exported.load_fast("fp32")
+    pixels = torch.randn(2, 3, 64, 48, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        assert torch.allclose(
+            form.encode_image(pixels), exported.module.encode_image(pixels), atol=1e-4
+        )
+
+
+def test_form_of_another_network_is_refused(tmp_path):
+    _, made = network("vit")
+    description = package.manifest(
+        name="wrong", licence="MIT", source="a test", architecture="vit", dim=96, spec=SPEC
+    )
+    other = VitConfig(**{**BASE, "activation": "quick_gelu"})
+    forms = fast.forms(other, made, SPEC, ("fp32",))
+    with pytest.raises(
+        ExportError, match=r"the fast form fp32 does not give this model's .*leave fp32 out"
+    ):
+        package.write_package(
+            tmp_path / "wrong.vsm.pt", package.script(encoder(made)), description, fast=forms
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_unknown_precision_is_refused():
+    config, made = network("vit")
+    with pytest.raises(ExportError, match='"fp64" is not known; known are fp32, bf16, int8'):
+        fast.forms(config, made, SPEC, ("fp64",))

@@ -5,6 +5,8 @@
 #include <optional>
 #include <utility>
 
+#include "image/jpeg_markers.h"
+
 namespace vsearch::image {
 namespace {
 
@@ -60,32 +62,14 @@ int orientation_in_tiff(std::span<const std::byte> tiff) {
 }  // namespace
 
 int exif_orientation(std::span<const std::byte> jpeg) {
-  constexpr std::uint32_t kApp1 = 0xE1;
-  constexpr std::uint32_t kStartOfScan = 0xDA;
-  constexpr std::uint32_t kEndOfImage = 0xD9;
   constexpr std::size_t kSignatureBytes = 6;
-  const Reader reader(jpeg);
-  std::size_t at = 2;  // after the start of image
-  while (const auto marker = reader.u16(at)) {
-    if (*marker == 0xFFFF) {  // a fill byte before the marker
-      at += 1;
-      continue;
+  JpegMarkers markers(jpeg);
+  while (const auto marker = markers.next()) {
+    if (marker->code == kJpegStartOfScan) return 1;
+    if (marker->code == kJpegApp1 && marker->payload.size() > kSignatureBytes &&
+        std::memcmp(marker->payload.data(), "Exif\0\0", kSignatureBytes) == 0) {
+      return orientation_in_tiff(marker->payload.subspan(kSignatureBytes));
     }
-    const std::uint32_t code = *marker & 0xFF;
-    if (*marker >> 8 != 0xFF || code == kStartOfScan || code == kEndOfImage) return 1;
-    const bool stands_alone = code == 0x01 || (code >= 0xD0 && code <= 0xD7);
-    if (stands_alone) {
-      at += 2;
-      continue;
-    }
-    const auto length = reader.u16(at + 2);
-    if (!length || *length < 2 || jpeg.size() - at - 2 < *length) return 1;
-    const auto payload = jpeg.subspan(at + 4, *length - 2);
-    if (code == kApp1 && payload.size() > kSignatureBytes &&
-        std::memcmp(payload.data(), "Exif\0\0", kSignatureBytes) == 0) {
-      return orientation_in_tiff(payload.subspan(kSignatureBytes));
-    }
-    at += 2 + *length;
   }
   return 1;
 }

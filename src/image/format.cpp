@@ -30,7 +30,6 @@ struct Foreign {
   std::string_view name;
 };
 constexpr Foreign kForeign[] = {
-    {8, "WEBP", "WebP"},
     {0, "II*\0"sv, "TIFF"},
     {0, "MM\0*"sv, "TIFF"},
     {0, "II+\0"sv, "BigTIFF"},
@@ -70,6 +69,10 @@ Format detect_format(std::span<const std::byte> encoded) {
   if (bytes.starts_with("\xFF\xD8\xFF")) return Format::kJpeg;
   if (bytes.starts_with("\x89PNG\r\n\x1A\n")) return Format::kPng;
   if (bytes.starts_with("GIF87a") || bytes.starts_with("GIF89a")) return Format::kGif;
+  if (bytes.starts_with("RIFF") &&
+      bytes.substr(std::min<std::size_t>(8, bytes.size())).starts_with("WEBP")) {
+    return Format::kWebp;
+  }
   if (is_bmp(bytes)) return Format::kBmp;
   return Format::kUnknown;
 }
@@ -90,7 +93,7 @@ std::string describe_unknown(std::span<const std::byte> encoded) {
     first += fmt::format(" {:02x}", static_cast<unsigned char>(c));
   }
   return fmt::format(
-      "not a JPEG, PNG, GIF or BMP (it begins with{}); "
+      "not a JPEG, PNG, GIF, BMP or WebP (it begins with{}); "
       "give a picture in one of these formats",
       first);
 }

@@ -7,12 +7,12 @@
 
 namespace vsearch::image {
 
-enum class Format { kJpeg, kPng, kGif, kBmp, kUnknown };
+enum class Format { kJpeg, kPng, kGif, kBmp, kWebp, kUnknown };
 
 Format detect_format(std::span<const std::byte> encoded);
 
 // Why bytes of Format::kUnknown cannot be read and what to do, as the end of a message:
-// "WebP is not supported by this version; convert it to JPEG or PNG".
+// "TIFF is not supported by this version; convert it to JPEG or PNG".
 std::string describe_unknown(std::span<const std::byte> encoded);
 
 }  // namespace vsearch::image

@@ -13,9 +13,11 @@
 #include <system_error>
 
 #include "image/format.h"
-#include "image/jpeg.h"
+#include "image/jpeg_decoder.h"
 #include "image/limits.h"
-#include "image/stb.h"
+#include "image/png_decoder.h"
+#include "image/stb_decoder.h"
+#include "image/webp_decoder.h"
 #include "vsearch/error.h"
 
 namespace vsearch {
@@ -39,15 +41,18 @@ void check_pixels(const char* name, std::uint64_t width_px, std::uint64_t height
 
 namespace {
 
-Image decode(std::span<const std::byte> encoded, const char* name, const DecodeLimits& limits) {
+Image decode(std::span<const std::byte> encoded, const char* name, const DecodeOptions& options) {
   const Format format = detect_format(encoded);
   switch (format) {
     case Format::kJpeg:
-      return decode_jpeg(encoded, name, limits);
+      return decode_jpeg(encoded, name, options);
     case Format::kPng:
+      return decode_png(encoded, name, options);
+    case Format::kWebp:
+      return decode_webp(encoded, name, options);
     case Format::kGif:
     case Format::kBmp:
-      return decode_by_stb(format, encoded, name, limits);
+      return decode_by_stb(format, encoded, name, options);
     case Format::kUnknown:
       break;
   }
@@ -75,14 +80,15 @@ struct CloseFile {
 
 Image decode_image(std::span<const std::byte> encoded, const char* name,
                    const DecodeOptions& options) {
-  const DecodeLimits& limits = options.limits;
   if (encoded.empty()) {
     throw Error(ErrorCode::kBadImage,
                 fmt::format("{}: the file is empty; copy or export the picture again", name));
   }
-  if (encoded.size() > limits.max_bytes) throw image::too_many_bytes(name, limits);
+  if (encoded.size() > options.limits.max_bytes) {
+    throw image::too_many_bytes(name, options.limits);
+  }
   try {
-    return image::decode(encoded, name, limits);
+    return image::decode(encoded, name, options);
   } catch (const std::bad_alloc&) {
     throw Error(ErrorCode::kOutOfMemory,
                 fmt::format("{}: no memory for its pixels; lower DecodeLimits::max_pixels or scale "
@@ -134,7 +140,7 @@ bool has_image_extension(const std::filesystem::path& path) {
   std::string extension = path.extension().string();
   std::ranges::transform(extension, extension.begin(),
                          [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  static constexpr std::array kExtensions = {".jpg", ".jpeg", ".png", ".gif", ".bmp"};
+  static constexpr std::array kExtensions = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"};
   return std::ranges::find(kExtensions, extension) != kExtensions.end();
 }
 

@@ -1,4 +1,4 @@
-#include "image/stb.h"
+#include "image/stb_decoder.h"
 
 #include <fmt/format.h>
 
@@ -8,6 +8,7 @@
 #include <new>
 #include <string_view>
 
+#include "image/composite.h"
 #include "image/limits.h"
 #include "image/stb_library.h"
 #include "image/structure.h"
@@ -17,14 +18,10 @@ namespace vsearch::image {
 namespace {
 
 const char* format_name(Format format) {
-  return format == Format::kPng ? "PNG" : format == Format::kGif ? "GIF" : "BMP";
+  return format == Format::kGif ? "GIF" : "BMP";
 }
 
-std::uint8_t over_white(unsigned value, unsigned alpha) {
-  return static_cast<std::uint8_t>((value * alpha + 255 * (255 - alpha) + 127) / 255);
-}
-
-void to_rgb(const StbPicture& picture, bool may_have_alpha, Image& image) {
+void to_rgb(const StbPicture& picture, bool may_have_alpha, const Rgb& background, Image& image) {
   const std::size_t count = std::size_t{image.width_px} * image.height_px;
   const std::uint8_t* from = picture.pixels.get();
   std::uint8_t* to = image.pixels.data();
@@ -38,33 +35,26 @@ void to_rgb(const StbPicture& picture, bool may_have_alpha, Image& image) {
   const bool has_alpha = may_have_alpha && step != 1;
   for (std::size_t i = 0; i < count; ++i, from += step, to += 3) {
     const unsigned alpha = has_alpha ? from[step - 1] : 255U;
-    to[0] = over_white(from[0], alpha);
-    to[1] = over_white(from[green], alpha);
-    to[2] = over_white(from[blue], alpha);
+    to[0] = composite(from[0], alpha, background[0]);
+    to[1] = composite(from[green], alpha, background[1]);
+    to[2] = composite(from[blue], alpha, background[2]);
   }
 }
 
 }  // namespace
 
 Image decode_by_stb(Format format, std::span<const std::byte> encoded, const char* name,
-                    const DecodeLimits& limits) {
+                    const DecodeOptions& options) {
   const Structure structure = check_structure(format, encoded, name);
-  check_pixels(name, structure.width_px, structure.height_px, limits);
+  check_pixels(name, structure.width_px, structure.height_px, options.limits);
   if (encoded.size() > INT_MAX) {
     throw Error(ErrorCode::kBadImage,
                 fmt::format("{}: a {} of more than 2 GiB cannot be read; convert it to JPEG", name,
                             format_name(format)));
   }
-  // At most 8 bytes a pixel (16-bit RGBA) and a few for each row and pass; doubled, as buffers are
-  // when they grow.
-  const std::uint64_t pixels_bytes = structure.width_px * structure.height_px * 8 +
-                                     (structure.width_px + structure.height_px) * 16;
-  constexpr std::size_t kSmallTablesBytes = std::size_t{64} << 10;
-  const StbPicture picture = stb_decode(
-      encoded, kSmallTablesBytes + 2 * std::max<std::size_t>(encoded.size(), pixels_bytes));
+  const StbPicture picture = stb_decode(encoded);
   if (!picture.pixels) {
-    const std::string_view reason =
-        picture.needs_larger_block ? "its data are more than its pixels" : picture.failure;
+    const std::string_view reason = picture.failure;
     if (reason == "outofmem") throw std::bad_alloc();
     throw Error(ErrorCode::kBadImage,
                 fmt::format("{}: damaged or unsupported {} ({}); copy or export the picture again",
@@ -72,7 +62,7 @@ Image decode_by_stb(Format format, std::span<const std::byte> encoded, const cha
   }
   Image image(static_cast<std::uint32_t>(picture.width_px),
               static_cast<std::uint32_t>(picture.height_px));
-  to_rgb(picture, structure.may_have_alpha, image);
+  to_rgb(picture, structure.may_have_alpha, options.background, image);
   return image;
 }
 

@@ -1,4 +1,4 @@
-// PNG, GIF and BMP, by stb_image.
+// GIF and BMP, by stb_image.
 #pragma once
 
 #include <cstddef>
@@ -9,8 +9,8 @@
 
 namespace vsearch::image {
 
-// As decode_image(), for bytes that begin like `format`: kPng, kGif or kBmp.
+// As decode_image(), for bytes that begin like `format`: kGif or kBmp.
 Image decode_by_stb(Format format, std::span<const std::byte> encoded, const char* name,
-                    const DecodeLimits& limits);
+                    const DecodeOptions& options);
 
 }  // namespace vsearch::image

@@ -1,8 +1,8 @@
 #include "image/structure.h"
 
 #include <fmt/format.h>
+#include <zlib.h>
 
-#include <array>
 #include <string_view>
 
 #include "vsearch/error.h"
@@ -18,11 +18,7 @@ class Cursor {
 
   std::span<const std::byte> take(std::uint64_t count) {
     if (count > bytes_.size() - at_) {
-      throw Error(
-          ErrorCode::kBadImage,
-          fmt::format("{}: truncated {} (it ends at byte {}, in the middle of the picture); copy "
-                      "or export the picture again",
-                      name_, format_, bytes_.size()));
+      truncated(fmt::format("it ends at byte {}, in the middle of the picture", bytes_.size()));
     }
     const auto taken = bytes_.subspan(at_, static_cast<std::size_t>(count));
     at_ += taken.size();
@@ -43,6 +39,11 @@ class Cursor {
     return value;
   }
 
+  [[noreturn]] void truncated(std::string_view reason) const {
+    throw Error(ErrorCode::kBadImage,
+                fmt::format("{}: truncated {} ({}); copy or export the picture again", name_,
+                            format_, reason));
+  }
   [[noreturn]] void damaged(std::string_view reason) const {
     throw Error(ErrorCode::kBadImage,
                 fmt::format("{}: damaged or unsupported {} ({}); copy or export the picture again",
@@ -56,23 +57,18 @@ class Cursor {
   std::string_view format_;
 };
 
-// CRC-32 as PNG uses it (ISO 3309), a byte at a time.
-constexpr std::array<std::uint32_t, 256> kCrcTable = [] {
-  std::array<std::uint32_t, 256> table{};
-  for (std::uint32_t i = 0; i < 256; ++i) {
-    std::uint32_t crc = i;
-    for (int bit = 0; bit < 8; ++bit) crc = (crc & 1U) != 0 ? 0xEDB88320U ^ (crc >> 1) : crc >> 1;
-    table[i] = crc;
-  }
-  return table;
-}();
+// CRC-32 as PNG uses it (ISO 3309).
+std::uint32_t checksum_of(std::span<const std::byte> bytes) {
+  return static_cast<std::uint32_t>(
+      crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+}
 
-std::uint32_t crc32(std::span<const std::byte> bytes) {
-  std::uint32_t crc = 0xFFFFFFFFU;
-  for (const std::byte byte : bytes) {
-    crc = kCrcTable[(crc ^ std::to_integer<std::uint32_t>(byte)) & 0xFFU] ^ (crc >> 8);
-  }
-  return crc ^ 0xFFFFFFFFU;
+// A few bytes that promise many pixels are found out before memory for these is taken.
+void check_length(const Cursor& cursor, std::uint64_t data_bytes, std::uint64_t least_bytes,
+                  const Structure& picture) {
+  if (data_bytes >= least_bytes) return;
+  cursor.truncated(fmt::format("{} bytes cannot hold {} x {} pixels", data_bytes, picture.width_px,
+                               picture.height_px));
 }
 
 Structure check_png(std::span<const std::byte> encoded, const char* name) {
@@ -80,6 +76,8 @@ Structure check_png(std::span<const std::byte> encoded, const char* name) {
   constexpr std::size_t kSignatureBytes = 8;
   cursor.take(kSignatureBytes);
   Structure found;
+  std::uint64_t least_bytes = 0;
+  std::uint64_t data_bytes = 0;
   bool has_data = false;
   for (bool first = true;; first = false) {
     const std::uint32_t length = cursor.big_endian_u32();
@@ -90,17 +88,32 @@ Structure check_png(std::span<const std::byte> encoded, const char* name) {
     const std::string_view type(reinterpret_cast<const char*>(chunk.data()), 4);
     if (first != (type == "IHDR")) cursor.damaged("IHDR is not the first chunk");
     const bool critical = (static_cast<unsigned char>(type[0]) & 0x20U) == 0;
-    if ((critical || type == "tRNS") && crc32(chunk) != checksum) {
+    if ((critical || type == "tRNS") && checksum_of(chunk) != checksum) {
       cursor.damaged(fmt::format("wrong checksum of its {} chunk", critical ? type : "tRNS"));
     }
     if (type == "IHDR") {
       Cursor header(chunk.subspan(4), name, "PNG");
       found.width_px = header.big_endian_u32();
       found.height_px = header.big_endian_u32();
+      const std::uint64_t depth = header.u8();
+      const std::uint8_t colour_type = header.u8();
+      // Deflate makes at most 1032 bytes of one (zlib, "Technical Details"). The sides are below
+      // 2^32, so the products fit once those beyond what PNG allows are refused.
+      if (found.width_px > 0x7FFFFFFFU || found.height_px > 0x7FFFFFFFU || depth > 16) {
+        cursor.damaged("an impossible header");
+      }
+      const std::uint64_t samples = colour_type == 2   ? 3
+                                    : colour_type == 4 ? 2
+                                    : colour_type == 6 ? 4
+                                                       : 1;
+      constexpr std::uint64_t kMostExpansion = 1032;
+      least_bytes = found.width_px * depth * samples / 8 * found.height_px / kMostExpansion;
     } else if (type == "IDAT") {
       has_data = true;
+      data_bytes += length;
     } else if (type == "IEND") {
       if (!has_data) cursor.damaged("no picture in it");
+      check_length(cursor, data_bytes, least_bytes, found);
       return found;
     } else if (critical && type != "PLTE") {
       cursor.damaged("a chunk of an unknown kind");
@@ -114,7 +127,9 @@ Structure check_gif(std::span<const std::byte> encoded, const char* name) {
     if ((flags & 0x80U) != 0) cursor.take(std::uint64_t{3} << ((flags & 7U) + 1));
   };
   const auto skip_blocks = [&cursor] {
-    while (const std::uint8_t length = cursor.u8()) cursor.take(length);
+    std::uint64_t skipped = 0;
+    while (const std::uint8_t length = cursor.u8()) skipped += cursor.take(length).size();
+    return skipped;
   };
   cursor.take(6);  // "GIF89a"
   Structure found;
@@ -132,10 +147,17 @@ Structure check_gif(std::span<const std::byte> encoded, const char* name) {
       cursor.take(1);
       skip_blocks();
     } else if (kind == kImage) {
-      cursor.take(8);  // position and size of the frame
+      cursor.take(4);  // position of the frame
+      Structure frame;
+      frame.width_px = cursor.little_endian(2);
+      frame.height_px = cursor.little_endian(2);
       skip_colour_table(cursor.u8());
-      cursor.take(1);  // bits of a code
-      skip_blocks();
+      cursor.take(1);  // bits of a pixel
+      const std::uint64_t data_bytes = skip_blocks();
+      // A code of LZW has 2 bits or more and stands for at most 4,096 pixels.
+      constexpr std::uint64_t kMostPixelsPerByte = 4 * 4096;
+      check_length(cursor, data_bytes, frame.width_px * frame.height_px / kMostPixelsPerByte,
+                   frame);
       return found;
     } else {
       cursor.damaged(kind == kTrailer ? "no picture in it" : "a block of an unknown kind");

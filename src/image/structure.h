@@ -1,5 +1,5 @@
 // Reading a file's structure without its pixels: how large the picture is and whether all of it is
-// there. stb_image takes missing bytes for zeros and ignores checksums, so it is asked only after.
+// there. stb_image takes missing bytes for zeros, so it is asked only after.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +17,8 @@ struct Structure {
 };
 
 // For Format::kPng (with the checksums of the chunks that matter), kGif (up to the end of the first
-// frame) and kBmp. Throws kBadImage: truncated, a wrong checksum, a structure that is none.
+// frame) and kBmp. Throws kBadImage: truncated, a wrong checksum, a structure that is none,
+// fewer bytes than such a picture can take.
 Structure check_structure(Format format, std::span<const std::byte> encoded, const char* name);
 
 }  // namespace vsearch::image

@@ -15,7 +15,7 @@ CONFINED = {
     r"(torch|ATen|c10)/": ("src/encoder/torch", "src/train/"),
     r"hnswlib/": ("src/index/",),
     r"sqlite3": ("src/catalog/",),
-    r"(turbojpeg|jpeglib|stb/|stb_image|webp/)": ("src/image/",),
+    r"(turbojpeg|jpeglib|png\.h|stb/|stb_image|webp/)": ("src/image/",),
     r"roaring/": ("src/index/",),
 }
 # The way of the data: a module may use what stands to its left.

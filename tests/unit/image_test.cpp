@@ -139,12 +139,10 @@ TEST_CASE("messages name the picture, what is wrong and what to do") {
   check_error(decode({}, "empty.jpg"), ErrorCode::kBadImage,
               "empty.jpg: the file is empty; copy or export the picture again");
   check_error(decode(as_bytes("just a text"), "notes.jpg"), ErrorCode::kBadImage,
-              "notes.jpg: not a JPEG, PNG, GIF or BMP (it begins with 6a 75 73 74); give a picture "
-              "in one of these formats");
+              "notes.jpg: not a JPEG, PNG, GIF, BMP or WebP (it begins with 6a 75 73 74); give a "
+              "picture in one of these formats");
   check_error(decode(as_bytes("<!DOCTYPE html>\n<html>"), "shoe.jpg"), ErrorCode::kBadImage,
               "shoe.jpg: a web page is not supported by this version; convert it to JPEG or PNG");
-  check_error(decode(bytes_of("small.webp"), "shoe.webp"), ErrorCode::kBadImage,
-              "shoe.webp: WebP is not supported by this version; convert it to JPEG or PNG");
   check_error(decode(bytes_of("small.tiff"), "scan.tiff"), ErrorCode::kBadImage,
               "scan.tiff: TIFF is not supported by this version; convert it to JPEG or PNG");
 
@@ -172,11 +170,12 @@ TEST_CASE("the limits hold before memory is taken") {
   DecodeLimits few_pixels;
   few_pixels.max_pixels = 24 * 16 - 1;
   for (const char* name : {"420.jpg", "rgb.png", "still.gif", "rgb.bmp"}) {
-    check_error(error_of([&] { vsearch::decode_image(bytes_of(name), name, {.limits = few_pixels}); }),
-                ErrorCode::kBadImage,
-                std::string(name) +
-                    ": 24 x 16 pixels are more than the limit of 383 pixels; scale the picture "
-                    "down or raise DecodeLimits::max_pixels");
+    check_error(
+        error_of([&] { vsearch::decode_image(bytes_of(name), name, {.limits = few_pixels}); }),
+        ErrorCode::kBadImage,
+        std::string(name) +
+            ": 24 x 16 pixels are more than the limit of 383 pixels; scale the picture "
+            "down or raise DecodeLimits::max_pixels");
   }
   few_pixels.max_pixels = 24 * 16;
   CHECK_NOTHROW(vsearch::decode_image(jpeg, "a.jpg", {.limits = few_pixels}));
@@ -189,8 +188,8 @@ TEST_CASE("the limits hold before memory is taken") {
                               " bytes; make the picture smaller or raise DecodeLimits::max_bytes";
   check_error(error_of([&] { vsearch::decode_image(jpeg, "a.jpg", {.limits = few_bytes}); }),
               ErrorCode::kBadImage, "a.jpg" + message);
-  check_error(error_of([&] { vsearch::read_image(path, {.limits = few_bytes}); }), ErrorCode::kBadImage,
-              path + message);
+  check_error(error_of([&] { vsearch::read_image(path, {.limits = few_bytes}); }),
+              ErrorCode::kBadImage, path + message);
   few_bytes.max_bytes = jpeg.size();
   CHECK_NOTHROW(vsearch::read_image(path, {.limits = few_bytes}));
 }
@@ -206,8 +205,7 @@ TEST_CASE("headers that promise too much are refused") {
   CHECK_THAT(error_of([&] { vsearch::decode_image(jpeg, "a.jpg"); }).what(),
              Catch::StartsWith("a.jpg: 65021 x 65021 pixels are more than the limit"));
   CHECK_THAT(error_of([&] { vsearch::decode_image(bytes_of("bomb.png"), "bomb.png"); }).what(),
-             Catch::StartsWith("bomb.png: damaged or unsupported PNG (its data are more than its "
-                               "pixels)"));
+             Catch::StartsWith("bomb.png: damaged or unsupported PNG (IDAT: Too much image data)"));
   auto bmp = bytes_of("rgb.bmp");
   for (std::size_t at = 18; at < 26; ++at) bmp[at] = std::byte{0x7F};  // width and height
   CHECK_THAT(error_of([&] { vsearch::decode_image(bmp, "a.bmp"); }).what(),
@@ -237,10 +235,11 @@ TEST_CASE("a broken EXIF block leaves the picture as it is") {
 }
 
 TEST_CASE("has_image_extension looks at the end of the name in any case") {
-  for (const char* name : {"a.jpg", "a.JPG", "b.c.jpeg", "dir.png/a.Png", "a.gif", "a.bmp"}) {
+  for (const char* name :
+       {"a.jpg", "a.JPG", "b.c.jpeg", "dir.png/a.Png", "a.gif", "a.bmp", "a.WebP"}) {
     CHECK(vsearch::has_image_extension(name));
   }
-  for (const char* name : {"a", "jpg", ".jpg", "a.jpg.txt", "a.webp", "dir.png/a", ""}) {
+  for (const char* name : {"a", "jpg", ".jpg", "a.jpg.txt", "a.tiff", "dir.png/a", ""}) {
     CHECK_FALSE(vsearch::has_image_extension(name));
   }
 }

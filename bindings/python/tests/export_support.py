@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import torch
@@ -38,3 +39,125 @@ def write_folder(
     config = {**PREPROCESSING, "size": {"height": pixels, "width": pixels}, **preprocessing}
     (folder / "preprocessor_config.json").write_text(json.dumps(config))
     return folder
+
+
+# Pieces of texts that tokenizers get wrong.
+_PIECES = [
+    "a photo of a cat",
+    "don't",
+    "we'll they've I'm he'd",
+    "IT'S",
+    "''s",
+    "!'s",
+    "co-op",
+    "_foo_bar",
+    "crème brûlée",
+    "e\u0301te\u0301",
+    "A\u030angstro\u0308m",
+    "q\u0323\u0307 q\u0307\u0323",
+    "naïve",
+    "ﬁ ﬀ",
+    "İstanbul",
+    "ΣΑΣ",
+    "Ǆ ß ẞ",
+    "\u0344 \u0958 \u2126",
+    "½ Ⅷ ٣",
+    "3.14",
+    "12345",
+    "€5 №7",
+    "日本語のテキスト",
+    "한국어 \u1112\u1161\u11ab",
+    "नमस्ते",
+    "العربية",
+    "עברית",
+    "ไทย",
+    "𝔘𝔫𝔦",
+    "ＡＢＣ",
+    "🐱",
+    "👩‍👩‍👧‍👦",
+    "🇩🇪",
+    "👍🏽",
+    "&amp;",
+    "&lt;b&gt;",
+    "&#39;",
+    "<b>bold</b>",
+    "<|endoftext|>",
+    "<|startoftext|>",
+    "<|ENDOFTEXT|>!",
+    "!<|EndOfText|>",
+    "</s>",
+    "<unk>",
+    "\t",
+    "\n\n",
+    "\u00a0",
+    "\u2003",
+    "\u200b",
+    "\u3000",
+    "\x1c",
+    "\x85",
+    "\u180e",
+    "\ufeff",
+    "\ufffd",
+    "...",
+    "!!!",
+    "@user #tag",
+    "▁",
+    "http://x.y/z?q=1&r=2",
+    "supercalifragilisticexpialidocious",
+    "x" * 90,
+    "’s",
+    "“quoted”",
+    "{} [] ~`^",
+]
+
+
+def odd_texts(count: int) -> list[str]:
+    """Texts of all lengths, among them the empty one and more than any text tower takes."""
+    random_ = random.Random(0)
+    texts = ["", " ", "one two " * 60]
+    while len(texts) < count:
+        parts = []
+        for _ in range(random_.choice([1, 2, 3, 5, 8, 30])):
+            if random_.random() < 0.8:
+                parts.append(random_.choice(_PIECES))
+            else:
+                first, last = random_.choice(
+                    [
+                        (0x20, 0x7F),
+                        (0x80, 0x530),
+                        (0x300, 0x370),
+                        (0x1100, 0x1200),
+                        (0xAC00, 0xD7A4),
+                    ]
+                )
+                parts.append("".join(chr(random_.randrange(first, last)) for _ in range(5)))
+            parts.append(random_.choice(["", " ", " ", "  "]))
+        texts.append("".join(parts))
+    return texts
+
+
+def write_clip_tokenizer(folder: Path, merges: int = 400) -> None:
+    """A small vocabulary of CLIP's kind, learned from such texts, as vocab.json and merges.txt."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+    learner = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
+    learner.normalizer = normalizers.Lowercase()
+    learner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(
+        vocab_size=3 * len(alphabet) + merges,
+        initial_alphabet=alphabet,
+        end_of_word_suffix="</w>",
+        show_progress=False,
+    )
+    learner.train_from_iterator(odd_texts(300), trainer)
+    learned = json.loads(learner.to_str())["model"]["merges"]
+    tokens = alphabet + [char + "</w>" for char in alphabet]
+    tokens += [left + right for left, right in learned]
+    tokens = [*dict.fromkeys(tokens), "<|startoftext|>", "<|endoftext|>"]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(tokens)}))
+    lines = [" ".join(merge) for merge in learned]
+    (folder / "merges.txt").write_text(
+        "#version: 0.2\n" + "\n".join(lines) + "\n", encoding="utf-8"
+    )

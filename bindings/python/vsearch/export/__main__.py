@@ -86,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a linear map after the pooling: weight [dimensions, pooled dimensions]",
     )
     hf.add_argument("--normalise", action="store_true", help="embeddings of length 1")
+    hf.add_argument("--no-text", dest="text", action="store_false", help="leave a text tower away")
     hf.add_argument("--tokens", action="store_true", help="also export the tokens of the patches")
     return parser
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from . import ExportError, hf_vision
+from . import ExportError, hf_text, hf_vision
 from .encoder import encoder
 from .hf_preprocess import read_json, read_preprocessing, with_size
 from .package import Package, manifest, script, write_package
@@ -47,13 +47,15 @@ def export(
     projection: str | Path | None = None,
     normalise: bool = False,
     tokens: bool = False,
+    text: bool = True,
 ) -> Package:
     """Writes the package of the Hugging Face model in ``folder`` to ``output``.
 
     ``name`` defaults to the folder's name. ``size`` (height, width) is another input size than the
     folder's, ``interpolation`` another one for the resize of pictures. ``pooling`` is one of
     VitConfig's (default: the family's own), ``projection`` a safetensors file with a ``weight``
-    [dimensions, pooled dimensions], ``tokens`` adds ``encode_tokens``.
+    [dimensions, pooled dimensions], ``tokens`` adds ``encode_tokens``. ``text`` is off to leave the
+    text tower of CLIP and SigLIP away.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -73,12 +75,13 @@ def export(
     model = _load(model_class, folder)
     try:
         config, network = _vision(family, model, spec, pooling, given_size=size is not None)
-        if projection:
-            config, network = _project(config, network, Path(projection))
+        tower = _text(family, model, folder, config.pooling) if text else None
+        weight = _read_projection(Path(projection), config.embedding_dim) if projection else None
     except ExportError as error:
         raise ExportError(f"{folder}: {error}") from error
-    if normalise:
-        config, network = _rebuilt(config, network, normalise=True)
+    if weight is not None or normalise:
+        config, network = _rebuilt(config, network, weight, normalise)
+        tower = tower and (tower[0], hf_text.rebuilt(*tower, weight, normalise))
     description = manifest(
         name=name or folder.resolve().name,
         licence=licence,
@@ -87,8 +90,10 @@ def export(
         dim=config.embedding_dim,
         spec=spec,
         tokens=config.dim if tokens else 0,
+        text=tower is not None,
     )
-    return write_package(output, script(encoder(network, tokens=tokens)), description)
+    module = encoder(network, tokens=tokens, text=tower and tower[1])
+    return write_package(output, script(module), description)
 
 
 def _load(model_class: str, folder: Path) -> torch.nn.Module:
@@ -137,27 +142,31 @@ def _vision(
     return hf_vision.convert(family, model, size, pooling)
 
 
-def _project(
-    config: VitConfig, network: VisionTransformer, path: Path
-) -> tuple[VitConfig, VisionTransformer]:
-    """``network`` followed by the linear map of ``path``."""
-    weight = _read_projection(path, config.embedding_dim)
-    if config.projection_dim:
-        weight = weight @ network.projection.weight.detach()
-    return _rebuilt(config, network, weight, projection_dim=weight.shape[0])
+def _text(family: str, model: torch.nn.Module, folder: Path, pooling: str):
+    """The text tower as (TextConfig, TextTransformer), or None where the model has none."""
+    if not hasattr(model, "text_model"):
+        return None
+    if pooling != hf_vision.default_pooling[family]:
+        raise ExportError(
+            f"--pooling {pooling} leaves the space that the text tower shares with the pictures; "
+            "give --no-text with it"
+        )
+    return hf_text.convert(family, model, folder)
 
 
 def _rebuilt(
-    config: VitConfig, network: VisionTransformer, projection=None, **changes
+    config: VitConfig, network: VisionTransformer, projection: torch.Tensor | None, normalise: bool
 ) -> tuple[VitConfig, VisionTransformer]:
-    """The same network with ``changes`` to what stands behind its pooling."""
-    config = replace(config, **changes)
+    """``network`` with the linear map ``projection`` and length 1 behind its own output."""
     weights = network.state_dict()
     if projection is not None:
-        weights["projection.weight"] = projection
-    rebuilt = VisionTransformer(config).eval()
-    rebuilt.load_state_dict(weights, assign=True)
-    return config, rebuilt
+        own = weights.get("projection.weight")
+        weights["projection.weight"] = projection if own is None else projection @ own
+        config = replace(config, projection_dim=len(projection))
+    config = replace(config, normalise=normalise)
+    changed = VisionTransformer(config).eval()
+    changed.load_state_dict(weights, assign=True)
+    return config, changed
 
 
 def _read_projection(path: Path, dim: int) -> torch.Tensor:

@@ -55,9 +55,9 @@ def convert(
             norm = source.layernorm
         for block, layer in zip(network.blocks, layers):
             copy_block(block, layer)
-        _copy(network.norm, norm)
+        copy_weights(network.norm, norm)
         if config.pre_norm:
-            _copy(network.pre_norm, source.pre_layrnorm)
+            copy_weights(network.pre_norm, source.pre_layrnorm)
         if config.pooling == "attention":
             _copy_attention_pooling(network.pooling, source.head)
         if projection is not None:
@@ -126,7 +126,7 @@ def _copy_embeddings(
     network: VisionTransformer, source: nn.Module, config: VitConfig, family: str
 ) -> None:
     """ViT, DeiT and DINOv2: positions of the class token and its like stand before the patches'."""
-    _copy(network.patch, source.patch_embeddings.projection)
+    copy_weights(network.patch, source.patch_embeddings.projection)
     prefix = [source.cls_token[0]]
     if family == "deit":
         prefix.append(source.distillation_token[0])
@@ -151,7 +151,7 @@ def _copy_towers_embeddings(
 ) -> None:
     """The vision towers of CLIP and SigLIP."""
     embeddings = source.embeddings
-    _copy(network.patch, embeddings.patch_embedding)
+    copy_weights(network.patch, embeddings.patch_embedding)
     positions = embeddings.position_embedding.weight
     if config.prefix_tokens:
         network.prefix.copy_(embeddings.class_embedding + positions[:1])
@@ -191,10 +191,10 @@ def copy_block(block: Block, layer: nn.Module) -> None:
         if hasattr(layer, "norm1")
         else ("layer_norm1", "layer_norm2")
     )
-    _copy(block.norm1, getattr(layer, norm1))
-    _copy(block.norm2, getattr(layer, norm2))
+    copy_weights(block.norm1, getattr(layer, norm1))
+    copy_weights(block.norm2, getattr(layer, norm2))
     _copy_stacked(block.attention.qkv, [attention.q_proj, attention.k_proj, attention.v_proj])
-    _copy(block.attention.out, getattr(attention, "o_proj", None) or attention.out_proj)
+    copy_weights(block.attention.out, getattr(attention, "o_proj", None) or attention.out_proj)
     _copy_mlp(block.mlp, layer.mlp)
     if hasattr(layer, "layer_scale1"):
         block.scale1.scale.copy_(layer.layer_scale1.lambda1)
@@ -209,17 +209,18 @@ def _copy_attention_pooling(pooling: nn.Module, head: nn.Module) -> None:
     pooling.q.bias.copy_(bias[:dim])
     pooling.kv.weight.copy_(weight[dim:])
     pooling.kv.bias.copy_(bias[dim:])
-    _copy(pooling.out, head.attention.out_proj)
-    _copy(pooling.norm, head.layernorm)
+    copy_weights(pooling.out, head.attention.out_proj)
+    copy_weights(pooling.norm, head.layernorm)
     _copy_mlp(pooling.mlp, head.mlp)
 
 
 def _copy_mlp(mlp: Mlp, source: nn.Module) -> None:
-    _copy(mlp.fc1, source.fc1)
-    _copy(mlp.fc2, source.fc2)
+    copy_weights(mlp.fc1, source.fc1)
+    copy_weights(mlp.fc2, source.fc2)
 
 
-def _copy(target: nn.Module, source: nn.Module) -> None:
+def copy_weights(target: nn.Module, source: nn.Module) -> None:
+    """Of two layers of one kind."""
     _copy_stacked(target, [source])
 
 

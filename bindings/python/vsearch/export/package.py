@@ -24,6 +24,15 @@ MANIFEST_FILE = "vsearch.json"
 # the plain form and to itself in another batch, is not this model's.
 FAST_LIMITS = {"fp32": (0.99999, 0.99999), "bf16": (0.998, 0.9995), "int8": (0.95, 0.995)}
 PRECISIONS = tuple(FAST_LIMITS)
+# Plain words; accents, composed and not; what tokenizers easily get wrong; more than a tower takes.
+GOLDEN_TEXTS = (
+    "a photo of a cat",
+    "Crème brûlée für 2, e\u0301clairs",
+    "It's 日本語 &amp; <b>한국어</b>!?\t🐱👍🏽 №½",
+    "red shoes, " * 60,
+)
+# The keys of a manifest that tell nothing about the model that the others and the weights do not.
+_NOT_IN_FINGERPRINT = ("golden", "golden_text", "fast")
 GOLDEN_PICTURES = ((320, 240, 1), (240, 320, 2))  # width, height, seed: one landscape, one portrait
 
 
@@ -137,8 +146,8 @@ def write_package(
     """Writes ``module`` with the manifest ``description`` to ``path`` and returns the package as
     reloaded from there. ``fast`` holds its fast forms by their precision.
 
-    The golden pairs are computed by the module as reloaded from its file, so they also prove that
-    saving lost nothing. The file appears whole or not at all.
+    The golden pairs, of pictures and texts, are computed by the module as reloaded from its file,
+    so they also prove that saving lost nothing. The file appears whole or not at all.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -154,6 +163,8 @@ def write_package(
             golden.append(
                 {"width": width, "height": height, "seed": seed, "embedding": _decimals(embedding)}
             )
+        if description["text"]:
+            description = {**description, "golden_text": _golden_texts(reloaded)}
         if archives:
             description = {**description, "fast": _measure_fast(reloaded)}
         _save(reloaded.module, unfinished, {**description, "golden": golden}, archives)
@@ -190,7 +201,7 @@ def fingerprint(package: Package) -> str:
     """
     digest = hashlib.sha256()
     description = {
-        key: value for key, value in package.manifest.items() if key not in ("golden", "fast")
+        key: value for key, value in package.manifest.items() if key not in _NOT_IN_FINGERPRINT
     }
     digest.update(_canonical(description).encode())
     tensors = _tensors(package.module).items()
@@ -301,8 +312,17 @@ def _measure_fast(package: Package) -> dict:
     return measured
 
 
+def _golden_texts(package: Package) -> list[dict]:
+    with torch.no_grad():
+        return [
+            {"text": text, "embedding": _decimals(package.module.encode_text([text])[0])}
+            for text in GOLDEN_TEXTS
+        ]
+
+
 def _check_module(package: Package) -> None:
-    spec, dim = package.manifest["input"], package.manifest["dim"]
+    """Every method that the manifest names: shape, type, finite, independent of the batch."""
+    spec, outputs = package.manifest["input"], package.manifest["outputs"]
     if not any(True for _ in package.module.parameters()):
         raise ExportError(
             "the module has no parameters: it was frozen into constants and could never be tuned"
@@ -310,20 +330,30 @@ def _check_module(package: Package) -> None:
     pictures = torch.randn(
         3, 3, spec["height"], spec["width"], generator=torch.Generator().manual_seed(0)
     )
+    _check_method(package, "encode_image", pictures, (3, package.manifest["dim"]))
+    if "tokens" in outputs:
+        _check_method(package, "encode_tokens", pictures, (3, -1, outputs["tokens"]))
+    if package.manifest["text"]:
+        _check_method(package, "encode_text", list(GOLDEN_TEXTS[:3]), (3, package.manifest["dim"]))
+
+
+def _check_method(package: Package, name: str, inputs, shape: tuple[int, ...]) -> None:
+    """``shape``: what the method gives for the three ``inputs``; -1 is any number."""
+    if not hasattr(package.module, name):
+        raise ExportError(f"the module has no method {name}, which its manifest promises")
+    method = getattr(package.module, name)
     with torch.no_grad():
-        batch = package.module.encode_image(pictures)
-        alone = package.module.encode_image(pictures[:1])
-    if tuple(batch.shape) != (3, dim) or batch.dtype != torch.float32:
+        batch, alone = method(inputs), method(inputs[:1])
+    given = tuple(batch.shape)
+    fits = len(given) == len(shape) and all(b in (a, -1) for a, b in zip(given, shape))
+    if not fits or batch.dtype != torch.float32:
         raise ExportError(
-            f"encode_image gives {batch.dtype} {tuple(batch.shape)} for 3 pictures, "
-            f"not torch.float32 (3, {dim})"
+            f"{name} gives {batch.dtype} {given} for 3 inputs, not torch.float32 {shape}"
         )
     if not torch.isfinite(batch).all():
-        raise ExportError("encode_image gives NaN or infinite values")
-    if torch.cosine_similarity(batch[:1], alone).item() < 0.99999:
-        raise ExportError(
-            "encode_image gives another embedding for a picture alone than in a batch"
-        )
+        raise ExportError(f"{name} gives NaN or infinite values")
+    if torch.cosine_similarity(batch[:1].flatten(1), alone.flatten(1)).item() < 0.99999:
+        raise ExportError(f"{name} gives another result for an input alone than in a batch")
 
 
 def _canonical(value: object) -> str:

@@ -49,13 +49,12 @@ std::vector<vsearch::Hit> search(const vsearch::Catalog& catalog, const vsearch_
     const auto view = capi::to_view(query.pixels, "query.pixels");
     return searcher.search(vsearch::Query::image(view), options);
   }
-  const vsearch::Image image =
-      query.image_path != nullptr
-          ? vsearch::read_image(query.image_path)
-          : vsearch::decode_image(
-                {static_cast<const std::byte*>(query.image_bytes), query.image_bytes_length},
-                "query.image_bytes");
-  return searcher.search(vsearch::Query::image(image.view()), options);
+  if (query.image_path != nullptr) {
+    return searcher.search(vsearch::Query::file(query.image_path), options);
+  }
+  const std::span<const std::byte> bytes(static_cast<const std::byte*>(query.image_bytes),
+                                         query.image_bytes_length);
+  return searcher.search(vsearch::Query::encoded(bytes, "query.image_bytes"), options);
 }
 
 }  // namespace

@@ -4,12 +4,16 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <variant>
+#include <vector>
 
+#include "vsearch/error.h"
 #include "vsearch/image.h"
 #include "vsearch/types.h"
 
@@ -38,18 +42,50 @@ struct Preprocessing {
   ColourOrder colour_order = ColourOrder::kRgb;
 };
 
-struct EncoderInfo {
-  std::string name;         // as the package names itself, e.g. "deit-tiny-patch16-224"
-  std::string license;      // SPDX identifier, or empty
-  std::string source;       // where the weights come from, or empty
-  std::string fingerprint;  // SHA-256 over manifest and weights, 64 hex digits; see
-                            // docs/models.md. Embeddings of two fingerprints never mix.
-  std::uint32_t dim = 0;    // floats per embedding
-  Metric metric = Metric::kCosine;
-  Preprocessing preprocessing;
+// In which numbers a network computes. Embeddings are float32 in any case, and those of two
+// precisions of one model may be compared: docs/models.md says how far they differ.
+enum class Precision {
+  kAuto,      // the fastest on this machine of those the package was measured for
+  kFloat32,   // the reference
+  kBFloat16,  // CPU and CUDA
+  kFloat16,   // CUDA only
+  kInt8,      // CPU only, and only where the package has it
 };
 
-// Turns pictures into embeddings.
+// "auto", "fp32", "bf16", "fp16", "int8".
+std::string_view precision_name(Precision precision);
+std::optional<Precision> find_precision(std::string_view name);
+
+enum class Device { kCpu, kCuda };
+
+struct EncoderInfo {
+  std::string name;             // as the package names itself, e.g. "deit-tiny-patch16-224"
+  std::string license;          // SPDX identifier, or empty
+  std::string source;           // where the weights come from, or empty
+  std::string fingerprint;      // SHA-256 over manifest and weights, 64 hex digits; see
+                                // docs/models.md. Embeddings of two fingerprints never mix.
+  std::uint32_t dim = 0;        // floats per embedding
+  std::uint32_t token_dim = 0;  // floats per local token; 0: no encode_tokens()
+  bool has_text = false;        // whether encode_text() works
+  Metric metric = Metric::kCosine;
+  Preprocessing preprocessing;
+  std::vector<Precision> fast_forms;          // what the package has special code for on a CPU
+  Precision precision = Precision::kFloat32;  // in use; never kAuto
+};
+
+// Local features: for each picture the same number of tokens.
+struct Tokens {
+  std::vector<float> values;  // [pictures x per_picture x dim]
+  std::uint32_t per_picture = 0;
+  std::uint32_t dim = 0;
+
+  std::span<const float> of_picture(std::size_t picture) const {
+    const std::size_t size = std::size_t{per_picture} * dim;
+    return {values.data() + picture * size, size};
+  }
+};
+
+// Turns pictures, and where the model can words, into embeddings of one space.
 // Threads: every member may be called from many threads at once.
 class Encoder {
  public:
@@ -59,19 +95,29 @@ class Encoder {
 
   // One embedding per picture, in their order: [images.size() x info().dim], float32, as the model
   // gives them (not normalised unless the model itself does so). A picture's embedding does not
-  // depend on the others beside it. Works in batches; `progress` counts pictures.
+  // depend on the others beside it. Works in batches, on a CPU several at a time; `progress` counts
+  // pictures and is called on the calling thread.
   // Throws Error: kInvalidArgument (an empty picture, a stride shorter than a row), kBadImage (so
   // long and narrow that resizing it would take more than 100 megapixels; or, where the model does
   // not resize, of another size than its input), kBadModel (the network gave NaN, Inf or a wrong
   // shape), kCancelled, kOutOfMemory. The message counts pictures from 1.
   virtual Matrix encode(std::span<const ImageView> images, const Progress& progress = {}) const = 0;
-};
 
-enum class Device { kCpu, kCuda };
+  // The local tokens of each picture, for re-ranking. Errors as encode(), and kUnavailable where
+  // info().token_dim is 0, which is also what this default throws.
+  virtual Tokens encode_tokens(std::span<const ImageView> images) const;
+
+  // One embedding per text (UTF-8), in the space of encode(): [texts.size() x info().dim]. Texts
+  // longer than the model reads are cut, as the model's own tokenizer does.
+  // Throws Error: kUnavailable where info().has_text is false, which is also what this default
+  // throws; kInvalidArgument (no UTF-8); kBadModel, kOutOfMemory.
+  virtual Matrix encode_text(std::span<const std::string> texts) const;
+};
 
 struct EncoderOptions {
   Device device = Device::kCpu;
-  std::uint32_t device_index = 0;                // which CUDA device
+  std::uint32_t device_index = 0;  // which CUDA device
+  Precision precision = Precision::kAuto;
   std::optional<std::uint32_t> batch_size = {};  // pictures per forward pass, at least 1; if not
                                                  // given, what suits the device
   bool verify = true;                            // check the package's golden pairs on load
@@ -84,8 +130,9 @@ struct EncoderOptions {
 // options.preprocessing is set.
 // Throws Error: kFileNotFound; kBadModel (no TorchScript, no manifest, a broken manifest, golden
 // pairs that do not match: wrong preprocessing or a broken numeric library); kUnavailable (CUDA
-// asked for and absent; or a library built without torch); kInvalidArgument (a batch size of 0, a
-// preprocessing that cannot be followed or that is given for a package); kOutOfMemory.
+// asked for and absent; a precision that the package or the device does not have; or a library
+// built without torch); kInvalidArgument (a batch size of 0, a preprocessing that cannot be
+// followed or that is given for a package); kOutOfMemory.
 std::shared_ptr<Encoder> load_encoder(const std::filesystem::path& path,
                                       const EncoderOptions& options = {});
 
@@ -104,5 +151,50 @@ std::filesystem::path find_encoder(std::string_view name_or_path = kDefaultEncod
 // `name_or_path` is a file, else the name as it is, which moves with the models.
 // Throws what find_encoder() throws.
 std::string encoder_reference(std::string_view name_or_path = kDefaultEncoder);
+
+// How a picture should be decoded for this preprocessing: a JPEG at the smallest size that still
+// covers what the resize makes of it, which is faster and moves an embedding by little (mean cosine
+// at least 0.999). `exact`: in full, as the reference pipelines do.
+DecodeOptions decode_options(const Preprocessing& preprocessing, bool exact = false);
+
+// A picture on its way into encode_stream(): a file, an encoded file in memory, or pixels.
+using EncodeInput = std::variant<std::filesystem::path, std::vector<std::byte>, Image>;
+// Gives the next picture, or nothing after the last.
+using EncodeSource = std::function<std::optional<EncodeInput>()>;
+// Takes the result of picture `index`, counted from 0 in the order of the source: its embedding
+// [dim], or, with an empty span, why there is none. Returns false to stop.
+using EncodeSink =
+    std::function<bool(std::size_t index, std::span<const float> embedding, const Error* failure)>;
+
+struct EncodeOptions {
+  bool exact = false;              // see decode_options()
+  bool lenient = false;            // see DecodeOptions
+  DecodeLimits limits{};           // of each picture
+  std::uint32_t read_threads = 0;  // that read and decode ahead; 0: as many as suit the machine
+  std::uint64_t ahead_bytes = std::uint64_t{64} << 20;  // of decoded pixels held at a time, beside
+                                                        // the pictures being encoded
+};
+
+// Encodes any number of pictures: reads and decodes them on threads of its own, ahead of the
+// network, in bounded memory. Results come in the order of the source; a bad picture (kBadImage,
+// kFileNotFound, kIo) is reported and does not stop the others. Source and sink are called on the
+// calling thread; what they throw comes through.
+// Throws Error: kCancelled (the sink returned false) and what Encoder::encode() throws but for bad
+// pictures.
+void encode_stream(const Encoder& encoder, const EncodeSource& source, const EncodeSink& sink,
+                   const EncodeOptions& options = {});
+
+struct EncodeFailure {
+  std::size_t index = 0;  // which of the files, counted from 0
+  Error error;            // names the file
+};
+struct EncodedFiles {
+  Matrix embeddings;  // [files x dim]; the row of a failed one is NaN, which every index refuses
+  std::vector<EncodeFailure> failures;  // by ascending index
+};
+
+// encode_stream() over files. `progress` counts files, the failed ones too.
+EncodedFiles encode_files(const Encoder& encoder, std::span<const std::filesystem::path> files,
+                          const EncodeOptions& options = {}, const Progress& progress = {});
 
 }  // namespace vsearch

@@ -1,7 +1,9 @@
 // Queries over a catalogue.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <span>
 #include <string>
@@ -16,17 +18,28 @@
 
 namespace vsearch {
 
-// What is looked for. Borrowed parts (pixels, floats) must live until search() returns.
+// What is looked for. Borrowed parts (pixels, bytes, floats) must live until search() returns.
 class Query {
  public:
-  // The items that look like this picture.
+  // The items that look like this picture: pixels, a file, or an encoded file in memory. Files are
+  // decoded as the catalogue decodes its own, so that a picture that is in it is found at once.
   static Query image(ImageView image) { return Query(image); }
+  static Query file(std::filesystem::path path) { return Query(std::move(path)); }
+  // `name` is the picture's in error messages.
+  static Query encoded(std::span<const std::byte> bytes, std::string name = "the query's picture") {
+    return Query(Encoded{bytes, std::move(name)});
+  }
   // The items that look like the item `key`, itself left out.
   static Query like(std::string key) { return Query(std::move(key)); }
   // The items near this embedding [dim].
   static Query vector(std::span<const float> embedding) { return Query(embedding); }
 
-  using Value = std::variant<ImageView, std::string, std::span<const float>>;
+  struct Encoded {
+    std::span<const std::byte> bytes;
+    std::string name;
+  };
+  using Value =
+      std::variant<ImageView, std::filesystem::path, Encoded, std::string, std::span<const float>>;
   const Value& value() const { return value_; }
 
  private:
@@ -63,8 +76,8 @@ class Searcher {
 
   // At most options.k items, nearest first, each once; fewer only if fewer match.
   // For Query::like of an item with several pictures, an item is as near as the nearest pair.
-  // Throws kInvalidArgument (k = 0, a vector of another dimension), kKeyNotFound, and what the
-  // encoder throws.
+  // Throws kInvalidArgument (k = 0, a vector of another dimension), kKeyNotFound, and what
+  // read_image() and the encoder throw.
   std::vector<Hit> search(const Query& query, const QueryOptions& options = {}) const;
 
  private:

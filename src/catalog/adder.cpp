@@ -7,13 +7,13 @@
 #include <utility>
 
 #include "catalog/item_check.h"
-#include "catalog/utf8.h"
+#include "util/utf8.h"
 
 namespace vsearch::detail {
 namespace {
 
 constexpr std::size_t kEncodePictures = 64;  // encoded at a time
-constexpr std::uint64_t kEncodeBytes = std::uint64_t{256} << 20;
+constexpr std::uint64_t kEncodeBytes = std::uint64_t{64} << 20;
 constexpr std::size_t kBatchPictures =
     64;  // committed at a time: a search waits no longer than that
 
@@ -51,16 +51,18 @@ AddReport Adder::run() {
       sound.push_back({position, normalise_metadata(item.metadata)});
     } catch (const Error& e) {
       report_.failures.push_back(
-          {item.key, {}, e.code(), fmt::format("item {}: {}", shorten(item.key), e.what())});
+          {item.key, {}, e.code(), fmt::format("item {}: {}", util::shorten(item.key), e.what())});
       continue;
     }
     for (const Picture& picture : item.pictures) {
       if (is_file(picture)) jobs.push_back({&item.key, &picture});
     }
   }
-  PictureReader reader(std::move(jobs), [this](const std::string& key, const std::string& hash) {
+  const auto find_stored = [this](const std::string& key, const std::string& hash) {
     return core_.in_store([&](db::Store& store) { return store.embedding_of_content(key, hash); });
-  });
+  };
+  const auto find_options = [this] { return decode_options(core_.encoder().info().preprocessing); };
+  PictureReader reader(std::move(jobs), find_stored, find_options);
   for (Sound& next : sound) {
     add_item(items_[next.position], std::move(next.metadata), reader);
     if (batch_pictures_ < kBatchPictures) continue;
@@ -86,7 +88,6 @@ void Adder::add_item(const Item& item, std::string metadata, PictureReader& read
       continue;
     }
     PictureResult result = reader.take();
-    if (result.fatal) std::rethrow_exception(result.fatal);
     if (result.failure) {
       fail(drafts_[index], picture.path, *result.failure);
       continue;

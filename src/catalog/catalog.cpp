@@ -11,7 +11,7 @@
 #include "catalog/adder.h"
 #include "catalog/core.h"
 #include "catalog/snapshot.h"
-#include "catalog/utf8.h"
+#include "util/utf8.h"
 
 namespace vsearch {
 
@@ -119,10 +119,9 @@ Catalog Catalog::create(const std::filesystem::path& path, const CatalogCreateOp
                 fmt::format("creating the catalogue {} needs an encoder in CatalogCreateOptions",
                             path.string()));
   }
-  if (!detail::is_utf8(options.encoder_ref) ||
-      options.encoder_ref.find('\0') != std::string::npos) {
+  if (!util::is_utf8(options.encoder_ref) || options.encoder_ref.find('\0') != std::string::npos) {
     throw Error(ErrorCode::kInvalidArgument, fmt::format("the encoder's name is not UTF-8: {}",
-                                                         detail::shorten(options.encoder_ref)));
+                                                         util::shorten(options.encoder_ref)));
   }
   const EncoderInfo& encoder = options.encoder->info();
   const db::StoreHeader header{detail::random_name(), options.encoder_ref,  encoder.name,
@@ -196,7 +195,7 @@ std::vector<Id> Catalog::pictures_of(const std::string& key) const {
   if (!record) {
     throw Error(ErrorCode::kKeyNotFound,
                 fmt::format("the catalogue {} has no item with the key {}; keys() lists them",
-                            impl_->path().string(), detail::shorten(key)));
+                            impl_->path().string(), util::shorten(key)));
   }
   return std::move(record->picture_ids);
 }

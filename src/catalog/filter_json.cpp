@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "catalog/filter_node.h"
-#include "catalog/utf8.h"
+#include "util/utf8.h"
 #include "vsearch/error.h"
 
 namespace vsearch {
@@ -29,7 +29,7 @@ constexpr std::array<std::pair<std::string_view, Kind>, 8> kScalarOperators{{
 [[noreturn]] void fail(std::string_view where, std::string_view what) {
   throw Error(ErrorCode::kInvalidArgument,
               where.empty() ? fmt::format("filter: {}", what)
-                            : fmt::format("filter, at \"{}\": {}", detail::shorten(where), what));
+                            : fmt::format("filter, at \"{}\": {}", util::shorten(where), what));
 }
 
 class Reader {
@@ -95,7 +95,7 @@ class Reader {
     }
     fail(key, fmt::format("\"{}\" is none of the operators = != < <= > >= in between like has "
                           "null (a field of an object is reached by a.b)",
-                          detail::shorten(name)));
+                          util::shorten(name)));
   }
 
   FilterNode leaf(const std::string& key, Kind kind, std::vector<FilterValue> values) {
@@ -164,7 +164,7 @@ Filter Filter::from_json(std::string_view text) {
   try {
     parsed = json::parse(text);
   } catch (const json::exception& e) {
-    fail({}, fmt::format("not valid JSON ({}): {}", e.what(), detail::shorten(text)));
+    fail({}, fmt::format("not valid JSON ({}): {}", e.what(), util::shorten(text)));
   }
   FilterNode root = Reader().object(parsed, {});
   detail::check_filter_depth(root);

@@ -7,7 +7,7 @@
 #include <charconv>
 #include <utility>
 
-#include "catalog/utf8.h"
+#include "util/utf8.h"
 #include "vsearch/error.h"
 
 namespace vsearch::detail {
@@ -54,8 +54,8 @@ bool FilterToken::is_any_keyword() const {
 void FilterLexer::fail(std::size_t position, std::string_view what) const {
   throw Error(ErrorCode::kInvalidArgument,
               fmt::format("filter, position {}: {}; the filter is: {}",
-                          count_characters(expression_.substr(0, position)) + 1, what,
-                          expression_.empty() ? "(empty)" : shorten(expression_)));
+                          util::count_characters(expression_.substr(0, position)) + 1, what,
+                          expression_.empty() ? "(empty)" : util::shorten(expression_)));
 }
 
 FilterToken FilterLexer::next() {
@@ -80,7 +80,7 @@ FilterToken FilterLexer::next() {
   } else if (c == '=' || c == '<' || c == '>' || c == '(' || c == ')' || c == ',' || c == '.') {
     length = 1;
   } else {
-    fail(start, fmt::format("the character '{}' has no meaning here", shorten({&c, 1})));
+    fail(start, fmt::format("the character '{}' has no meaning here", util::shorten({&c, 1})));
   }
   at_ += length;
   return {Kind::kSymbol, start, std::string(expression_.substr(start, length)), {}};

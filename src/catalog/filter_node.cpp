@@ -6,7 +6,7 @@
 #include <iterator>
 #include <utility>
 
-#include "catalog/utf8.h"
+#include "util/utf8.h"
 #include "vsearch/error.h"
 
 namespace vsearch::detail {
@@ -59,7 +59,7 @@ void check_filter_depth(const FilterNode& root) {
 
 std::string filter_name_problem(std::string_view name) {
   if (name.empty()) return "a field name is empty";
-  if (name.find_first_of("\"\\") != std::string_view::npos || has_control_characters(name)) {
+  if (name.find_first_of("\"\\") != std::string_view::npos || util::has_control_characters(name)) {
     return "a field whose name has a double quote, a backslash or a control character cannot be "
            "used in a filter";
   }

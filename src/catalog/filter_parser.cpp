@@ -13,7 +13,7 @@
 
 #include "catalog/filter_lexer.h"
 #include "catalog/filter_node.h"
-#include "catalog/utf8.h"
+#include "util/utf8.h"
 #include "vsearch/error.h"
 
 namespace vsearch {
@@ -37,11 +37,11 @@ std::string describe(const FilterToken& token) {
     case FilterToken::Kind::kEnd:
       return "the end";
     case FilterToken::Kind::kQuotedName:
-      return fmt::format("the field \"{}\"", detail::shorten(token.text));
+      return fmt::format("the field \"{}\"", util::shorten(token.text));
     case FilterToken::Kind::kValue:
       return std::holds_alternative<std::string>(token.value) ? "a text" : "a number";
     default:
-      return fmt::format("'{}'", detail::shorten(token.text));
+      return fmt::format("'{}'", util::shorten(token.text));
   }
 }
 
@@ -222,9 +222,9 @@ Filter Filter::parse(std::string_view expression) {
                 fmt::format("the filter is {} bytes long; the most is {}", expression.size(),
                             detail::kMaxFilterBytes));
   }
-  if (!detail::is_utf8(expression) || expression.find('\0') != std::string_view::npos) {
+  if (!util::is_utf8(expression) || expression.find('\0') != std::string_view::npos) {
     throw Error(ErrorCode::kInvalidArgument,
-                "the filter is not UTF-8 text: " + detail::shorten(expression));
+                "the filter is not UTF-8 text: " + util::shorten(expression));
   }
   return Filter(std::make_shared<const FilterNode>(Parser(expression).parse()));
 }

@@ -4,8 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "catalog/utf8.h"
 #include "index/vectors.h"
+#include "util/utf8.h"
 
 namespace vsearch::detail {
 namespace {
@@ -37,11 +37,11 @@ std::string normalise_metadata(const std::string& metadata) {
     const json parsed = json::parse(metadata, check);
     if (!parsed.is_object()) {
       fail(fmt::format("the metadata must be a JSON object such as {{\"colour\": \"red\"}}, not {}",
-                       shorten(metadata)));
+                       util::shorten(metadata)));
     }
     return parsed.dump();
   } catch (const json::exception& e) {
-    fail(fmt::format("the metadata is not valid JSON ({}): {}", e.what(), shorten(metadata)));
+    fail(fmt::format("the metadata is not valid JSON ({}): {}", e.what(), util::shorten(metadata)));
   }
 }
 
@@ -56,17 +56,18 @@ void check_item(const Item& item, std::uint32_t dim, Metric metric) {
   if (item.key.empty()) fail("the key is empty");
   if (item.key.size() > kMaxKeyBytes) {
     fail(fmt::format("the key is {} bytes long; the most is {}: {}", item.key.size(), kMaxKeyBytes,
-                     shorten(item.key)));
+                     util::shorten(item.key)));
   }
-  if (!is_utf8(item.key)) fail(fmt::format("the key is not UTF-8: {}", shorten(item.key)));
-  if (has_control_characters(item.key)) {
-    fail(fmt::format("the key has a control character: {}", shorten(item.key)));
+  if (!util::is_utf8(item.key))
+    fail(fmt::format("the key is not UTF-8: {}", util::shorten(item.key)));
+  if (util::has_control_characters(item.key)) {
+    fail(fmt::format("the key has a control character: {}", util::shorten(item.key)));
   }
   if (item.pictures.empty()) fail("the item has no picture");
   for (const Picture& picture : item.pictures) {
-    if (!is_utf8(picture.path) || picture.path.find('\0') != std::string::npos) {
+    if (!util::is_utf8(picture.path) || picture.path.find('\0') != std::string::npos) {
       fail(fmt::format("the path of a picture is not UTF-8, rename the file: {}",
-                       shorten(picture.path, 1000)));
+                       util::shorten(picture.path, 1000)));
     }
     if (!picture.embedding.empty()) {
       const std::string problem = embedding_problem(picture.embedding, dim, metric);

@@ -1,16 +1,13 @@
 // Reads and decodes pictures on a few threads, ahead of the one who takes them.
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
-#include <exception>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "util/read_ahead.h"
 #include "vsearch/catalog.h"
 #include "vsearch/error.h"
 #include "vsearch/image.h"
@@ -22,13 +19,14 @@ struct PictureJob {
   const Picture* picture = nullptr;  // with bytes or a path
 };
 
-// Exactly one of `stored`, `image`, `failure` and `fatal` is set.
+// Exactly one of `stored`, `image` and `failure` is set.
 struct PictureResult {
   std::string content_hash;
   std::vector<float> stored;  // the embedding that is known of this content
   Image image;
   std::optional<Error> failure;  // the picture is at fault
-  std::exception_ptr fatal;      // something else is
+
+  std::uint64_t bytes() const { return image.pixels.size(); }
 };
 
 class PictureReader {
@@ -38,31 +36,25 @@ class PictureReader {
   using FindStored =
       std::function<std::vector<float>(const std::string& key, const std::string& content_hash)>;
 
+  // How a picture that must be decoded should be. Called from several threads.
+  using FindOptions = std::function<DecodeOptions()>;
+
   // What the jobs point to must outlive the reader.
-  PictureReader(std::vector<PictureJob> jobs, FindStored find_stored);
-  ~PictureReader();
-  PictureReader(const PictureReader&) = delete;
-  PictureReader& operator=(const PictureReader&) = delete;
+  PictureReader(std::vector<PictureJob> jobs, FindStored find_stored, FindOptions find_options);
 
   // The result of the next job, in their order; waits for it. At most once a job.
+  // Throws what is no picture's fault.
   PictureResult take();
 
  private:
-  void work();
-  bool may_start() const;  // with mutex_ held
   PictureResult read(const PictureJob& job) const;
+  void fill();
 
   const std::vector<PictureJob> jobs_;
   const FindStored find_stored_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  // All below are guarded by mutex_.
-  std::vector<std::optional<PictureResult>> slots_;  // job i in slot i % slots_.size()
-  std::size_t started_ = 0;
-  std::size_t taken_ = 0;
-  std::uint64_t held_bytes_ = 0;  // pixels of decoded pictures not yet taken
-  bool stopped_ = false;
-  std::vector<std::thread> threads_;
+  const FindOptions find_options_;
+  std::size_t pushed_ = 0;
+  util::ReadAhead<PictureJob, PictureResult> ahead_;  // last: its threads use the members above
 };
 
 }  // namespace vsearch::detail

@@ -33,24 +33,22 @@ Image golden_picture(std::uint32_t width_px, std::uint32_t height_px, std::uint6
   return image;
 }
 
-void check_golden(const std::string& path, const GoldenPair& pair, std::size_t index,
-                  std::size_t count, std::span<const float> computed) {
-  constexpr double kMinCosine = 0.9999;
-  constexpr double kMaxLengthDifference = 0.01;
-  const double expected_length = std::sqrt(dot(pair.embedding, pair.embedding));
+void check_golden(const std::string& path, const std::string& what, std::span<const float> golden,
+                  std::span<const float> computed, const GoldenTolerance& tolerance) {
+  const double expected_length = std::sqrt(dot(golden, golden));
   const double length = std::sqrt(dot(computed, computed));
-  const double cosine =
-      length > 0 ? dot(computed, pair.embedding) / (length * expected_length) : 0.0;
+  const double cosine = length > 0 ? dot(computed, golden) / (length * expected_length) : 0.0;
   const double ratio = length / expected_length;
-  if (cosine >= kMinCosine && std::abs(ratio - 1) <= kMaxLengthDifference) return;
+  if (cosine >= tolerance.min_cosine && std::abs(ratio - 1) <= tolerance.max_length_difference) {
+    return;
+  }
   throw Error(
       ErrorCode::kBadModel,
-      fmt::format(
-          "{}: golden pair {} of {} does not match: cosine {:.4f} (at least {} is needed), "
-          "{:.3f} times as long. The preprocessing in the manifest, the weights or a numeric "
-          "library is not what the package was made with; make the package again, or load "
-          "it with EncoderOptions::verify = false to use it as it is",
-          path, index + 1, count, cosine, kMinCosine, ratio));
+      fmt::format("{}: {} does not match: cosine {:.5f} (at least {:.5f} is needed), {:.3f} times "
+                  "as long. The preprocessing in the manifest, the weights or a numeric library is "
+                  "not what the package was made with; make the package again, or load it with "
+                  "EncoderOptions::verify = false to use it as it is",
+                  path, what, cosine, tolerance.min_cosine, ratio));
 }
 
 }  // namespace vsearch::encoder

@@ -177,6 +177,20 @@ Preprocessing read_input(const Field& input) {
   return result;
 }
 
+std::vector<float> read_embedding(const Field& field, std::uint32_t dim) {
+  std::vector<float> embedding;
+  double squares = 0;
+  for (const Field& number : field.list()) {
+    embedding.push_back(number.number());
+    squares += double{embedding.back()} * double{embedding.back()};
+  }
+  if (embedding.size() != dim) {
+    field.wrong(fmt::format("has {} numbers, but dim is {}", embedding.size(), dim));
+  }
+  if (squares == 0) field.wrong("is a zero vector");
+  return embedding;
+}
+
 std::vector<GoldenPair> read_golden(const Field& golden, const EncoderInfo& info) {
   constexpr std::size_t kMinPairs = 2;
   constexpr std::int64_t kMaxGoldenSidePx = 4096;
@@ -191,21 +205,33 @@ std::vector<GoldenPair> read_golden(const Field& golden, const EncoderInfo& info
       item.wrong(std::string("cannot be computed: ") + error.what());
     }
     pair.seed = static_cast<std::uint64_t>(item.at("seed").integer(0, INT32_MAX));
-    const Field embedding = item.at("embedding");
-    double squares = 0;
-    for (const Field& number : embedding.list()) {
-      pair.embedding.push_back(number.number());
-      squares += double{pair.embedding.back()} * double{pair.embedding.back()};
-    }
-    if (pair.embedding.size() != info.dim) {
-      embedding.wrong(
-          fmt::format("has {} numbers, but dim is {}", pair.embedding.size(), info.dim));
-    }
-    if (squares == 0) embedding.wrong("is a zero vector");
+    pair.embedding = read_embedding(item.at("embedding"), info.dim);
     pairs.push_back(std::move(pair));
   }
   if (pairs.size() < kMinPairs) golden.wrong("has fewer than 2 golden pairs");
   return pairs;
+}
+
+std::vector<GoldenText> read_golden_text(const Field& golden, const EncoderInfo& info) {
+  std::vector<GoldenText> texts;
+  for (const Field& item : golden.list()) {
+    texts.push_back({item.at("text").text(), read_embedding(item.at("embedding"), info.dim)});
+  }
+  if (texts.empty()) golden.wrong("has no text");
+  return texts;
+}
+
+std::vector<FastForm> read_fast(const Field& fast) {
+  std::vector<FastForm> forms;
+  for (const Precision precision : {Precision::kFloat32, Precision::kBFloat16, Precision::kInt8}) {
+    const std::string name(precision_name(precision));
+    if (!fast.has(name.c_str())) continue;
+    const Field min_cosine = fast.at(name.c_str()).at("min_cosine");
+    const float value = min_cosine.number();
+    if (value < 0 || value > 1) min_cosine.wrong(fmt::format("is {}, not within 0 to 1", value));
+    forms.push_back({precision, value});
+  }
+  return forms;
 }
 
 }  // namespace
@@ -237,11 +263,15 @@ Manifest parse_manifest(std::string_view text, const std::string& path) {
   if (embedding.size(kMaxDim) != info.dim) {
     embedding.wrong(fmt::format("is {}, but dim is {}", embedding.size(kMaxDim), info.dim));
   }
-  if (outputs.has("tokens")) outputs.at("tokens").size(kMaxDim);
-  root.at("text").boolean();
+  if (outputs.has("tokens")) info.token_dim = outputs.at("tokens").size(kMaxDim);
+  info.has_text = root.at("text").boolean();
   manifest.golden = read_golden(root.at("golden"), info);
+  if (info.has_text) manifest.golden_text = read_golden_text(root.at("golden_text"), info);
+  if (root.has("fast")) manifest.fast = read_fast(root.at("fast"));
+  for (const FastForm& form : manifest.fast) info.fast_forms.push_back(form.precision);
 
-  json.erase("golden");
+  // What is derived from the rest.
+  for (const char* const key : {"golden", "golden_text", "fast"}) json.erase(key);
   make_exact(json);
   manifest.canonical = json.dump();
   return manifest;

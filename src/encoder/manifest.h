@@ -12,10 +12,18 @@ namespace vsearch::encoder {
 
 inline constexpr char kManifestFile[] = "vsearch.json";
 
+// A fast form in the package, beside the plain one.
+struct FastForm {
+  Precision precision = Precision::kFloat32;
+  double min_cosine = 0;  // that a golden pair may have with it
+};
+
 struct Manifest {
   EncoderInfo info;       // without the fingerprint, which needs the weights
   std::string canonical;  // what the fingerprint covers of the manifest, byte for byte
   std::vector<GoldenPair> golden;
+  std::vector<GoldenText> golden_text;  // not empty if and only if info.has_text
+  std::vector<FastForm> fast;
 };
 
 // Reads the text of a manifest. `path` names the package in messages.

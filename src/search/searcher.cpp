@@ -25,6 +25,16 @@ Target target_of(const Catalog& catalog, ImageView image) {
   return {catalog.encoder().encode({&image, 1}), {}, 0};
 }
 
+Target target_of(const Catalog& catalog, const std::filesystem::path& path) {
+  const DecodeOptions options = decode_options(catalog.encoder().info().preprocessing);
+  return target_of(catalog, read_image(path, options).view());
+}
+
+Target target_of(const Catalog& catalog, const Query::Encoded& picture) {
+  const DecodeOptions options = decode_options(catalog.encoder().info().preprocessing);
+  return target_of(catalog, decode_image(picture.bytes, picture.name.c_str(), options).view());
+}
+
 Target target_of(const Catalog& catalog, const std::string& key) {
   const Index& index = catalog.index();
   for (int attempts_left = 10;; --attempts_left) {

@@ -1,9 +1,9 @@
-#include "catalog/utf8.h"
+#include "util/utf8.h"
 
 #include <algorithm>
 #include <cstdint>
 
-namespace vsearch::detail {
+namespace vsearch::util {
 namespace {
 
 bool is_continuation(char c) {
@@ -82,4 +82,4 @@ std::string shorten(std::string_view text, std::size_t max_bytes) {
   return result;
 }
 
-}  // namespace vsearch::detail
+}  // namespace vsearch::util

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace vsearch::detail {
+namespace vsearch::util {
 
 // Whether `text` is well-formed UTF-8 (Unicode 15, table 3-7: no overlong forms, no surrogates).
 bool is_utf8(std::string_view text);
@@ -20,4 +20,4 @@ std::size_t count_characters(std::string_view text);
 // with "..." where it was cut; control characters and broken UTF-8 as '?'.
 std::string shorten(std::string_view text, std::size_t max_bytes = 100);
 
-}  // namespace vsearch::detail
+}  // namespace vsearch::util

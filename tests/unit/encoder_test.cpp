@@ -20,7 +20,6 @@ using vsearch::Error;
 using vsearch::ErrorCode;
 using vsearch::Preprocessing;
 using vsearch::encoder::find_fault;
-using vsearch::encoder::GoldenPair;
 using vsearch::encoder::Manifest;
 using vsearch::encoder::parse_manifest;
 using vsearch::encoder::resized_size;
@@ -208,19 +207,22 @@ TEST_CASE("golden pictures follow the formula") {
 }
 
 TEST_CASE("a golden pair matches by direction and length") {
-  const GoldenPair pair{4, 3, 1, {3.0F, 0.0F, 4.0F}};
-  const auto check = [&pair](std::vector<float> computed) {
-    vsearch::encoder::check_golden("m.vsm.pt", pair, 0, 2, computed);
+  const std::vector<float> golden{3.0F, 0.0F, 4.0F};
+  const auto check = [&golden](std::vector<float> computed,
+                               const vsearch::encoder::GoldenTolerance& tolerance = {}) {
+    vsearch::encoder::check_golden("m.vsm.pt", "golden pair 1 of 2", golden, computed, tolerance);
   };
   CHECK_NOTHROW(check({3.0F, 0.0F, 4.0F}));
   CHECK_NOTHROW(check({3.02F, 0.0F, 4.02F}));
+  CHECK_NOTHROW(check({3.3F, 0.1F, 4.4F}, {0.99, 0.2}));
   CHECK(
       message_of(
           [&] {
             check({4.0F, 0.0F, 3.0F});
           },
           ErrorCode::kBadModel) ==
-      "m.vsm.pt: golden pair 1 of 2 does not match: cosine 0.9600 (at least 0.9999 is needed), "
+      "m.vsm.pt: golden pair 1 of 2 does not match: cosine 0.96000 (at least 0.99990 is "
+      "needed), "
       "1.000 times as long. The preprocessing in the manifest, the weights or a numeric library is "
       "not what the package was made with; make the package again, or load it with "
       "EncoderOptions::verify = false to use it as it is");
@@ -235,7 +237,7 @@ TEST_CASE("a golden pair matches by direction and length") {
                    check({0.0F, 0.0F, 0.0F});
                  },
                  ErrorCode::kBadModel),
-             Catch::Contains("cosine 0.0000"));
+             Catch::Contains("cosine 0.00000"));
 }
 
 TEST_CASE("the resize step rounds as the format says") {

@@ -100,8 +100,7 @@ std::vector<vsearch::Hit> search(const vsearch::Catalog& catalog, const Options&
                                  const vsearch::QueryOptions& query) {
   const vsearch::Searcher searcher(catalog);
   if (options.like) return searcher.search(vsearch::Query::like(*options.like), query);
-  const vsearch::Image image = vsearch::read_image(*options.image);
-  return searcher.search(vsearch::Query::image(image.view()), query);
+  return searcher.search(vsearch::Query::file(*options.image), query);
 }
 
 int run(const Options& options) {

@@ -1,0 +1,193 @@
+// Reading, decoding and encoding side by side.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <utility>
+
+#include "util/read_ahead.h"
+#include "vsearch/encoder.h"
+#include "vsearch/error.h"
+
+namespace vsearch {
+namespace {
+
+// Enough for every thread of a large machine to have batches of its own, and no more than a
+// moment's work on a small one.
+constexpr std::size_t kEncodePictures = 64;
+constexpr std::size_t kAheadPictures = 2 * kEncodePictures;
+
+struct Job {
+  std::size_t index = 0;
+  EncodeInput input;
+};
+
+struct Decoded {
+  std::string name;
+  Image image;
+  std::optional<Error> failure;
+
+  std::uint64_t bytes() const { return image.pixels.size(); }
+};
+
+bool is_picture_at_fault(const Error& error) {
+  return error.code() == ErrorCode::kBadImage || error.code() == ErrorCode::kFileNotFound ||
+         error.code() == ErrorCode::kIo;
+}
+
+Decoded decode(Job& job, const DecodeOptions& options) {
+  Decoded result;
+  result.name = fmt::format("picture {}", job.index + 1);
+  try {
+    if (const auto* const path = std::get_if<std::filesystem::path>(&job.input)) {
+      result.name = path->string();
+      result.image = read_image(*path, options);
+    } else if (const auto* const bytes = std::get_if<std::vector<std::byte>>(&job.input)) {
+      result.image = decode_image(*bytes, result.name.c_str(), options);
+    } else {
+      result.image = std::move(std::get<Image>(job.input));
+    }
+  } catch (const Error& error) {
+    if (!is_picture_at_fault(error)) throw;
+    result.failure = error;
+  }
+  job.input = {};
+  return result;
+}
+
+DecodeOptions stream_options(const Preprocessing& preprocessing, const EncodeOptions& options) {
+  DecodeOptions result = decode_options(preprocessing, options.exact);
+  result.limits = options.limits;
+  result.lenient = options.lenient;
+  return result;
+}
+
+class Stream {
+ public:
+  Stream(const Encoder& encoder, const EncodeSource& source, const EncodeSink& sink,
+         const EncodeOptions& options)
+      : encoder_(encoder),
+        source_(source),
+        sink_(sink),
+        decode_options_(stream_options(encoder.info().preprocessing, options)),
+        ahead_(options.read_threads, options.ahead_bytes,
+               [this](Job& job) { return decode(job, decode_options_); }) {}
+
+  void run() {
+    fill();
+    while (ahead_.pending() > 0) {
+      std::vector<Decoded> batch;
+      while (batch.size() < kEncodePictures && ahead_.pending() > 0) {
+        batch.push_back(ahead_.take());
+        fill();
+      }
+      encode(batch);
+    }
+  }
+
+ private:
+  void fill() {
+    while (!ended_ && ahead_.pending() < kAheadPictures) {
+      std::optional<EncodeInput> input = source_();
+      ended_ = !input;
+      if (input) ahead_.push({pushed_++, *std::move(input)});
+    }
+  }
+
+  void encode(const std::vector<Decoded>& batch) {
+    std::vector<ImageView> views;
+    for (const Decoded& picture : batch) {
+      if (!picture.failure) views.push_back(picture.image.view());
+    }
+    Matrix embeddings;
+    try {
+      embeddings = encoder_.encode(views);
+    } catch (const Error& error) {
+      if (!is_encodable_fault(error)) throw;
+      encode_singly(batch);
+      return;
+    }
+    std::size_t row = 0;
+    for (const Decoded& picture : batch) {
+      if (picture.failure) {
+        give({}, &*picture.failure);
+      } else {
+        give(embeddings.row(row++), nullptr);
+      }
+    }
+  }
+
+  // One picture spoils the batch: find out which.
+  void encode_singly(const std::vector<Decoded>& batch) {
+    for (const Decoded& picture : batch) {
+      if (picture.failure) {
+        give({}, &*picture.failure);
+        continue;
+      }
+      const ImageView view = picture.image.view();
+      std::optional<Error> failure;
+      Matrix embedding;
+      try {
+        embedding = encoder_.encode({&view, 1});
+      } catch (const Error& error) {
+        if (!is_encodable_fault(error)) throw;
+        failure = Error(error.code(), fmt::format("{}: {}", picture.name, error.what()));
+      }
+      give(failure ? std::span<const float>() : std::as_const(embedding).row(0),
+           failure ? &*failure : nullptr);
+    }
+  }
+
+  static bool is_encodable_fault(const Error& error) {
+    return error.code() == ErrorCode::kBadImage || error.code() == ErrorCode::kInvalidArgument;
+  }
+
+  void give(std::span<const float> embedding, const Error* failure) {
+    const std::size_t index = given_++;
+    if (sink_(index, embedding, failure)) return;
+    throw Error(ErrorCode::kCancelled,
+                fmt::format("encoding was cancelled after {} pictures", given_));
+  }
+
+  const Encoder& encoder_;
+  const EncodeSource& source_;
+  const EncodeSink& sink_;
+  const DecodeOptions decode_options_;
+  bool ended_ = false;
+  std::size_t pushed_ = 0;
+  std::size_t given_ = 0;
+  util::ReadAhead<Job, Decoded> ahead_;  // last: its threads use the members above
+};
+
+}  // namespace
+
+void encode_stream(const Encoder& encoder, const EncodeSource& source, const EncodeSink& sink,
+                   const EncodeOptions& options) {
+  Stream(encoder, source, sink, options).run();
+}
+
+EncodedFiles encode_files(const Encoder& encoder, std::span<const std::filesystem::path> files,
+                          const EncodeOptions& options, const Progress& progress) {
+  EncodedFiles result;
+  result.embeddings = Matrix(files.size(), encoder.info().dim);
+  std::size_t next = 0;
+  const auto source = [&]() -> std::optional<EncodeInput> {
+    if (next == files.size()) return std::nullopt;
+    return files[next++];
+  };
+  const auto sink = [&](std::size_t index, std::span<const float> embedding, const Error* failure) {
+    const std::span<float> row = result.embeddings.row(index);
+    if (failure != nullptr) {
+      std::ranges::fill(row, std::numeric_limits<float>::quiet_NaN());
+      result.failures.push_back({index, *failure});
+    } else {
+      std::ranges::copy(embedding, row.begin());
+    }
+    return !progress || progress(index + 1, files.size());
+  };
+  encode_stream(encoder, source, sink, options);
+  return result;
+}
+
+}  // namespace vsearch

@@ -161,3 +161,28 @@ def write_clip_tokenizer(folder: Path, merges: int = 400) -> None:
     (folder / "merges.txt").write_text(
         "#version: 0.2\n" + "\n".join(lines) + "\n", encoding="utf-8"
     )
+
+
+def write_siglip_tokenizer(folder: Path, **options: object) -> None:
+    """A small SentencePiece model of SigLIP's kind, learned from such texts, as spiece.model."""
+    import sentencepiece
+
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = [text.lower().replace("\n", " ") for text in odd_texts(600) if text.strip()]
+    with open(folder / "spiece.model", "wb") as file:
+        sentencepiece.SentencePieceTrainer.train(
+            **{
+                "sentence_iterator": iter(texts),
+                "model_writer": file,
+                "vocab_size": 4000,
+                "hard_vocab_limit": False,
+                "character_coverage": 0.98,
+                "max_sentence_length": 100_000,
+                "pad_id": 0,
+                "eos_id": 1,
+                "unk_id": 2,
+                "bos_id": -1,
+                "minloglevel": 2,
+                **options,
+            }
+        )

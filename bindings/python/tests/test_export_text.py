@@ -14,8 +14,14 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from export_support import odd_texts, randomised, write_clip_tokenizer, write_folder  # noqa: E402
-from vsearch.export import ExportError, bpe, hf, hf_text, package  # noqa: E402
+from export_support import (  # noqa: E402
+    odd_texts,
+    randomised,
+    write_clip_tokenizer,
+    write_folder,
+    write_siglip_tokenizer,
+)
+from vsearch.export import ExportError, bpe, hf, hf_text, package, unigram  # noqa: E402
 
 SMALL = {
     "hidden_size": 24,
@@ -218,6 +224,143 @@ def test_real_size_of_clips_text_tower(clip_vocabulary, clip_size):
     with torch.no_grad():
         expected = model.get_text_features(**inputs).pooler_output
         assert (package.script(tower)(TEXTS) - expected).abs().max() <= 1e-4
+
+
+# --- SigLIP ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def siglip_vocabulary(tmp_path_factory):
+    pytest.importorskip("sentencepiece")
+    folder = tmp_path_factory.mktemp("pieces")
+    write_siglip_tokenizer(folder)
+    return folder
+
+
+def siglip_model(vocabulary, **options):
+    return transformers.SiglipModel(
+        transformers.SiglipConfig(
+            text_config={**SMALL, "vocab_size": vocabulary, **options},
+            vision_config={**SMALL, "image_size": 32, "patch_size": 8},
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def siglip_folder(siglip_vocabulary, tmp_path_factory):
+    """A whole SigLIP model of random weights: 24 dimensions, pictures of 32 x 32."""
+    folder = tmp_path_factory.mktemp("siglip") / "small-siglip"
+    write_folder(folder, siglip_model(4000), 32)
+    (folder / "spiece.model").write_bytes((siglip_vocabulary / "spiece.model").read_bytes())
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore:This sequence already has")
+@pytest.mark.parametrize(
+    "options, count",
+    [
+        ({}, 2000),
+        ({"normalization_rule_name": "identity", "add_dummy_prefix": False}, 300),
+        ({"normalization_rule_name": "nfkc_cf", "remove_extra_whitespaces": False}, 300),
+    ],
+)
+def test_siglip_tokens_equal_the_reference(tmp_path, options, count):
+    pytest.importorskip("sentencepiece")
+    write_siglip_tokenizer(tmp_path, **options)
+    reference = transformers.SiglipTokenizer.from_pretrained(tmp_path)
+    texts = [
+        *odd_texts(count),
+        "ΟΔΥΣΣΕΥΣ",
+        "ΑΣ'",
+        "Σ",
+        "x Σ",
+        "1Σ",
+        "ʰΣ",
+        "AʰΣ.",
+        "a\u0345Σb",
+        "▁a ▁",
+    ]
+    expected = reference(texts, truncation=True, max_length=64)["input_ids"]
+    tokenizer = reloaded(unigram.read_unigram(tmp_path, 64))
+    for text, ids in zip(texts, expected):
+        assert tokenizer(text) == ids, repr(text)
+
+
+def test_siglip_texts_and_pictures_equal_transformers(siglip_folder, tmp_path):
+    exported = hf.export(siglip_folder, tmp_path / "out.vsm.pt")
+    model = transformers.SiglipModel.from_pretrained(siglip_folder).eval()
+    tokenizer = transformers.SiglipTokenizer.from_pretrained(siglip_folder)
+    inputs = tokenizer(
+        TEXTS, padding="max_length", truncation=True, max_length=64, return_tensors="pt"
+    )
+    pictures = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        expected = model.get_text_features(input_ids=inputs["input_ids"]).pooler_output
+        assert torch.allclose(exported.module.encode_text(TEXTS), expected, atol=1e-4)
+        expected = model.get_image_features(pictures).pooler_output
+        assert torch.allclose(exported.module.encode_image(pictures), expected, atol=1e-4)
+    assert exported.manifest["text"] is True and exported.manifest["dim"] == 24
+
+
+def test_real_size_of_siglips_text_tower(siglip_vocabulary):
+    """In its real width; two of its layers."""
+    model = transformers.SiglipModel(
+        transformers.SiglipConfig(
+            text_config={"num_hidden_layers": 2},
+            vision_config={**SMALL, "image_size": 32, "patch_size": 8},
+        )
+    )
+    _, tower = hf_text.convert("siglip", randomised(model), siglip_vocabulary)
+    tokenizer = transformers.SiglipTokenizer.from_pretrained(siglip_vocabulary)
+    ids = tokenizer(
+        TEXTS, padding="max_length", truncation=True, max_length=64, return_tensors="pt"
+    )["input_ids"]
+    with torch.no_grad():
+        expected = model.get_text_features(input_ids=ids).pooler_output
+        assert (package.script(tower)(TEXTS) - expected).abs().max() <= 1e-4
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"tokenizer_class": "GemmaTokenizer"}, r'is "GemmaTokenizer" .SigLIP 2 has Gemma\'s.'),
+        ({"do_lower_case": False}, "the tokenizer differs from SigLIP's"),
+        ({"pad_token": "<pad>"}, "the tokenizer differs from SigLIP's"),
+        ({"added_tokens_decoder": {"9": {"content": "<brand>"}}}, "the tokenizer differs"),
+    ],
+)
+def test_siglip_tokenizers_that_are_not_supported(siglip_vocabulary, tmp_path, settings, message):
+    (tmp_path / "spiece.model").write_bytes((siglip_vocabulary / "spiece.model").read_bytes())
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    with pytest.raises(ExportError, match=message + ".*--no-text"):
+        unigram.read_unigram(tmp_path, 64)
+
+
+def test_siglip_models_of_another_kind_are_refused(tmp_path):
+    pytest.importorskip("sentencepiece")
+    for options in ({"model_type": "bpe"}, {"user_defined_symbols": ["<brand>"]}):
+        write_siglip_tokenizer(tmp_path, **options)
+        with pytest.raises(ExportError, match="the tokenizer differs from SigLIP's"):
+            unigram.read_unigram(tmp_path, 64)
+
+
+def test_siglip_files_that_are_no_models(tmp_path):
+    with pytest.raises(ExportError, match=r"has no tokenizer .spiece.model.; add it, or leave"):
+        unigram.read_unigram(tmp_path, 64)
+    for content in (
+        b"",
+        b"\xff",
+        b"\x0a\x7fabc",
+        b"\x08\x01",
+        b"\x0a\x02\x10\x01",
+        b"no such thing",
+    ):
+        (tmp_path / "spiece.model").write_bytes(content)
+        with pytest.raises(ExportError, match=r"spiece.model is not a SentencePiece model: "):
+            unigram.read_unigram(tmp_path, 64)
+    (tmp_path / "tokenizer_config.json").write_text("{")
+    with pytest.raises(ExportError, match=r"tokenizer_config.json is not valid JSON"):
+        unigram.read_unigram(tmp_path, 64)
 
 
 # --- what is refused ------------------------------------------------------------------------------

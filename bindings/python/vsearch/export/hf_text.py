@@ -12,13 +12,14 @@ from . import ExportError
 from .bpe import read_bpe
 from .hf_vision import activation, copy_block, copy_weights
 from .text import TextConfig, TextTransformer
+from .unigram import read_unigram
 
 
 def convert(family: str, model: nn.Module, folder: Path) -> tuple[TextConfig, TextTransformer]:
     """The text tower of the transformers model ``model``, which was loaded from ``folder``."""
     source, config = model.text_model, model.text_model.config
     head = model.text_projection if family == "clip" else source.head
-    tokenizer = _clip_tokenizer(folder, config)
+    tokenizer = _tokenizer(family, folder, config)
     ours = TextConfig(
         vocabulary=config.vocab_size,
         context=config.max_position_embeddings,
@@ -56,14 +57,17 @@ def rebuilt(
     return changed
 
 
-def _clip_tokenizer(folder: Path, config) -> nn.Module:
-    tokenizer = read_bpe(folder, config.max_position_embeddings)
-    # 2 stands in many published files, where transformers takes the greatest id for the end.
-    end = config.vocab_size - 1 if config.eos_token_id == 2 else config.eos_token_id
+def _tokenizer(family: str, folder: Path, config) -> nn.Module:
+    read = read_bpe if family == "clip" else read_unigram
+    tokenizer = read(folder, config.max_position_embeddings)
+    end = tokenizer.end
+    if family == "clip":
+        # 2 stands in many published files, where transformers takes the greatest id for the end.
+        end = config.vocab_size - 1 if config.eos_token_id == 2 else config.eos_token_id
     if tokenizer.end != end or tokenizer.vocabulary_size > config.vocab_size:
         raise ExportError(
             f"the tokenizer has {tokenizer.vocabulary_size} tokens and ends a text with "
-            f"{tokenizer.end}, but config.json says {config.vocab_size} and {config.eos_token_id}; "
+            f"{tokenizer.end}, but config.json says {config.vocab_size} and {end}; "
             "put the model's own tokenizer there, or leave the text tower away with --no-text"
         )
     return tokenizer

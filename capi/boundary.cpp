@@ -20,6 +20,35 @@ vsearch_status report(vsearch_error* error, vsearch_status status, std::string_v
   return status;
 }
 
+// The numbers of this interface are the enumerators of the C++ one.
+static_assert(static_cast<int>(PixelFormat::kRgb) == VSEARCH_PIXEL_RGB);
+static_assert(static_cast<int>(PixelFormat::kBgr) == VSEARCH_PIXEL_BGR);
+static_assert(static_cast<int>(PixelFormat::kGrey) == VSEARCH_PIXEL_GREY);
+static_assert(static_cast<int>(PixelFormat::kRgba) == VSEARCH_PIXEL_RGBA);
+static_assert(static_cast<int>(PixelFormat::kBgra) == VSEARCH_PIXEL_BGRA);
+static_assert(static_cast<int>(Precision::kAuto) == VSEARCH_PRECISION_AUTO);
+static_assert(static_cast<int>(Precision::kFloat32) == VSEARCH_PRECISION_FP32);
+static_assert(static_cast<int>(Precision::kBFloat16) == VSEARCH_PRECISION_BF16);
+static_assert(static_cast<int>(Precision::kFloat16) == VSEARCH_PRECISION_FP16);
+static_assert(static_cast<int>(Precision::kInt8) == VSEARCH_PRECISION_INT8);
+
+PixelFormat to_format(vsearch_pixel_format format, const std::string& name) {
+  if (format >= VSEARCH_PIXEL_RGB && format <= VSEARCH_PIXEL_BGRA) {
+    return static_cast<PixelFormat>(format);
+  }
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("{}.format is {}: set it to one of VSEARCH_PIXEL_...", name, format));
+}
+
+Precision to_precision(vsearch_precision precision, const std::string& name) {
+  if (precision >= VSEARCH_PRECISION_AUTO && precision <= VSEARCH_PRECISION_INT8) {
+    return static_cast<Precision>(precision);
+  }
+  throw Error(
+      ErrorCode::kInvalidArgument,
+      fmt::format("{}.precision is {}: set it to one of VSEARCH_PRECISION_...", name, precision));
+}
+
 }  // namespace
 
 vsearch_status succeed(vsearch_error* error) noexcept {
@@ -78,12 +107,27 @@ ImageView to_view(const vsearch_image& image, const std::string& name) {
     throw Error(ErrorCode::kInvalidArgument,
                 fmt::format("{} is empty: {} x {} pixels", name, image.width_px, image.height_px));
   }
-  if (image.stride_bytes / 3 < image.width_px) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("{}.stride_bytes is {}, but {} RGB pixels take {} bytes", name,
-                            image.stride_bytes, image.width_px, std::uint64_t{image.width_px} * 3));
+  ImageView view{image.data, image.width_px, image.height_px, image.stride_bytes,
+                 to_format(image.format, name)};
+  const std::uint64_t row_bytes = std::uint64_t{image.width_px} * bytes_per_pixel(view.format);
+  if (image.stride_bytes < row_bytes) {
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("{}.stride_bytes is {}, but {} pixels of {} bytes take {} bytes", name,
+                    image.stride_bytes, image.width_px, bytes_per_pixel(view.format), row_bytes));
   }
-  return {image.data, image.width_px, image.height_px, image.stride_bytes};
+  return view;
+}
+
+EncoderOptions to_encoder_options(const vsearch_encoder_options* options, const std::string& name) {
+  const auto given = read_options(options, name);
+  EncoderOptions wanted;
+  if (given.use_cuda != 0) wanted.device = Device::kCuda;
+  wanted.device_index = given.device_index;
+  wanted.precision = to_precision(given.precision, name);
+  if (given.batch_size != 0) wanted.batch_size = given.batch_size;
+  wanted.verify = given.skip_verify == 0;
+  return wanted;
 }
 
 std::size_t struct_size(const void* given, std::size_t required, std::string_view name) {

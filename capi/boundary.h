@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "vsearch/encoder.h"
 #include "vsearch/error.h"
 #include "vsearch/image.h"
 #include "vsearch/types.h"
@@ -54,6 +55,10 @@ LogCallback to_log(vsearch_log callback, void* user);
 
 // Throws kInvalidArgument if the pixels cannot be what the caller means.
 ImageView to_view(const vsearch_image& image, const std::string& name);
+
+// NULL is the defaults. `name` is the struct's in error messages.
+// Throws kInvalidArgument: a struct_size or a precision that cannot be.
+EncoderOptions to_encoder_options(const vsearch_encoder_options* options, const std::string& name);
 
 // The struct_size of `given`, of which at least the first `required` bytes must be there.
 // Throws kInvalidArgument if it is smaller than that, or larger than any struct will ever be.

@@ -27,8 +27,12 @@ namespace {
 using vsearch::Error;
 using vsearch::ErrorCode;
 
-std::shared_ptr<vsearch::Encoder> load(const std::string& name_or_path) {
-  return vsearch::load_encoder(vsearch::find_encoder(name_or_path));
+// What loads an encoder by its name or path.
+auto encoder_loader(const vsearch_catalog_options& given) {
+  const auto options = capi::to_encoder_options(given.encoder_options, "options.encoder_options");
+  return [options](const std::string& name_or_path) {
+    return vsearch::load_encoder(vsearch::find_encoder(name_or_path), options);
+  };
 }
 
 vsearch::Picture to_picture(const vsearch_picture& given, const std::string& name) {
@@ -76,7 +80,7 @@ vsearch_status vsearch_catalog_create(const char* path, const vsearch_catalog_op
     const auto given = capi::read_options(options, "options");
     const std::string encoder(given.encoder != nullptr ? given.encoder : vsearch::kDefaultEncoder);
     vsearch::CatalogCreateOptions wanted;
-    wanted.encoder = load(encoder);
+    wanted.encoder = encoder_loader(given)(encoder);
     wanted.encoder_ref = vsearch::encoder_reference(encoder);
     wanted.log = capi::to_log(given.log, given.log_user);
     return std::make_unique<vsearch_catalog>(
@@ -90,6 +94,7 @@ vsearch_status vsearch_catalog_open(const char* path, const vsearch_catalog_opti
     capi::require(path, "path");
     const auto given = capi::read_options(options, "options");
     vsearch::CatalogOptions wanted;
+    const auto load = encoder_loader(given);
     if (given.encoder != nullptr) wanted.encoder = load(given.encoder);
     wanted.encoder_loader = load;
     wanted.log = capi::to_log(given.log, given.log_user);

@@ -72,17 +72,42 @@ typedef int (*vsearch_progress)(void* user, uint64_t done, uint64_t total);
 /* level: 0 information, 1 warning, 2 error. Called from any thread that uses the catalogue. */
 typedef void (*vsearch_log)(void* user, int level, const char* message);
 
-/* Borrowed 8-bit RGB pixels, interleaved, the top row first. */
+/* The order of the 8-bit channels of a pixel; alpha is straight, not premultiplied. The numbers
+ * never change. */
+typedef int32_t vsearch_pixel_format;
+enum {
+  VSEARCH_PIXEL_RGB = 0,
+  VSEARCH_PIXEL_BGR = 1,
+  VSEARCH_PIXEL_GREY = 2,
+  VSEARCH_PIXEL_RGBA = 3,
+  VSEARCH_PIXEL_BGRA = 4
+};
+
+/* Borrowed 8-bit pixels, interleaved, the top row first: a decoded picture, a camera's frame.
+ * Zero-initialise it. */
 typedef struct vsearch_image {
   const uint8_t* data;
   uint32_t width_px;
   uint32_t height_px;
-  size_t stride_bytes; /* from one row to the next; at least 3 * width_px */
+  size_t stride_bytes; /* from one row to the next; at least a row's pixels */
+  vsearch_pixel_format format;
 } vsearch_image;
 
 /* ---- Encoder: pictures to embeddings -------------------------------------------------------- */
 
 typedef struct vsearch_encoder vsearch_encoder;
+
+/* In which numbers a network computes. Embeddings are float in any case, and those of two
+ * precisions of one model may be compared. The numbers never change. */
+typedef int32_t vsearch_precision;
+enum {
+  VSEARCH_PRECISION_AUTO =
+      0, /* the fastest on this machine of those the package was measured for */
+  VSEARCH_PRECISION_FP32 = 1, /* the reference */
+  VSEARCH_PRECISION_BF16 = 2, /* CPU and CUDA */
+  VSEARCH_PRECISION_FP16 = 3, /* CUDA only */
+  VSEARCH_PRECISION_INT8 = 4  /* CPU only, and only where the package has it */
+};
 
 typedef struct vsearch_encoder_options {
   size_t struct_size;
@@ -90,10 +115,12 @@ typedef struct vsearch_encoder_options {
   uint32_t device_index; /* which CUDA device */
   uint32_t batch_size;   /* pictures per forward pass; 0: what suits the device */
   int32_t skip_verify;   /* 0: check the package's golden pairs on load */
+  vsearch_precision precision;
 } vsearch_encoder_options;
 
 /* Loads a model package. `name_or_path`: a file, or the name of an installed model; NULL: the
- * default encoder. */
+ * default encoder. VSEARCH_UNAVAILABLE: a precision that the package or the device does not have,
+ * CUDA where there is none. */
 VSEARCH_API vsearch_status vsearch_encoder_load(const char* name_or_path,
                                                 const vsearch_encoder_options* options,
                                                 vsearch_encoder** out, vsearch_error* error);
@@ -102,6 +129,10 @@ VSEARCH_API void vsearch_encoder_free(vsearch_encoder* encoder);
 VSEARCH_API uint32_t vsearch_encoder_dim(const vsearch_encoder* encoder);
 VSEARCH_API const char* vsearch_encoder_name(const vsearch_encoder* encoder);
 VSEARCH_API const char* vsearch_encoder_fingerprint(const vsearch_encoder* encoder);
+/* The precision in use; VSEARCH_PRECISION_AUTO only for a NULL encoder. */
+VSEARCH_API vsearch_precision vsearch_encoder_precision(const vsearch_encoder* encoder);
+/* 1 if vsearch_encoder_encode_text() works with this encoder, else 0. */
+VSEARCH_API int32_t vsearch_encoder_has_text(const vsearch_encoder* encoder);
 
 /* Writes one embedding per picture into `embeddings` [count x dim, row-major], which holds
  * `capacity` floats. */
@@ -109,11 +140,53 @@ VSEARCH_API vsearch_status vsearch_encoder_encode(const vsearch_encoder* encoder
                                                   const vsearch_image* images, size_t count,
                                                   float* embeddings, size_t capacity,
                                                   vsearch_error* error);
-/* The same for picture files (JPEG, PNG, GIF, BMP). One that cannot be read fails the call. */
+
+/* The same for texts (UTF-8): embeddings in the space of the pictures. A text longer than the model
+ * reads is cut. VSEARCH_UNAVAILABLE where the model knows no words. */
+VSEARCH_API vsearch_status vsearch_encoder_encode_text(const vsearch_encoder* encoder,
+                                                       const char* const* texts, size_t count,
+                                                       float* embeddings, size_t capacity,
+                                                       vsearch_error* error);
+
+typedef struct vsearch_encode_options {
+  size_t struct_size;
+  vsearch_progress progress; /* counts files, the failed ones too; may be NULL */
+  void* progress_user;
+  int32_t exact; /* not 0: decode every JPEG in full, as the reference pipelines do, where 0 decodes
+                    it at the smallest size that covers the model's input, which is faster and
+                    moves an embedding by little */
+  int32_t lenient; /* not 0: take what could be decoded of a damaged JPEG */
+  /* Limits against files made to exhaust the host: 0 is the default, in parentheses. */
+  uint64_t max_bytes;   /* of a file (256 MiB) */
+  uint64_t max_pixels;  /* width * height (104,857,600) */
+  uint32_t max_scans;   /* of a JPEG (100) */
+  uint32_t max_time_ms; /* of decoding a JPEG (10,000) */
+} vsearch_encode_options;
+
+/* What became of the files of one vsearch_encoder_encode_files(). */
+typedef struct vsearch_encode_report vsearch_encode_report;
+typedef struct vsearch_encode_failure {
+  size_t index; /* which of the files, counted from 0 */
+  const char* path;
+  vsearch_status status;
+  const char* message;
+} vsearch_encode_failure;
+
+/* The same for picture files (JPEG, PNG, GIF, BMP, WebP), read and decoded ahead of the network.
+ * One that cannot be read is reported and all of its row is NaN; that is no failure of the call.
+ * Where the call fails, VSEARCH_CANCELLED too, `embeddings` is as before. `options` and `report`
+ * may be NULL. */
 VSEARCH_API vsearch_status vsearch_encoder_encode_files(const vsearch_encoder* encoder,
                                                         const char* const* paths, size_t count,
+                                                        const vsearch_encode_options* options,
                                                         float* embeddings, size_t capacity,
+                                                        vsearch_encode_report** report,
                                                         vsearch_error* error);
+VSEARCH_API size_t vsearch_encode_report_failure_count(const vsearch_encode_report* report);
+/* By ascending index; NULL if there is no such failure. */
+VSEARCH_API const vsearch_encode_failure* vsearch_encode_report_failure(
+    const vsearch_encode_report* report, size_t i);
+VSEARCH_API void vsearch_encode_report_free(vsearch_encode_report* report);
 
 /* ---- Catalogue: items on disk --------------------------------------------------------------- */
 
@@ -127,6 +200,7 @@ typedef struct vsearch_catalog_options {
   void* log_user;
   vsearch_progress progress; /* of rebuilding the index while opening; may be NULL */
   void* progress_user;
+  const vsearch_encoder_options* encoder_options; /* how to load it; NULL: the defaults */
 } vsearch_catalog_options;
 
 /* Makes an empty catalogue in the new directory `path` and opens it. `options` may be NULL. */

@@ -12,22 +12,37 @@ static void test_layout(void) {
   CHECK(sizeof(vsearch_error) == 1024);
   CHECK(offsetof(vsearch_error, message) == 4);
 
-  CHECK(sizeof(vsearch_image) == 24);
+  CHECK(sizeof(vsearch_image) == 32);
   CHECK(offsetof(vsearch_image, width_px) == 8);
   CHECK(offsetof(vsearch_image, height_px) == 12);
   CHECK(offsetof(vsearch_image, stride_bytes) == 16);
+  CHECK(offsetof(vsearch_image, format) == 24);
 
   CHECK(offsetof(vsearch_encoder_options, use_cuda) == 8);
   CHECK(offsetof(vsearch_encoder_options, device_index) == 12);
   CHECK(offsetof(vsearch_encoder_options, batch_size) == 16);
   CHECK(offsetof(vsearch_encoder_options, skip_verify) == 20);
-  CHECK(sizeof(vsearch_encoder_options) >= 24);
+  CHECK(offsetof(vsearch_encoder_options, precision) == 24);
+
+  CHECK(offsetof(vsearch_encode_options, progress) == 8);
+  CHECK(offsetof(vsearch_encode_options, progress_user) == 16);
+  CHECK(offsetof(vsearch_encode_options, exact) == 24);
+  CHECK(offsetof(vsearch_encode_options, lenient) == 28);
+  CHECK(offsetof(vsearch_encode_options, max_bytes) == 32);
+  CHECK(offsetof(vsearch_encode_options, max_pixels) == 40);
+  CHECK(offsetof(vsearch_encode_options, max_scans) == 48);
+  CHECK(offsetof(vsearch_encode_options, max_time_ms) == 52);
+
+  CHECK(offsetof(vsearch_encode_failure, path) == 8);
+  CHECK(offsetof(vsearch_encode_failure, status) == 16);
+  CHECK(offsetof(vsearch_encode_failure, message) == 24);
 
   CHECK(offsetof(vsearch_catalog_options, encoder) == 8);
   CHECK(offsetof(vsearch_catalog_options, log) == 16);
   CHECK(offsetof(vsearch_catalog_options, log_user) == 24);
   CHECK(offsetof(vsearch_catalog_options, progress) == 32);
   CHECK(offsetof(vsearch_catalog_options, progress_user) == 40);
+  CHECK(offsetof(vsearch_catalog_options, encoder_options) == 48);
 
   CHECK(offsetof(vsearch_catalog_info, items) == 8);
   CHECK(offsetof(vsearch_catalog_info, pictures) == 16);
@@ -62,8 +77,8 @@ static void test_layout(void) {
   CHECK(offsetof(vsearch_query, image_bytes) == 24);
   CHECK(offsetof(vsearch_query, image_bytes_length) == 32);
   CHECK(offsetof(vsearch_query, pixels) == 40);
-  CHECK(offsetof(vsearch_query, embedding) == 64);
-  CHECK(offsetof(vsearch_query, embedding_dim) == 72);
+  CHECK(offsetof(vsearch_query, embedding) == 72);
+  CHECK(offsetof(vsearch_query, embedding_dim) == 80);
 
   CHECK(offsetof(vsearch_search_options, k) == 8);
   CHECK(offsetof(vsearch_search_options, breadth) == 12);
@@ -74,6 +89,14 @@ static void test_layout(void) {
   CHECK(offsetof(vsearch_hit, distance) == 12);
   CHECK(offsetof(vsearch_hit, path) == 16);
   CHECK(offsetof(vsearch_hit, metadata) == 24);
+}
+
+/* Numbers that a caller may have compiled in. */
+static void test_numbers(void) {
+  CHECK(VSEARCH_PIXEL_RGB == 0 && VSEARCH_PIXEL_BGR == 1 && VSEARCH_PIXEL_GREY == 2);
+  CHECK(VSEARCH_PIXEL_RGBA == 3 && VSEARCH_PIXEL_BGRA == 4);
+  CHECK(VSEARCH_PRECISION_AUTO == 0 && VSEARCH_PRECISION_FP32 == 1 && VSEARCH_PRECISION_BF16 == 2);
+  CHECK(VSEARCH_PRECISION_FP16 == 3 && VSEARCH_PRECISION_INT8 == 4);
 }
 
 static void test_names(void) {
@@ -94,10 +117,15 @@ static void test_null_handles(void) {
   vsearch_encoder_free(NULL);
   vsearch_catalog_free(NULL);
   vsearch_add_report_free(NULL);
+  vsearch_encode_report_free(NULL);
   vsearch_hits_free(NULL);
   CHECK(vsearch_encoder_dim(NULL) == 0);
   CHECK(strcmp(vsearch_encoder_name(NULL), "") == 0);
   CHECK(strcmp(vsearch_encoder_fingerprint(NULL), "") == 0);
+  CHECK(vsearch_encoder_precision(NULL) == VSEARCH_PRECISION_AUTO);
+  CHECK(vsearch_encoder_has_text(NULL) == 0);
+  CHECK(vsearch_encode_report_failure_count(NULL) == 0);
+  CHECK(vsearch_encode_report_failure(NULL, 0) == NULL);
   CHECK(vsearch_add_report_added(NULL) == 0);
   CHECK(vsearch_add_report_replaced(NULL) == 0);
   CHECK(vsearch_add_report_failure_count(NULL) == 0);
@@ -119,8 +147,12 @@ static void test_null_arguments(void) {
               "out is NULL");
   CHECK_FAILS(vsearch_encoder_encode(NULL, NULL, 0, embedding, 1, &error), VSEARCH_INVALID_ARGUMENT,
               "encoder is NULL");
-  CHECK_FAILS(vsearch_encoder_encode_files(NULL, NULL, 0, embedding, 1, &error),
+  CHECK_FAILS(vsearch_encoder_encode_text(NULL, NULL, 0, embedding, 1, &error),
               VSEARCH_INVALID_ARGUMENT, "encoder is NULL");
+  vsearch_encode_report* encoded = (vsearch_encode_report*)&error;
+  CHECK_FAILS(vsearch_encoder_encode_files(NULL, NULL, 0, NULL, embedding, 1, &encoded, &error),
+              VSEARCH_INVALID_ARGUMENT, "encoder is NULL");
+  CHECK(encoded == NULL);
   CHECK_FAILS(vsearch_catalog_open("x", NULL, NULL, &error), VSEARCH_INVALID_ARGUMENT,
               "out is NULL");
   CHECK_FAILS(vsearch_catalog_create(NULL, NULL, &catalog, &error), VSEARCH_INVALID_ARGUMENT,
@@ -176,6 +208,21 @@ static void test_struct_sizes(void) {
               VSEARCH_INVALID_ARGUMENT, "options sets a field that libvsearch");
 }
 
+static void test_precision(void) {
+  vsearch_encoder_options options = {.struct_size = sizeof options, .precision = 5};
+  vsearch_encoder* encoder = (vsearch_encoder*)&error;
+  CHECK_FAILS(vsearch_encoder_load("no-such-model", &options, &encoder, &error),
+              VSEARCH_INVALID_ARGUMENT, "options.precision is 5: set it to one of");
+  CHECK(encoder == NULL);
+  options.precision = -1;
+  const vsearch_catalog_options catalog_options = {.struct_size = sizeof catalog_options,
+                                                   .encoder_options = &options};
+  vsearch_catalog* catalog = (vsearch_catalog*)&error;
+  CHECK_FAILS(vsearch_catalog_create("no-such-shop", &catalog_options, &catalog, &error),
+              VSEARCH_INVALID_ARGUMENT, "options.encoder_options.precision is -1");
+  CHECK(catalog == NULL);
+}
+
 static void test_missing_catalog(void) {
   vsearch_catalog* catalog = (vsearch_catalog*)&error;
   CHECK_FAILS(vsearch_catalog_open("no-such-shop.vsearch", NULL, &catalog, &error),
@@ -201,10 +248,12 @@ static void test_long_message(void) {
 
 int main(void) {
   test_layout();
+  test_numbers();
   test_names();
   test_null_handles();
   test_null_arguments();
   test_struct_sizes();
+  test_precision();
   test_missing_catalog();
   test_long_message();
   return test_result();

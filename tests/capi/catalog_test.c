@@ -186,7 +186,7 @@ static void test_bytes_and_embeddings(vsearch_catalog* shop) {
   CHECK_OK(vsearch_encoder_load(NULL, &quick, &encoder, &error));
   const size_t dim = vsearch_encoder_dim(encoder);
   float* embedding = malloc(dim * sizeof *embedding);
-  CHECK_OK(vsearch_encoder_encode_files(encoder, &paths[3], 1, embedding, dim, &error));
+  CHECK_OK(vsearch_encoder_encode_files(encoder, &paths[3], 1, NULL, embedding, dim, NULL, &error));
   vsearch_encoder_free(encoder);
 
   size_t length = 0;

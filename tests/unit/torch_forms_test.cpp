@@ -121,11 +121,11 @@ TEST_CASE("a fast form that this machine cannot run is refused, and auto does wi
   TempDir dir;
   const fs::path path =
       save_with_forms(dir / "m.vsm.pt", {{"int8", {{"min_cosine", 0.999}}}},
-                      {{"fast_int8.pt", fast_form("0.0", "torch.zeros([2]).view([7])")}});
-  CHECK(error_message(ErrorCode::kUnavailable, [&] { embedding_of(path, in(Precision::kInt8)); }) ==
-        path.string() +
-            ": its fast_int8.pt does not run on this machine: shape '[7]' is invalid for input of "
-            "size 2; load the model with another precision");
+                      {{"fast_int8.pt", fast_form("0.0", "self.packed = weights['absent']")}});
+  CHECK_THAT(
+      error_message(ErrorCode::kUnavailable, [&] { embedding_of(path, in(Precision::kInt8)); }),
+      Catch::StartsWith(path.string() + ": its fast_int8.pt does not run on this machine: ") &&
+          Catch::EndsWith("; load the model with another precision"));
   CHECK(vsearch::load_encoder(path)->info().precision == Precision::kFloat32);
 }
 

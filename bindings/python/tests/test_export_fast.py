@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from vsearch.export import ExportError, fast, package  # noqa: E402
-from vsearch.export.encoder import encoder  # noqa: E402
+from vsearch.export.fast.pictures import generated_pictures  # noqa: E402
 from vsearch.export.vit import VisionTransformer, VitConfig  # noqa: E402
 
 SPEC = package.input_spec(
@@ -42,7 +42,18 @@ VARIANTS = {
         "normalise": True,
     },
 }
-MIN_COSINE = {"fp32": 0.99999, "bf16": 0.9995}
+CALIBRATION = generated_pictures(4)
+MIN_COSINE = {"fp32": 0.99999, "bf16": 0.9995, "int8": 0.995}
+
+
+class Encoder(torch.nn.Module):
+    def __init__(self, network: torch.nn.Module):
+        super().__init__()
+        self.network = network
+
+    @torch.jit.export
+    def encode_image(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.network(pixels)
 
 
 def network(variant: str) -> tuple[VitConfig, VisionTransformer]:
@@ -71,8 +82,10 @@ def write(path, variant: str, precisions) -> package.Package:
         dim=config.embedding_dim,
         spec=SPEC,
     )
-    forms = fast.forms(config, made, SPEC, precisions)
-    return package.write_package(path, package.script(encoder(made)), description, fast=forms)
+    forms = fast.forms(config, made, SPEC, precisions, CALIBRATION)
+    return package.write_package(
+        path, package.script(Encoder(made).eval()), description, fast=forms
+    )
 
 
 @pytest.mark.parametrize("precision", MIN_COSINE)
@@ -93,14 +106,20 @@ def test_gives_the_embeddings_of_the_plain_form(tmp_path, variant, precision):
 
 
 def test_package_carries_the_forms_without_weights(tmp_path):
-    exported = write(tmp_path / "fast.vsm.pt", "vit", ("fp32", "bf16"))
+    exported = write(tmp_path / "fast.vsm.pt", "vit", ("fp32", "bf16", "int8"))
     bare = write(tmp_path / "bare.vsm.pt", "vit", ())
-    assert sorted(exported.fast) == ["bf16", "fp32"] and bare.fast == {}
-    assert all(0.99 <= form["min_cosine"] <= 0.9999 for form in exported.manifest["fast"].values())
+    assert sorted(exported.fast) == ["bf16", "fp32", "int8"] and bare.fast == {}
+    assert all(0.98 <= form["min_cosine"] <= 0.9999 for form in exported.manifest["fast"].values())
     assert "fast" not in bare.manifest
     weights = sum(tensor.numel() * 4 for tensor in bare.module.parameters())
     assert all(len(archive) < weights / 4 for archive in exported.fast.values())
     assert package.fingerprint(exported) == package.fingerprint(bare)
+
+
+def test_generated_pictures_are_the_same_each_time():
+    first, second = generated_pictures(2), generated_pictures(2)
+    assert all(torch.equal(*pair) for pair in zip(first, second))
+    assert first[0].dtype == torch.uint8 and first[0].float().std().item() > 10
 
 
 def test_form_follows_tuned_weights(tmp_path):
@@ -127,7 +146,7 @@ def test_form_of_another_network_is_refused(tmp_path):
         ExportError, match=r"the fast form fp32 does not give this model's .*leave fp32 out"
     ):
         package.write_package(
-            tmp_path / "wrong.vsm.pt", package.script(encoder(made)), description, fast=forms
+            tmp_path / "wrong.vsm.pt", package.script(Encoder(made).eval()), description, fast=forms
         )
     assert not list(tmp_path.iterdir())
 

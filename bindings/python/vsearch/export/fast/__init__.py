@@ -8,7 +8,12 @@ import torch
 
 from .. import ExportError
 from ..package import PRECISIONS, script
+from ..preprocess import preprocess
 from ..vit import VisionTransformer, VitConfig
+from .calibration import Ranges, vit_ranges
+from .pictures import generated_pictures
+from .vit import float_vit
+from .vit_int8 import int8_vit
 
 
 def forms(
@@ -23,17 +28,28 @@ def forms(
     ``spec`` is the manifest's ``input``. ``calibration``: pictures, uint8 RGB ``[3, H, W]``, that
     int8 takes its scales from; None takes generated ones.
     """
-    from .vit import FastVit
-
     made = {}
     for precision in precisions:
         if precision == "fp32":
-            form = FastVit(config, torch.float32)
+            form = float_vit(config, torch.float32)
         elif precision == "bf16":
-            form = FastVit(config, torch.bfloat16)
+            form = float_vit(config, torch.bfloat16)
+        elif precision == "int8":
+            form = int8_vit(config, _ranges(network, spec, calibration))
         else:
             raise ExportError(
                 f'precision "{precision}" is not known; known are ' + ", ".join(PRECISIONS)
             )
         made[precision] = script(form.eval())
     return made
+
+
+def _ranges(
+    network: VisionTransformer, spec: dict, calibration: list[torch.Tensor] | None
+) -> list[dict[str, Ranges]]:
+    pictures = generated_pictures() if calibration is None else calibration
+    batches = [
+        torch.stack([preprocess(picture, spec) for picture in pictures[start : start + 8]])
+        for start in range(0, len(pictures), 8)
+    ]
+    return vit_ranges(network, batches, headroom=1.1 if calibration is None else 1.0)

@@ -9,6 +9,14 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+# oneDNN's name of an activation, and the variant of it.
+ACTIVATIONS = {
+    "none": ("none", ""),
+    "gelu": ("gelu", "none"),
+    "gelu_tanh": ("gelu", "tanh"),
+    "quick_gelu": ("swish", ""),
+}
+
 
 class Linear(nn.Module):
     """A linear layer over prepacked weights, with an activation fused into it."""
@@ -16,13 +24,7 @@ class Linear(nn.Module):
     def __init__(self, dtype: torch.dtype, activation: str = "none"):
         super().__init__()
         self.dtype = dtype
-        # oneDNN's name of the activation, and the variant of it.
-        self.activation, self.variant = {
-            "none": ("none", ""),
-            "gelu": ("gelu", "none"),
-            "gelu_tanh": ("gelu", "tanh"),
-            "quick_gelu": ("swish", ""),
-        }[activation]
+        self.activation, self.variant = ACTIVATIONS[activation]
         self.weight = torch.empty(0)
         self.bias = torch.empty(0)
 

@@ -16,6 +16,9 @@ from torch import nn
 from ..vit import VitConfig
 from .layers import Linear, Norm, PatchEmbedding
 
+# x sigmoid(a x) is swish(a x) / a, and swish is what oneDNN has: a goes into the weights.
+QUICK_GELU = 1.702
+
 
 class Attention(nn.Module):
     def __init__(self, config: VitConfig, dtype: torch.dtype):
@@ -39,30 +42,31 @@ class Attention(nn.Module):
 
     def forward(self, tokens: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
         mixed = mix_heads(self.qkv(tokens), self.heads, self.size)
-        return self.out.add_to(residual, mixed)
+        return self.out.add_to(residual, mixed.reshape(residual.shape))
 
 
 def mix_heads(qkv: torch.Tensor, heads: int, size: int) -> torch.Tensor:
-    """``[B, N, 3 * heads * size]``, q scaled, to ``[B, N, heads * size]``."""
+    """``[B, N, 3 * heads * size]``, q scaled, to ``[B, N, heads, size]``, which is not
+    contiguous.
+    """
     batch, count = qkv.size(0), qkv.size(1)
     split = qkv.view(batch, count, 3, heads, size).permute(2, 0, 3, 1, 4)
     q = split[0].reshape(batch * heads, count, size)
     k = split[1].reshape(batch * heads, count, size)
     v = split[2].reshape(batch * heads, count, size)
     mixed = torch.bmm(torch.softmax(torch.bmm(q, k.transpose(1, 2)), -1), v)
-    return mixed.view(batch, heads, count, size).transpose(1, 2).reshape(batch, count, -1)
+    return mixed.view(batch, heads, count, size).transpose(1, 2)
 
 
 class Mlp(nn.Module):
     def __init__(self, config: VitConfig, dtype: torch.dtype):
         super().__init__()
-        self.inner = 1.702 if config.activation == "quick_gelu" else 1.0
+        self.inner = QUICK_GELU if config.activation == "quick_gelu" else 1.0
         self.fc1 = Linear(dtype, config.activation)
         self.fc2 = Linear(dtype)
 
     @torch.jit.export
     def pack(self, weights: dict[str, torch.Tensor], name: str, scale: torch.Tensor) -> None:
-        # x sigmoid(a x) is swish(a x) / a, and swish is what oneDNN has.
         self.fc1.pack(
             weights[name + ".fc1.weight"] * self.inner, weights[name + ".fc1.bias"] * self.inner
         )
@@ -179,6 +183,7 @@ class ClassBlock(nn.Module):
         )
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        tokens = tokens.to(self.dtype)
         normed = self.norm1(tokens)
         mixed = self.attention(self.query(normed[:, 0]), normed)
         token = self.out.add_to(tokens[:, 0].contiguous(), mixed)
@@ -263,15 +268,21 @@ class Head(nn.Module):
 
 
 class FastVit(nn.Module):
-    def __init__(self, config: VitConfig, dtype: torch.dtype):
+    """``dtype`` is that of the patch embedding, ``stream`` that of the residual stream."""
+
+    def __init__(
+        self,
+        config: VitConfig,
+        blocks: list[nn.Module],
+        dtype: torch.dtype,
+        stream: torch.dtype,
+    ):
         super().__init__()
+        self.stream = stream
         self.pre_normed = config.pre_norm
         self.patch = PatchEmbedding(config, dtype)
         self.pre_norm = Norm(config.dim, config.norm_eps)
-        # Where nothing but the class token is asked for, the last block computes nothing else.
-        last = ClassBlock if config.pooling == "cls" else Block
-        kinds = [Block] * (config.depth - 1) + [last]
-        self.blocks = nn.ModuleList(kind(config, dtype) for kind in kinds)
+        self.blocks = nn.ModuleList(blocks)
         self.head = Head(config)
 
     @torch.jit.export
@@ -290,9 +301,16 @@ class FastVit(nn.Module):
 
     @torch.jit.export
     def encode_image(self, pixels: torch.Tensor) -> torch.Tensor:
-        tokens = self.patch(pixels)
+        tokens = self.patch(pixels).to(self.stream)
         if self.pre_normed:
             tokens = self.pre_norm(tokens)
         for block in self.blocks:
             tokens = block(tokens)
         return self.head(tokens)
+
+
+def float_vit(config: VitConfig, dtype: torch.dtype) -> FastVit:
+    blocks: list[nn.Module] = [Block(config, dtype) for _ in range(config.depth)]
+    if config.pooling == "cls":
+        blocks[-1] = ClassBlock(config, dtype)
+    return FastVit(config, blocks, dtype, dtype)

@@ -1,0 +1,72 @@
+"""What int8 needs to know of the activations: their ranges over some pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from ..vit import VisionTransformer
+
+
+@dataclass
+class Ranges:
+    """How the input of a linear layer becomes bytes: channel j of value x is
+    ``x / (smooth[j] * scale) + zero``, rounded.
+    """
+
+    smooth: torch.Tensor
+    scale: float
+    zero: int
+
+
+def vit_ranges(
+    network: VisionTransformer, pixels: list[torch.Tensor], headroom: float = 1.0
+) -> list[dict[str, Ranges]]:
+    """For each block, by the name of the layer. ``pixels``: batches that the network takes.
+    ``headroom``: how much wider than seen the ranges become. What is clipped costs far more than a
+    coarser step: DeiT-Ti's cosine falls from .9975 to .993 with ranges of 0.9, to .997 with 1.1.
+    """
+    layers = {
+        (number, name): block.get_submodule(name)
+        for number, block in enumerate(network.blocks)
+        for name in ("attention.qkv", "attention.out", "mlp.fc1", "mlp.fc2")
+    }
+    lowest, highest = {}, {}
+
+    def watch(key):
+        def hook(_module, inputs):
+            rows = inputs[0].flatten(0, -2)
+            low, high = rows.amin(0), rows.amax(0)
+            lowest[key] = torch.minimum(lowest[key], low) if key in lowest else low
+            highest[key] = torch.maximum(highest[key], high) if key in highest else high
+
+        return hook
+
+    hooks = [layer.register_forward_pre_hook(watch(key)) for key, layer in layers.items()]
+    try:
+        with torch.no_grad():
+            for batch in pixels:
+                network(batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+    ranges = [{} for _ in network.blocks]
+    for (number, name), layer in layers.items():
+        low, high = lowest[number, name], highest[number, name]
+        if name == "mlp.fc2":  # behind the activation nothing can be folded in
+            smooth = torch.ones_like(low)
+        else:
+            largest = torch.maximum(low.abs(), high.abs()).clamp(min=1e-5)
+            weight = layer.weight.detach().abs().amax(0).clamp(min=1e-5)
+            smooth = (largest / weight).sqrt()
+        ranges[number][name] = _affine(low * headroom / smooth, high * headroom / smooth, smooth)
+    return ranges
+
+
+def _affine(low: torch.Tensor, high: torch.Tensor, smooth: torch.Tensor) -> Ranges:
+    bottom = min(low.min().item(), 0.0)
+    top = max(high.max().item(), 0.0)
+    scale = max((top - bottom) / 255, 1e-12)
+    return Ranges(smooth, scale, round(-bottom / scale))

@@ -99,6 +99,7 @@ class Decompressor {
       jpeg_read_header(&info_, TRUE);
     });
     check_pixels(name_, info_.image_width, info_.image_height, options_.limits);
+    check_colours();
     check_scans();
     check_length();
     const int orientation = exif_orientation(encoded_);
@@ -146,6 +147,14 @@ class Decompressor {
     throw Error(ErrorCode::kBadImage,
                 fmt::format("{}: {} JPEG ({}); copy or export the picture again", name_,
                             truncated ? "truncated" : "damaged or unsupported", reason));
+  }
+
+  void check_colours() const {
+    if (info_.jpeg_color_space != JCS_UNKNOWN) return;
+    throw Error(ErrorCode::kBadImage,
+                fmt::format("{}: unsupported JPEG ({} channels that are no known colours); export "
+                            "it as RGB",
+                            name_, info_.num_components));
   }
 
   void check_scans() {

@@ -61,6 +61,25 @@ def adam7(pixels: np.ndarray) -> list[bytes]:
     return [row.tobytes() for x, y, dx, dy in starts for row in pixels[y::dy, x::dx] if row.size]
 
 
+def webp_animation(width, height, at, still: bytes) -> bytes:
+    """An animation of one frame of WIDTH x HEIGHT, whose chunks are `still`."""
+
+    def u24(value: int) -> bytes:
+        return struct.pack("<I", value)[:3]
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return kind + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2)
+
+    frame = b"".join(map(u24, (at[0] // 2, at[1] // 2, WIDTH - 1, HEIGHT - 1, 100))) + b"\0" + still
+    body = (
+        b"WEBP"
+        + chunk(b"VP8X", b"\x12\0\0\0" + u24(width - 1) + u24(height - 1))  # animated, has alpha
+        + chunk(b"ANIM", struct.pack("<IH", 0, 0))
+        + chunk(b"ANMF", frame)
+    )
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
 def exif(orientation: int) -> bytes:
     data = Image.Exif()
     data[0x0112] = orientation
@@ -100,7 +119,11 @@ def main() -> None:
     keep("444.jpg", save(picture, "JPEG", quality=90, subsampling=0))
     keep("progressive.jpg", save(picture, "JPEG", quality=80, progressive=True))
     keep("grey.jpg", save(picture.convert("L"), "JPEG"))
-    keep("cmyk.jpg", save(picture.convert("CMYK"), "JPEG"))
+    cmyk = save(picture.convert("CMYK"), "JPEG")
+    keep("cmyk.jpg", cmyk)
+    # The same bytes, called YCCK by the last byte of Adobe's segment.
+    transform = cmyk.index(b"Adobe") + 11
+    keep("ycck.jpg", cmyk[:transform] + b"\2" + cmyk[transform + 1 :])
     keep("rgb-components.jpg", save(picture, "JPEG", keep_rgb=True))
     # How the camera was held for each orientation: the transposition that undoes it.
     undo = {
@@ -156,7 +179,24 @@ def main() -> None:
         png(WIDTH, HEIGHT, 8, 4, [r.tobytes() for r in grey_alpha]),
         on_white(np.concatenate([np.repeat(grey[..., None], 3, axis=2), alpha], axis=2)),
     )
-    # tRNS: the red of the corner is transparent.
+    keep(
+        "rgba16.png",
+        png(WIDTH, HEIGHT, 16, 6, [np.stack([r, 255 - r], axis=2).tobytes() for r in rgba]),
+        on_white(rgba),
+    )
+    keep(
+        "interlaced-alpha.png",
+        png(WIDTH, HEIGHT, 8, 6, adam7(rgba), interlace=1),
+        on_white(rgba),
+    )
+    # tRNS: the grey of the corner, or its red, is transparent.
+    no_grey = np.repeat(grey[..., None], 3, axis=2)
+    no_grey[grey == 220] = 255
+    keep(
+        "grey-key.png",
+        png(WIDTH, HEIGHT, 8, 0, [r.tobytes() for r in grey], extra=[(b"tRNS", b"\0\xdc")]),
+        no_grey,
+    )
     see_through = rgb.copy()
     see_through[:5, :7] = 255
     keep(
@@ -206,8 +246,41 @@ def main() -> None:
         rgb,
     )
 
+    keep("lossy.webp", save(picture, "WEBP", quality=80))
+    keep("lossless.webp", save(picture, "WEBP", lossless=True))
+    for name, lossless in (("lossy-alpha.webp", False), ("lossless-alpha.webp", True)):
+        # exact: colours under full transparency are kept.
+        data = save(Image.fromarray(rgba), "WEBP", lossless=lossless, exact=True)
+        keep(name, data, on_white(np.asarray(Image.open(io.BytesIO(data)))))
+    turned = picture.transpose(Image.Transpose.ROTATE_180)
+    keep(
+        "animated.webp", save(picture, "WEBP", lossless=True, save_all=True, append_images=[turned])
+    )
+
+    # An animation whose first frame leaves some of the canvas free, which Pillow does not write.
+    still = save(picture, "WEBP", lossless=True)[12:]
+    canvas = np.full((HEIGHT + 10, WIDTH + 12, 3), 255, np.uint8)
+    canvas[6 : 6 + HEIGHT, 4 : 4 + WIDTH] = rgb
+    keep(
+        "animated-part.webp",
+        webp_animation(canvas.shape[1], canvas.shape[0], (4, 6), still),
+        canvas,
+    )
+
+    # Large enough to be decoded at a reduced size, upright and lying on its side.
+    y, x = np.mgrid[0:240, 0:320]
+    waves = [np.sin(x / (9 + 4 * c)) * np.cos(y / (14 - 3 * c)) for c in range(3)]
+    wide = Image.fromarray((np.stack(waves, axis=2) * 100 + 128).astype(np.uint8))
+    keep("wide.jpg", save(wide, "JPEG", quality=85))
+    on_side = wide.transpose(Image.Transpose.ROTATE_90)
+    data = save(on_side, "JPEG", quality=85, exif=exif(6))
+    keep(
+        "wide-on-side.jpg",
+        data,
+        np.asarray(Image.open(io.BytesIO(data)).transpose(Image.Transpose.ROTATE_270)),
+    )
+
     # Not read by this version; recognised for the sake of the message.
-    (OUT / "small.webp").write_bytes(save(picture.resize((4, 4)), "WEBP"))
     (OUT / "small.tiff").write_bytes(save(picture.resize((4, 4)), "TIFF"))
     # A picture of 4 x 4 pixels whose data unpack to 1 MiB.
     (OUT / "bomb.png").write_bytes(png(4, 4, 8, 0, [b"\0" * (1 << 20)]))

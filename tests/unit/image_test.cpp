@@ -11,7 +11,8 @@
 #include <vector>
 
 #include "image/exif.h"
-#include "support/skip.h"
+#include "support/bmp.h"
+#include "support/pictures.h"
 #include "support/temp_dir.h"
 #include "util/sha256.h"
 #include "vsearch/error.h"
@@ -20,27 +21,13 @@ using vsearch::DecodeLimits;
 using vsearch::Error;
 using vsearch::ErrorCode;
 using vsearch::Image;
+using vsearch_test::picture_bytes;
+using vsearch_test::picture_path;
 
 namespace {
 
-namespace fs = std::filesystem;
-
-fs::path picture(const std::string& name) {
-  return fs::path(VSEARCH_SOURCE_DIR) / "tests" / "data" / "images" / name;
-}
-
-std::vector<std::byte> bytes_of(const std::string& name) {
-  return vsearch::read_image_file(picture(name));
-}
-
 std::span<const std::byte> as_bytes(std::string_view text) {
   return std::as_bytes(std::span(text));
-}
-
-void write(const fs::path& path, std::span<const std::byte> bytes) {
-  std::ofstream file(path, std::ios::binary);
-  file.write(reinterpret_cast<const char*>(bytes.data()),
-             static_cast<std::streamsize>(bytes.size()));
 }
 
 // What a failing call says: its code and its whole message.
@@ -63,12 +50,12 @@ void check_error(const Error& error, ErrorCode code, const std::string& message)
 }  // namespace
 
 TEST_CASE("every picture decodes to the pixels that Pillow gives") {
-  std::ifstream file(picture("expected.json"));
+  std::ifstream file(picture_path("expected.json"));
   const nlohmann::json expected = nlohmann::json::parse(file);
   REQUIRE(expected.size() > 25);
   for (const auto& [name, value] : expected.items()) {
     CAPTURE(name);
-    const Image image = vsearch::read_image(picture(name));
+    const Image image = vsearch::read_image(picture_path(name));
     CHECK(image.width_px == value["width"]);
     CHECK(image.height_px == value["height"]);
     CHECK(vsearch::util::sha256_hex(std::as_bytes(std::span(image.pixels))) == value["sha256"]);
@@ -77,14 +64,14 @@ TEST_CASE("every picture decodes to the pixels that Pillow gives") {
 
 TEST_CASE("the content decides the format, not the name") {
   vsearch_test::TempDir dir;
-  const Image expected = vsearch::read_image(picture("rgb.png"));
-  write(dir / "misnamed.jpg", bytes_of("rgb.png"));
+  const Image expected = vsearch::read_image(picture_path("rgb.png"));
+  vsearch_test::write_file(dir / "misnamed.jpg", picture_bytes("rgb.png"));
   CHECK(vsearch::read_image(dir / "misnamed.jpg").pixels == expected.pixels);
 }
 
 TEST_CASE("pictures decode on many threads at once") {
-  const auto jpeg = bytes_of("progressive.jpg");
-  const auto png = bytes_of("rgba.png");
+  const auto jpeg = picture_bytes("progressive.jpg");
+  const auto png = picture_bytes("rgba.png");
   const Image expected_jpeg = vsearch::decode_image(jpeg);
   const Image expected_png = vsearch::decode_image(png);
   std::vector<std::thread> threads;
@@ -103,8 +90,9 @@ TEST_CASE("pictures decode on many threads at once") {
 
 TEST_CASE("a picture cut anywhere is an error") {
   for (const char* name : {"420.jpg", "progressive.jpg", "cmyk.jpg", "rgb.png", "interlaced.png",
-                           "palette.png", "still.gif", "rgb.bmp", "palette.bmp", "bilevel.bmp"}) {
-    const auto whole = bytes_of(name);
+                           "palette.png", "still.gif", "rgb.bmp", "palette.bmp", "bilevel.bmp",
+                           "lossy.webp", "lossless.webp", "lossy-alpha.webp", "animated.webp"}) {
+    const auto whole = picture_bytes(name);
     CAPTURE(name);
     std::size_t accepted = 0;
     // A GIF needs its trailer as little as the padding of a BMP's last row is needed.
@@ -124,7 +112,7 @@ TEST_CASE("a picture cut anywhere is an error") {
 }
 
 TEST_CASE("a damaged byte in a PNG is an error") {
-  auto bytes = bytes_of("rgb.png");
+  auto bytes = picture_bytes("rgb.png");
   bytes[bytes.size() / 2] ^= std::byte{1};
   check_error(
       error_of([&] { vsearch::decode_image(bytes, "a.png"); }), ErrorCode::kBadImage,
@@ -143,14 +131,14 @@ TEST_CASE("messages name the picture, what is wrong and what to do") {
               "picture in one of these formats");
   check_error(decode(as_bytes("<!DOCTYPE html>\n<html>"), "shoe.jpg"), ErrorCode::kBadImage,
               "shoe.jpg: a web page is not supported by this version; convert it to JPEG or PNG");
-  check_error(decode(bytes_of("small.tiff"), "scan.tiff"), ErrorCode::kBadImage,
+  check_error(decode(picture_bytes("small.tiff"), "scan.tiff"), ErrorCode::kBadImage,
               "scan.tiff: TIFF is not supported by this version; convert it to JPEG or PNG");
 
-  const auto jpeg = bytes_of("420.jpg");
+  const auto jpeg = picture_bytes("420.jpg");
   check_error(decode(std::span(jpeg).first(jpeg.size() - 40), "cut.jpg"), ErrorCode::kBadImage,
               "cut.jpg: truncated JPEG (Premature end of JPEG file); copy or export the picture "
               "again");
-  const auto gif = bytes_of("still.gif");
+  const auto gif = picture_bytes("still.gif");
   check_error(decode(std::span(gif).first(200), "cut.gif"), ErrorCode::kBadImage,
               "cut.gif: truncated GIF (it ends at byte 200, in the middle of the picture); copy or "
               "export the picture again");
@@ -166,12 +154,12 @@ TEST_CASE("files that cannot be read are errors of their own kind") {
 }
 
 TEST_CASE("the limits hold before memory is taken") {
-  const auto jpeg = bytes_of("420.jpg");
+  const auto jpeg = picture_bytes("420.jpg");
   DecodeLimits few_pixels;
   few_pixels.max_pixels = 24 * 16 - 1;
   for (const char* name : {"420.jpg", "rgb.png", "still.gif", "rgb.bmp"}) {
     check_error(
-        error_of([&] { vsearch::decode_image(bytes_of(name), name, {.limits = few_pixels}); }),
+        error_of([&] { vsearch::decode_image(picture_bytes(name), name, {.limits = few_pixels}); }),
         ErrorCode::kBadImage,
         std::string(name) +
             ": 24 x 16 pixels are more than the limit of 383 pixels; scale the picture "
@@ -182,7 +170,7 @@ TEST_CASE("the limits hold before memory is taken") {
 
   DecodeLimits few_bytes;
   few_bytes.max_bytes = jpeg.size() - 1;
-  const std::string path = picture("420.jpg").string();
+  const std::string path = picture_path("420.jpg").string();
   const std::string message = ": the file is larger than the limit of " +
                               std::to_string(jpeg.size() - 1) +
                               " bytes; make the picture smaller or raise DecodeLimits::max_bytes";
@@ -195,7 +183,7 @@ TEST_CASE("the limits hold before memory is taken") {
 }
 
 TEST_CASE("headers that promise too much are refused") {
-  auto jpeg = bytes_of("420.jpg");
+  auto jpeg = picture_bytes("420.jpg");
   for (std::size_t i = 0; i + 1 < jpeg.size(); ++i) {  // the frame header: height, then width
     if (jpeg[i] == std::byte{0xFF} && jpeg[i + 1] == std::byte{0xC0}) {
       for (std::size_t at = i + 5; at < i + 9; ++at) jpeg[at] = std::byte{0xFD};
@@ -204,17 +192,17 @@ TEST_CASE("headers that promise too much are refused") {
   }
   CHECK_THAT(error_of([&] { vsearch::decode_image(jpeg, "a.jpg"); }).what(),
              Catch::StartsWith("a.jpg: 65021 x 65021 pixels are more than the limit"));
-  CHECK_THAT(error_of([&] { vsearch::decode_image(bytes_of("bomb.png"), "bomb.png"); }).what(),
+  CHECK_THAT(error_of([&] { vsearch::decode_image(picture_bytes("bomb.png"), "bomb.png"); }).what(),
              Catch::StartsWith("bomb.png: damaged or unsupported PNG (IDAT: Too much image data)"));
-  auto bmp = bytes_of("rgb.bmp");
+  auto bmp = picture_bytes("rgb.bmp");
   for (std::size_t at = 18; at < 26; ++at) bmp[at] = std::byte{0x7F};  // width and height
   CHECK_THAT(error_of([&] { vsearch::decode_image(bmp, "a.bmp"); }).what(),
              Catch::StartsWith("a.bmp: truncated BMP"));
 }
 
 TEST_CASE("a broken EXIF block leaves the picture as it is") {
-  const auto upright = vsearch::decode_image(bytes_of("orientation-1.jpg"));
-  auto bytes = bytes_of("orientation-6.jpg");
+  const auto upright = vsearch::decode_image(picture_bytes("orientation-1.jpg"));
+  auto bytes = picture_bytes("orientation-6.jpg");
   REQUIRE(vsearch::image::exif_orientation(bytes) == 6);
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   const std::size_t tiff = text.find(std::string_view("Exif\0\0", 6)) + 6;

@@ -135,20 +135,31 @@ def test_form_follows_tuned_weights(tmp_path):
         )
 
 
-def test_form_of_another_network_is_refused(tmp_path):
+def write_with_form_of_another_network(path, **options) -> package.Package:
     _, made = network("vit")
     description = package.manifest(
         name="wrong", licence="MIT", source="a test", architecture="vit", dim=96, spec=SPEC
     )
     other = VitConfig(**{**BASE, "activation": "quick_gelu"})
     forms = fast.forms(other, made, SPEC, ("fp32",))
+    forms["bf16"] = fast.forms(VitConfig(**BASE), made, SPEC, ("bf16",))["bf16"]
+    module = package.script(Encoder(made).eval())
+    return package.write_package(path, module, description, fast=forms, **options)
+
+
+def test_form_of_another_network_is_refused(tmp_path):
     with pytest.raises(
         ExportError, match=r"the fast form fp32 does not give this model's .*leave fp32 out"
     ):
-        package.write_package(
-            tmp_path / "wrong.vsm.pt", package.script(Encoder(made).eval()), description, fast=forms
-        )
+        write_with_form_of_another_network(tmp_path / "wrong.vsm.pt")
     assert not list(tmp_path.iterdir())
+
+
+def test_form_that_fails_is_left_out_where_not_all_are_needed(tmp_path):
+    exported = write_with_form_of_another_network(tmp_path / "part.vsm.pt", all_fast=False)
+    assert list(exported.left_out) == ["fp32"]
+    assert "does not give this model's embeddings" in exported.left_out["fp32"]
+    assert list(exported.fast) == list(exported.manifest["fast"]) == ["bf16"]
 
 
 def test_unknown_precision_is_refused():

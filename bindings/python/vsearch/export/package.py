@@ -10,7 +10,7 @@ import json
 import os
 import struct
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -43,6 +43,7 @@ class Package:
     module: torch.jit.ScriptModule
     manifest: dict
     fast: dict[str, bytes] = field(default_factory=dict)  # precision: archive of the fast form
+    left_out: dict[str, str] = field(default_factory=dict)  # precision: why it has no such form
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         """uint8 RGB ``[3, H, W]`` to its embedding, float32 ``[dim]``."""
@@ -142,9 +143,15 @@ def write_package(
     module: torch.jit.ScriptModule,
     description: dict,
     fast: dict[str, torch.jit.ScriptModule] | None = None,
+    *,
+    all_fast: bool = True,
 ) -> Package:
     """Writes ``module`` with the manifest ``description`` to ``path`` and returns the package as
-    reloaded from there. ``fast`` holds its fast forms by their precision.
+    reloaded from there.
+
+    ``fast`` holds its fast forms by their precision. One that does not give the model's embeddings,
+    or that this CPU cannot run, is an error; without ``all_fast`` it is left out, and the package's
+    ``left_out`` tells why.
 
     The golden pairs, of pictures and texts, are computed by the module as reloaded from its file,
     so they also prove that saving lost nothing. The file appears whole or not at all.
@@ -165,13 +172,22 @@ def write_package(
             )
         if description["text"]:
             description = {**description, "golden_text": _golden_texts(reloaded)}
-        if archives:
-            description = {**description, "fast": _measure_fast(reloaded)}
+        kept, left_out = {}, {}
+        for precision in archives:
+            try:
+                kept[precision] = {"min_cosine": _least_cosine(reloaded, precision)}
+            except ExportError as error:
+                if all_fast:
+                    raise
+                left_out[precision] = str(error)
+        if kept:
+            description = {**description, "fast": kept}
+        archives = {precision: archives[precision] for precision in kept}
         _save(reloaded.module, unfinished, {**description, "golden": golden}, archives)
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
-    return read_package(path)
+    return replace(read_package(path), left_out=left_out)
 
 
 def read_package(path: str | os.PathLike) -> Package:
@@ -282,34 +298,35 @@ def _fast_file(precision: str) -> str:
     return f"fast_{precision}.pt"
 
 
-def _measure_fast(package: Package) -> dict:
-    """The manifest's ``fast``: what each form promises of the golden pictures, with a margin for
-    CPUs that round otherwise.
+def _least_cosine(package: Package, precision: str) -> float:
+    """What the fast form promises of the golden pictures, with a margin for CPUs that round
+    otherwise.
     """
     spec = package.manifest["input"]
     pictures = [preprocess(golden_picture(*golden), spec) for golden in GOLDEN_PICTURES]
     batch = torch.stack(pictures)
-    measured = {}
     with torch.no_grad():
         plain = package.module.encode_image(batch)
-        for precision in package.fast:
+        try:
             form = package.load_fast(precision)
             embeddings = form.encode_image(batch)
             alone = torch.cat([form.encode_image(picture[None]) for picture in pictures])
-            together = torch.cosine_similarity(embeddings, alone).min().item()
-            cosine = torch.cosine_similarity(embeddings, plain).min().item()
-            longer = (embeddings.norm(dim=1) / plain.norm(dim=1) - 1).abs().max().item()
-            worst_cosine, worst_together = FAST_LIMITS[precision]
-            if not (cosine >= worst_cosine and together >= worst_together and longer < 0.03):
-                raise ExportError(
-                    f"the fast form {precision} does not give this model's embeddings: cosine "
-                    f"{cosine:.6f}, length off by {longer:.1%}, alone and in a batch "
-                    f"{together:.6f}; leave {precision} out of the precisions"
-                )
-            measured[precision] = {
-                "min_cosine": round(min(0.9999, 1 - 3 * (1 - cosine)), 6),
-            }
-    return measured
+        except RuntimeError as error:
+            raise ExportError(
+                f"this CPU cannot run the fast form {precision}, so it cannot be checked: "
+                f"{str(error).strip().splitlines()[-1]}; leave {precision} out of the precisions"
+            ) from error
+    together = torch.cosine_similarity(embeddings, alone).min().item()
+    cosine = torch.cosine_similarity(embeddings, plain).min().item()
+    longer = (embeddings.norm(dim=1) / plain.norm(dim=1) - 1).abs().max().item()
+    least, least_together = FAST_LIMITS[precision]
+    if not (cosine >= least and together >= least_together and longer < 0.03):
+        raise ExportError(
+            f"the fast form {precision} does not give this model's embeddings: cosine "
+            f"{cosine:.6f}, length off by {longer:.1%}, alone and in a batch {together:.6f}; "
+            f"leave {precision} out of the precisions"
+        )
+    return round(min(0.9999, 1 - 3 * (1 - cosine)), 6)
 
 
 def _golden_texts(package: Package) -> list[dict]:

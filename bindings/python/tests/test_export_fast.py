@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from PIL import Image
 
 torch = pytest.importorskip("torch")
 
 from vsearch.export import ExportError, fast, package  # noqa: E402
-from vsearch.export.fast.pictures import generated_pictures  # noqa: E402
+from vsearch.export.fast.pictures import generated_pictures, pictures_from  # noqa: E402
 from vsearch.export.vit import VisionTransformer, VitConfig  # noqa: E402
 
 SPEC = package.input_spec(
@@ -120,6 +122,27 @@ def test_generated_pictures_are_the_same_each_time():
     first, second = generated_pictures(2), generated_pictures(2)
     assert all(torch.equal(*pair) for pair in zip(first, second))
     assert first[0].dtype == torch.uint8 and first[0].float().std().item() > 10
+
+
+def test_pictures_of_a_folder(tmp_path):
+    (tmp_path / "below").mkdir()
+    for number, place in enumerate(("a.png", "b.txt", "below/c.jpg", "d.PNG")):
+        picture = np.full((5, 7, 3), 40 * number, np.uint8)
+        with open(tmp_path / place, "wb") as file:
+            Image.fromarray(picture).save(file, "PNG")
+    taken = [int(picture.float().mean()) for picture in pictures_from(tmp_path)]
+    assert taken == [0, 80, 120]
+    assert len(list(pictures_from(tmp_path, 2))) == 2
+
+
+def test_folders_that_cannot_calibrate(tmp_path):
+    with pytest.raises(ExportError, match="absent: no such folder; --calibration takes a folder"):
+        pictures_from(tmp_path / "absent")
+    with pytest.raises(ExportError, match=r"holds no picture .*leave --calibration away"):
+        pictures_from(tmp_path)
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    with pytest.raises(ExportError, match=r"broken.jpg cannot be read as a picture: .*take it out"):
+        list(pictures_from(tmp_path))
 
 
 def test_form_follows_tuned_weights(tmp_path):

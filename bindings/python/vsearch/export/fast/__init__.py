@@ -4,6 +4,9 @@ operations of oneDNN, over weights that it packs when it is loaded.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
+
 import torch
 
 from .. import ExportError
@@ -21,7 +24,7 @@ def forms(
     network: VisionTransformer,
     spec: dict,
     precisions: tuple[str, ...] = PRECISIONS,
-    calibration: list[torch.Tensor] | None = None,
+    calibration: Iterable[torch.Tensor] | None = None,
 ) -> dict[str, torch.jit.ScriptModule]:
     """The fast forms of ``network``, by their precision: what ``write_package`` takes as ``fast``.
 
@@ -45,11 +48,10 @@ def forms(
 
 
 def _ranges(
-    network: VisionTransformer, spec: dict, calibration: list[torch.Tensor] | None
+    network: VisionTransformer, spec: dict, calibration: Iterable[torch.Tensor] | None
 ) -> list[dict[str, Ranges]]:
     pictures = generated_pictures() if calibration is None else calibration
-    batches = [
-        torch.stack([preprocess(picture, spec) for picture in pictures[start : start + 8]])
-        for start in range(0, len(pictures), 8)
-    ]
-    return vit_ranges(network, batches, headroom=1.1 if calibration is None else 1.0)
+    headroom = 1.1 if calibration is None else 1.0  # real pictures may hold more than generated
+    pixels = (preprocess(picture, spec) for picture in pictures)
+    batches = iter(lambda: [*itertools.islice(pixels, 8)], [])
+    return vit_ranges(network, map(torch.stack, batches), headroom)

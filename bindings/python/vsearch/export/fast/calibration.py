@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -21,7 +22,7 @@ class Ranges:
 
 
 def vit_ranges(
-    network: VisionTransformer, pixels: list[torch.Tensor], headroom: float = 1.0
+    network: VisionTransformer, pixels: Iterable[torch.Tensor], headroom: float = 1.0
 ) -> list[dict[str, Ranges]]:
     """For each block, by the name of the layer. ``pixels``: batches that the network takes.
     ``headroom``: how much wider than seen the ranges become. What is clipped costs far more than a

@@ -1,17 +1,24 @@
-"""Pictures to calibrate int8 with where there are no real ones.
+"""Pictures to calibrate int8 with: from a folder, or generated where there are no real ones.
 
-Dead leaves (Lee, Mumford and Huang, IJCV 2001): overlapping shapes whose sizes follow a power law,
-with textures of 1/f noise. They share edges, occlusion, flat regions and the spectrum with
-photographs; every third one lies on a plain background, as product photographs do.
+The generated ones are dead leaves (Lee, Mumford and Huang, IJCV 2001): overlapping shapes whose
+sizes follow a power law, with textures of 1/f noise. They share edges, occlusion, flat regions and
+the spectrum with photographs; every third one lies on a plain background, as product photographs
+do.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 
+from .. import ExportError
+
 COUNT = 32
 _size_px = 288
+_suffixes = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 
 
 def generated_pictures(count: int = COUNT) -> list[torch.Tensor]:
@@ -73,3 +80,34 @@ def _noise(power: float, generator: torch.Generator) -> torch.Tensor:
     white = torch.randn(_size_px, _size_px, generator=generator)
     noise = torch.fft.ifft2(torch.fft.fft2(white) * amplitude).real
     return noise / noise.std()
+
+
+def pictures_from(folder: str | Path, count: int = 128) -> Iterator[torch.Tensor]:
+    """Up to ``count`` pictures of ``folder`` and what lies below, evenly from all of them by name:
+    uint8 RGB ``[3, H, W]``, each read when its turn comes.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ExportError(f"{folder}: no such folder; --calibration takes a folder of pictures")
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _suffixes)
+    if not paths:
+        raise ExportError(
+            f"{folder} holds no picture ({', '.join(sorted(_suffixes))}); "
+            "int8 needs some like those that the model will see, or leave --calibration away"
+        )
+    count = min(count, len(paths))
+    return (_read(paths[number * len(paths) // count]) for number in range(count))
+
+
+def _read(path: Path) -> torch.Tensor:
+    import numpy as np
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as picture:
+            upright = np.array(ImageOps.exif_transpose(picture).convert("RGB"))
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise ExportError(
+            f"{path} cannot be read as a picture: {error}; take it out of the folder"
+        ) from error
+    return torch.from_numpy(upright).permute(2, 0, 1).contiguous()

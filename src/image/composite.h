@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 namespace vsearch::image {
 
@@ -17,6 +18,10 @@ inline std::uint8_t composite(unsigned value, unsigned alpha, unsigned backgroun
 inline void composite_rgba(const std::uint8_t* from, std::size_t count, const Rgb& background,
                            std::uint8_t* to) {
   for (std::size_t i = 0; i < count; ++i, from += 4, to += 3) {
+    if (from[3] == 255) {
+      std::memcpy(to, from, 3);
+      continue;
+    }
     for (std::size_t c = 0; c < 3; ++c) to[c] = composite(from[c], from[3], background[c]);
   }
 }

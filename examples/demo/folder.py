@@ -8,7 +8,7 @@ from pathlib import Path
 from .data import Dataset, DemoError, Product, write_metadata
 from .sampling import stable_order
 
-EXTENSIONS = {".jpg", ".jpeg", ".png", ".gif", ".bmp"}  # what `vsx add` takes for pictures
+EXTENSIONS = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"}  # what `vsx add` takes for pictures
 SMALLEST = 20
 QUERY_SHARE, MOST_QUERIES = 0.05, 200
 LIVE_SHARE, MOST_LIVE = 0.05, 500

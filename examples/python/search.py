@@ -9,7 +9,7 @@ from pathlib import Path
 
 import vsearch
 
-PICTURES = {".jpg", ".jpeg", ".png", ".gif", ".bmp"}
+PICTURES = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"}
 
 
 def main(catalog: str, folder: str, picture: str) -> None:

@@ -49,16 +49,18 @@ struct Image {
 // structure, before memory for the pixels is taken.
 struct DecodeLimits {
   std::uint64_t max_bytes = std::uint64_t{256} << 20;   // of the encoded file
-  std::uint64_t max_pixels = std::uint64_t{100} << 20;  // width * height, as the file says
+  // Width * height, as the file says. Decoding takes up to 12 bytes a pixel, 3 of which stay.
+  std::uint64_t max_pixels = std::uint64_t{100} << 20;
   std::uint32_t max_scans = 100;      // of a JPEG: each makes the decoder pass over all pixels
   std::uint32_t max_time_ms = 10000;  // of decoding a JPEG, the one format that can take long
 };
 
 struct DecodeOptions {
   DecodeLimits limits{};
-  // A JPEG may be decoded at a reduced size, which is faster, as long as the upright result is
-  // still at least this wide and this high (or as large as the file's picture). 0: no such wish;
-  // with both 0 every picture has its full size.
+  // A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, which is faster, as long as the upright
+  // result is a quarter wider and higher than this (so that it is good for being resized to it) and
+  // hardly stretched: a last column that stands for part of a pixel must not move what is resized
+  // by more than a fifth of a pixel. 0: no such wish; with both 0 every picture has its full size.
   std::uint32_t cover_width_px = 0;
   std::uint32_t cover_height_px = 0;
   // Take what could be decoded of a damaged or truncated JPEG; what is missing is grey or black.
@@ -85,9 +87,8 @@ Image read_image(const std::filesystem::path& path, const DecodeOptions& options
 std::vector<std::byte> read_image_file(const std::filesystem::path& path,
                                        const DecodeLimits& limits = {});
 
-// Whether a file name ends like one of the formats above (.jpg .jpeg .png .gif .bmp .webp, any
-// case):
-// what a folder walk takes for a picture.
+// Whether a file name ends like one of the formats above (.jpg .jpeg .png .gif .bmp .webp, in any
+// case): what a folder walk takes for a picture.
 bool has_image_extension(const std::filesystem::path& path);
 
 }  // namespace vsearch

@@ -99,7 +99,7 @@ Found find_pictures(const fs::path& given) {
     for (const std::string& problem : found.problems) say("warning: " + problem);
     throw vsearch::Error(vsearch::ErrorCode::kInvalidArgument,
                          fmt::format("the folder '{}' holds no pictures (files that end in .jpg "
-                                     ".jpeg .png .gif .bmp); name a folder that does",
+                                     ".jpeg .png .gif .bmp .webp); name a folder that does",
                                      given.string()));
   }
   return found;

@@ -28,8 +28,8 @@ class HasArrayInterface(Protocol):
 
 PathLike: TypeAlias = "str | os.PathLike[str]"
 
-# A path, the bytes of a JPEG, PNG, GIF or BMP file, or RGB pixels: a uint8 array [height, width, 3]
-# or what numpy takes for one, such as a Pillow image of mode RGB.
+# A path, the bytes of a JPEG, PNG, GIF, BMP or WebP file, or RGB pixels: a uint8 array
+# [height, width, 3] or what numpy takes for one, such as a Pillow image of mode RGB.
 Image: TypeAlias = (
     "PathLike | bytes | bytearray | memoryview"
     " | npt.NDArray[np.uint8] | HasArray | HasArrayInterface"

@@ -48,7 +48,7 @@ struct Image {
 // Limits against files made to exhaust the host. All but the time are checked from the file's
 // structure, before memory for the pixels is taken.
 struct DecodeLimits {
-  std::uint64_t max_bytes = std::uint64_t{256} << 20;   // of the encoded file
+  std::uint64_t max_bytes = std::uint64_t{256} << 20;  // of the encoded file
   // Width * height, as the file says. Decoding takes up to 12 bytes a pixel, 3 of which stay.
   std::uint64_t max_pixels = std::uint64_t{100} << 20;
   std::uint32_t max_scans = 100;      // of a JPEG: each makes the decoder pass over all pixels

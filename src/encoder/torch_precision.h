@@ -27,8 +27,9 @@ struct Form {
 std::vector<Form> find_forms(Precision wanted, at::Device device, const std::vector<FastForm>& fast,
                              const std::string& path);
 
-// The fastest of `forms` on this machine, by a measurement of some forward passes of
-// `pixels` float32 [B, 3, H, W]. The result is remembered under `key` in the user's cache folder
+// The fastest of `forms` on this machine: on a CPU by a measurement of some forward passes of
+// `pixels` float32 [B, 3, H, W], on another device the first that can be opened. The result is
+// remembered under `key` in the user's cache folder
 // ($XDG_CACHE_HOME/vsearch, else ~/.cache/vsearch), so that it is measured once; where that cannot
 // be written, it is measured again next time. `open` gives the network of a form; a form for which
 // it throws kUnavailable or kBadModel is left out, but for the last.

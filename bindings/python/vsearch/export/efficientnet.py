@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from . import ExportError
+from . import ExportError, fast
 from .package import Package, input_spec, manifest, script, write_package
 
 FEATURES = 1280
@@ -172,7 +172,8 @@ def export(
         dim=tensors["weight"].shape[0],
         spec=SPEC,
     )
-    return write_package(output, script(encoder), description)
+    forms = fast.efficientnet_forms(encoder, ("fp32", "bf16"))
+    return write_package(output, script(encoder), description, forms, all_fast=False)
 
 
 def _static_padding(conv: nn.Conv2d) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from ..package import PRECISIONS, script
 from ..preprocess import preprocess
 from ..vit import VisionTransformer, VitConfig
 from .calibration import Ranges, vit_ranges
+from .convolution import FastEfficientNet
 from .pictures import generated_pictures
 from .vit import float_vit
 from .vit_int8 import int8_vit
@@ -45,6 +46,17 @@ def forms(
             )
         made[precision] = script(form.eval())
     return made
+
+
+def efficientnet_forms(
+    encoder: torch.nn.Module, precisions: tuple[str, ...]
+) -> dict[str, torch.jit.ScriptModule]:
+    """The same of the ``Encoder`` of ``..efficientnet``, in fp32 and bf16."""
+    dtypes = {"fp32": torch.float32, "bf16": torch.bfloat16}
+    return {
+        precision: script(FastEfficientNet(encoder, dtypes[precision]).eval())
+        for precision in precisions
+    }
 
 
 def _ranges(

@@ -3,6 +3,7 @@
 #include <c10/core/InferenceMode.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <torch/csrc/jit/runtime/graph_executor.h>
 
 #include <utility>
 
@@ -31,6 +32,9 @@ at::Tensor Network::run(c10::IValue input, std::size_t count, std::int64_t dims,
                         const std::string& path) const {
   return run_torch(ErrorCode::kBadModel, path, kExportRemedy, [&] {
     const c10::InferenceMode inference;
+    // Without it the first two calls of each thread rewrite the graph, a tenth of a second, for
+    // nothing: what can be fused the package has fused already.
+    const torch::jit::GraphOptimizerEnabledGuard as_written(false);
     const c10::IValue output = method_({std::move(input)});
     if (!output.isTensor()) {
       throw Error(ErrorCode::kBadModel,

@@ -4,7 +4,7 @@ weights, channels last, with ReLU6 and the residual fused into them.
 
 from __future__ import annotations
 
-from typing import List, Optional, Union
+from typing import Optional, Union
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,7 @@ from torch import nn
 from .layers import Linear
 
 # As TorchScript spells the type of an activation's arguments, Scalar?[].
-Scalars = List[Optional[Union[int, float, complex]]]  # noqa: UP006
+Scalars = list[Optional[Union[int, float, complex]]]
 
 
 class Convolution(nn.Module):

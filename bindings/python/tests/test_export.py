@@ -429,6 +429,35 @@ def test_folders_that_are_no_models(editable, tmp_path):
         hf.export(folder, tmp_path / "out.vsm.pt")
 
 
+def test_model_by_its_name(small_vit, tmp_path, monkeypatch):
+    """With the hub's client replaced: what is asked of it, and what the package says."""
+    asked = []
+
+    def snapshot_download(name, allow_patterns, etag_timeout):
+        asked.append((name, allow_patterns))
+        return str(small_vit)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    exported = hf.export("someone/some-vit", tmp_path / "out.vsm.pt")
+    assert [name for name, _ in asked] == ["someone/some-vit"]
+    assert "model*.safetensors" in asked[0][1]
+    assert exported.manifest["name"] == "some-vit"
+    assert exported.manifest["source"] == "Hugging Face, someone/some-vit, commit small-vit"
+
+
+def test_model_by_its_name_without_a_network(tmp_path, monkeypatch):
+    def snapshot_download(name, allow_patterns, etag_timeout):
+        raise OSError("Name or service not known\nand much more")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    message = (
+        "^someone/some-vit is no folder here and cannot be fetched from Hugging Face: Name or "
+        "service not known; check the name and the network, or fetch the model elsewhere and give"
+    )
+    with pytest.raises(ExportError, match=message):
+        hf.export("someone/some-vit", tmp_path / "out.vsm.pt")
+
+
 # --- the command line -----------------------------------------------------------------------------
 
 

@@ -2,8 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import torch
 from torch import nn
+
+from .package import Package, manifest, script, write_package
+from .vit import VitConfig
+
+
+@dataclass
+class Parts:
+    """What a source makes of a model, on its way into a package."""
+
+    network: nn.Module  # [B, 3, height, width] -> [B, dim]
+    dim: int
+    architecture: str  # the manifest's
+    token_dim: int = 0  # of what network.local_tokens gives; 0: it has none
+    text: nn.Module | None = None  # list[str] -> [B, dim]
+    vit: VitConfig | None = None  # where `network` is a VisionTransformer
 
 
 class _ImageEncoder(nn.Module):
@@ -17,11 +35,9 @@ class _ImageEncoder(nn.Module):
 
 
 class _WithTokens(_ImageEncoder):
-    """``network`` is a VisionTransformer: its local tokens are the patches."""
-
     @torch.jit.export
     def encode_tokens(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.network.tokens(pixels)[:, self.network.prefix.size(0) :]
+        return self.network.local_tokens(pixels)
 
 
 class _WithText(_ImageEncoder):
@@ -44,8 +60,29 @@ class _WithBoth(_WithTokens):
         return self.text(texts)
 
 
-def encoder(network: nn.Module, *, tokens: bool = False, text: nn.Module | None = None):
-    """The module to script: ``encode_image`` by ``network``, and what else is asked for."""
-    if text is None:
-        return (_WithTokens if tokens else _ImageEncoder)(network).eval()
-    return (_WithBoth if tokens else _WithText)(network, text).eval()
+def write(
+    output: str | Path,
+    parts: Parts,
+    spec: dict,
+    *,
+    name: str,
+    licence: str,
+    source: str,
+    tokens: bool = False,
+) -> Package:
+    """Writes the package of ``parts``; ``spec`` is the manifest's ``input``."""
+    description = manifest(
+        name=name,
+        licence=licence,
+        source=source,
+        architecture=parts.architecture,
+        dim=parts.dim,
+        spec=spec,
+        tokens=parts.token_dim if tokens else 0,
+        text=parts.text is not None,
+    )
+    if parts.text is None:
+        module = (_WithTokens if tokens else _ImageEncoder)(parts.network)
+    else:
+        module = (_WithBoth if tokens else _WithText)(parts.network, parts.text)
+    return write_package(output, script(module.eval()), description)

@@ -2,7 +2,8 @@
 or a name, which is fetched.
 
 This file goes from the folder to the package. ``hf_vision`` brings the vision transformers to one
-network, ``hf_preprocess`` reads the preprocessing.
+network, ``hf_text`` the text towers; ``hf_convolution`` traces convolutional networks;
+``hf_preprocess`` reads the preprocessing.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from pathlib import Path
 
 import torch
 
-from . import ExportError, hf_text, hf_vision
-from .encoder import encoder
+from . import ExportError, encoder, hf_convolution, hf_text, hf_vision, hub
+from .head import read_projection
 from .hf_preprocess import read_json, read_preprocessing, with_size
-from .package import Package, manifest, script, write_package
+from .package import Package
 from .vit import VisionTransformer, VitConfig, architecture
 
 # A Hugging Face model_type: its family, and the class of transformers that loads it.
@@ -28,6 +29,9 @@ _models = {
     "clip_vision_model": ("clip", "CLIPVisionModelWithProjection"),
     "siglip": ("siglip", "SiglipModel"),
     "siglip_vision_model": ("siglip", "SiglipVisionModel"),
+    "efficientnet": ("efficientnet", "EfficientNetModel"),
+    "convnext": ("convnext", "ConvNextModel"),
+    "convnextv2": ("convnextv2", "ConvNextV2Model"),
 }
 
 # Families that interpolate their positions unasked, so that config.json's size binds nobody.
@@ -35,7 +39,7 @@ _any_size = ("dinov2", "dinov2_with_registers")
 
 
 def export(
-    folder: str | Path,
+    model: str | Path,
     output: str | Path,
     *,
     name: str = "",
@@ -49,7 +53,7 @@ def export(
     tokens: bool = False,
     text: bool = True,
 ) -> Package:
-    """Writes the package of the Hugging Face model in ``folder`` to ``output``.
+    """Writes the package of the Hugging Face model ``model``, a folder or a name, to ``output``.
 
     ``name`` defaults to the folder's name. ``size`` (height, width) is another input size than the
     folder's, ``interpolation`` another one for the resize of pictures. ``pooling`` is one of
@@ -57,11 +61,7 @@ def export(
     [dimensions, pooled dimensions], ``tokens`` adds ``encode_tokens``. ``text`` is off to leave the
     text tower of CLIP and SigLIP away.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise ExportError(
-            f"{folder}: no such folder; give the folder that holds config.json and the weights"
-        )
+    folder, known_name, known_source = _find(str(model))
     model_type = read_json(folder, "config.json").get("model_type")
     if model_type not in _models:
         raise ExportError(
@@ -72,28 +72,40 @@ def export(
     spec = read_preprocessing(folder, interpolation)
     if size:
         spec = with_size(spec, *size)
-    model = _load(model_class, folder)
+    loaded = _load(model_class, folder)
     try:
-        config, network = _vision(family, model, spec, pooling, given_size=size is not None)
-        tower = _text(family, model, folder, config.pooling) if text else None
-        weight = _read_projection(Path(projection), config.embedding_dim) if projection else None
+        if family in hf_convolution.families:
+            parts = hf_convolution.convert(family, loaded, spec, pooling, projection, normalise)
+        else:
+            config, network = _vision(family, loaded, spec, pooling, given_size=size is not None)
+            tower = _text(family, loaded, folder, config.pooling) if text else None
+            parts = _finish(family, config, network, tower, projection, normalise)
     except ExportError as error:
         raise ExportError(f"{folder}: {error}") from error
-    if weight is not None or normalise:
-        config, network = _rebuilt(config, network, weight, normalise)
-        tower = tower and (tower[0], hf_text.rebuilt(*tower, weight, normalise))
-    description = manifest(
-        name=name or folder.resolve().name,
+    return encoder.write(
+        output,
+        parts,
+        spec,
+        name=name or known_name,
         licence=licence,
-        source=source or f"Hugging Face model folder {folder.resolve().name}",
-        architecture=architecture(family, config),
-        dim=config.embedding_dim,
-        spec=spec,
-        tokens=config.dim if tokens else 0,
-        text=tower is not None,
+        source=source or known_source,
+        tokens=tokens,
     )
-    module = encoder(network, tokens=tokens, text=tower and tower[1])
-    return write_package(output, script(module), description)
+
+
+def _find(model: str) -> tuple[Path, str, str]:
+    """The folder of ``model``, and a package's name and source for it."""
+    folder = Path(model)
+    if folder.is_dir():
+        name = folder.resolve().name
+        return folder, name, f"Hugging Face model folder {name}"
+    if not hub.is_name(model):
+        raise ExportError(
+            f"{model}: no such folder; give the folder that holds config.json and the weights, "
+            "or the model's name on Hugging Face"
+        )
+    folder = hub.fetch(model)
+    return folder, model.split("/")[1], f"Hugging Face, {model}, commit {folder.name}"
 
 
 def _load(model_class: str, folder: Path) -> torch.nn.Module:
@@ -154,6 +166,29 @@ def _text(family: str, model: torch.nn.Module, folder: Path, pooling: str):
     return hf_text.convert(family, model, folder)
 
 
+def _finish(
+    family: str,
+    config: VitConfig,
+    network: VisionTransformer,
+    tower: tuple | None,
+    projection: str | Path | None,
+    normalise: bool,
+) -> encoder.Parts:
+    """With the linear map of ``projection`` and length 1 behind the outputs of both towers."""
+    weight = read_projection(projection, config.embedding_dim) if projection else None
+    if weight is not None or normalise:
+        config, network = _rebuilt(config, network, weight, normalise)
+        tower = tower and (tower[0], hf_text.rebuilt(*tower, weight, normalise))
+    return encoder.Parts(
+        network,
+        dim=config.embedding_dim,
+        architecture=architecture(family, config),
+        token_dim=config.dim,
+        text=tower and tower[1],
+        vit=config,
+    )
+
+
 def _rebuilt(
     config: VitConfig, network: VisionTransformer, projection: torch.Tensor | None, normalise: bool
 ) -> tuple[VitConfig, VisionTransformer]:
@@ -167,19 +202,3 @@ def _rebuilt(
     changed = VisionTransformer(config).eval()
     changed.load_state_dict(weights, assign=True)
     return config, changed
-
-
-def _read_projection(path: Path, dim: int) -> torch.Tensor:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    if not path.is_file():
-        raise ExportError(f"{path}: no such file; --projection takes a safetensors file")
-    try:
-        tensors = load_file(path)
-    except SafetensorError as error:
-        raise ExportError(f"{path} is not a safetensors file: {error}") from error
-    if set(tensors) != {"weight"} or tensors["weight"].shape[1:] != (dim,):
-        found = ", ".join(f"{key} {list(value.shape)}" for key, value in sorted(tensors.items()))
-        raise ExportError(f"{path} holds {found}; it must hold weight [dimensions, {dim}] alone")
-    return tensors["weight"].float()

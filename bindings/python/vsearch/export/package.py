@@ -59,15 +59,6 @@ class Package:
         return form
 
 
-@dataclass
-class Network:
-    """A network on its way into a package, as the file for its architecture loads it."""
-
-    module: torch.jit.ScriptModule  # [B, 3, height, width] -> [B, dim]
-    dim: int
-    architecture: str  # the manifest's
-
-
 def input_spec(
     width: int,
     height: int,

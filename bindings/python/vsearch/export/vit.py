@@ -224,5 +224,9 @@ class VisionTransformer(nn.Module):
             tokens = block(tokens)
         return self.norm(tokens)
 
+    def local_tokens(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Those of the patches alone: ``[B, patches, dim]``."""
+        return self.tokens(pixels)[:, self.prefix.size(0) :]
+
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         return self.normalise(self.projection(self.pooling(self.tokens(pixels))))

@@ -162,7 +162,7 @@ py::tuple add(const OpenCatalog& self, const py::list& items, py::object progres
   py::list failures;
   for (const AddFailure& failure : report.failures) {
     failures.append(py::make_tuple(failure.key, from_path(failure.path),
-                                   static_cast<int>(failure.code), failure.message));
+                                   static_cast<int>(failure.code), from_message(failure.message)));
   }
   return py::make_tuple(report.added, report.replaced, failures);
 }
@@ -232,10 +232,10 @@ py::list search(const OpenCatalog& self, py::handle image, py::handle like, py::
     hits = without_gil(self, [&](Catalog& c) { return Searcher(c).search(query, options); });
   } else {
     const PictureArgument picture(image, "image");
-    hits = without_gil(self, [&](Catalog& c) {
-      Image storage;
-      return Searcher(c).search(Query::image(picture.view(storage)), options);
-    });
+    const Query query = picture.has_pixels()  ? Query::image(picture.pixels())
+                        : picture.has_bytes() ? Query::encoded(picture.bytes(), picture.name())
+                                              : Query::file(picture.path());
+    hits = without_gil(self, [&](Catalog& c) { return Searcher(c).search(query, options); });
   }
   py::list result;
   for (const Hit& hit : hits) {

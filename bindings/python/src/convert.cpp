@@ -2,14 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <limits>
 
 namespace vsearch::python {
 namespace {
-
-// How many decoded pictures encode() holds at a time.
-constexpr std::size_t kPicturesAtATime = 64;
 
 constexpr const char* kIdRange = "whole numbers from 0 to 2**64 - 1";
 
@@ -32,6 +28,18 @@ bool is_array_like(py::handle value) {
 
 [[noreturn]] void fail(const std::string& message) {
   throw Error(ErrorCode::kInvalidArgument, message);
+}
+
+// numpy shows neither that the bytes of a Pillow image are indices of a palette nor that they are
+// CMYK: that would be taken for grey or RGBA.
+void refuse_unclear_mode(py::handle value, const std::string& name) {
+  if (!py::hasattr(value, "mode") || !py::hasattr(value, "convert")) return;
+  const auto mode = py::cast<std::string>(py::str(value.attr("mode")));
+  if (mode == "RGB" || mode == "RGBA" || mode == "L") return;
+  fail(
+      fmt::format("{} is a picture of the mode {}, which is not RGB, RGBA or L (grey): use "
+                  "image.convert('RGB')",
+                  name, mode));
 }
 
 Ids ids_of_list(py::handle values, const std::string& name) {
@@ -77,6 +85,13 @@ py::str from_path(const std::string& path) {
   return py::module_::import("os").attr("fsdecode")(py::bytes(path));
 }
 
+py::str from_message(std::string_view text) {
+  auto result = py::reinterpret_steal<py::str>(
+      PyUnicode_DecodeUTF8(text.data(), static_cast<py::ssize_t>(text.size()), "backslashreplace"));
+  if (!result) throw py::error_already_set();
+  return result;
+}
+
 Floats to_floats(py::handle values, py::ssize_t dims, const std::string& name) {
   const py::array array = as_array(values);
   const char kind = array.dtype().kind();
@@ -113,14 +128,15 @@ Ids to_ids(py::handle values, const std::string& name) {
   return ids;
 }
 
-PictureArgument::PictureArgument(py::handle value, std::string name) : name_(std::move(name)) {
+PictureArgument::PictureArgument(py::handle value, std::string name, ColourOrder channels)
+    : name_(std::move(name)) {
   if (PyUnicode_Check(value.ptr()) || py::hasattr(value, "__fspath__")) {
     path_ = to_path(value);
   } else if (PyBytes_Check(value.ptr()) || PyByteArray_Check(value.ptr()) ||
              PyMemoryView_Check(value.ptr())) {
     take_bytes(value);
   } else if (is_array_like(value)) {
-    take_pixels(value);
+    take_pixels(value, channels);
   } else {
     throw py::type_error(fmt::format(
         "{} must be a path, the bytes of a picture file, or a uint8 array [height, width, 3], "
@@ -139,7 +155,8 @@ void PictureArgument::take_bytes(py::handle value) {
   bytes_ = {static_cast<const std::byte*>(buffer_->ptr), static_cast<std::size_t>(buffer_->size)};
 }
 
-void PictureArgument::take_pixels(py::handle value) {
+void PictureArgument::take_pixels(py::handle value, ColourOrder channels) {
+  refuse_unclear_mode(value, name_);
   py::array array = as_array(value);
   if (!py::isinstance<py::array_t<std::uint8_t>>(array)) {
     fail(
@@ -147,55 +164,45 @@ void PictureArgument::take_pixels(py::handle value) {
                     ".astype('uint8')",
                     name_, py::cast<std::string>(py::str(array.dtype()))));
   }
-  if (array.ndim() != 3 || array.shape(2) != 3) {
+  const py::ssize_t depth = array.ndim() == 2 ? 1 : array.ndim() == 3 ? array.shape(2) : 0;
+  if (depth != 1 && depth != 3 && depth != 4) {
     fail(
-        fmt::format("{} has the shape {}; pixels are RGB of shape (height, width, 3): convert "
-                    "them, with Pillow by image.convert('RGB')",
+        fmt::format("{} has the shape {}; pixels are (height, width), or (height, width, channels) "
+                    "with 1, 3 or 4 channels: convert them, with Pillow by image.convert('RGB')",
                     name_, shape_text(array)));
   }
   const py::ssize_t most = std::numeric_limits<std::int32_t>::max();
   if (array.size() == 0 || array.shape(0) > most || array.shape(1) > most) {
     fail(fmt::format("{} has the shape {}: no picture", name_, shape_text(array)));
   }
-  // Rows may lie apart, as in a crop; any other layout is copied.
-  const bool dense_rows =
-      array.strides(2) == 1 && array.strides(1) == 3 && array.strides(0) >= 3 * array.shape(1);
-  if (!dense_rows) array = py::array_t<std::uint8_t, py::array::c_style>::ensure(array);
-  if (!array) throw py::error_already_set();
-  pixels_ = {static_cast<const std::uint8_t*>(array.data()),
-             static_cast<std::uint32_t>(array.shape(1)), static_cast<std::uint32_t>(array.shape(0)),
-             static_cast<std::size_t>(array.strides(0))};
+  const bool rgb = channels == ColourOrder::kRgb;
+  pixels_.format = depth == 1   ? PixelFormat::kGrey
+                   : depth == 3 ? (rgb ? PixelFormat::kRgb : PixelFormat::kBgr)
+                                : (rgb ? PixelFormat::kRgba : PixelFormat::kBgra);
+  // Rows may lie apart, as in a crop, and RGB may be a view of BGR, as frame[:, :, ::-1] is; any
+  // other layout is copied.
+  const bool dense_rows = array.strides(1) == depth && array.strides(0) >= depth * array.shape(1);
+  const py::ssize_t step = array.ndim() == 3 && depth > 1 ? array.strides(2) : 1;
+  const auto* first = static_cast<const std::uint8_t*>(array.data());
+  if (dense_rows && step == -1 && depth == 3) {
+    pixels_.format = rgb ? PixelFormat::kBgr : PixelFormat::kRgb;
+    first -= 2;
+  } else if (!dense_rows || step != 1) {
+    array = py::array_t<std::uint8_t, py::array::c_style>::ensure(array);
+    if (!array) throw py::error_already_set();
+    first = static_cast<const std::uint8_t*>(array.data());
+  }
+  pixels_.data = first;
+  pixels_.width_px = static_cast<std::uint32_t>(array.shape(1));
+  pixels_.height_px = static_cast<std::uint32_t>(array.shape(0));
+  pixels_.stride_bytes = static_cast<std::size_t>(array.strides(0));
   owner_ = std::move(array);
 }
 
-ImageView PictureArgument::view(Image& storage) const {
+ImageView PictureArgument::view(Image& storage, const DecodeOptions& options) const {
   if (has_pixels()) return pixels_;
-  storage = is_bytes_ ? decode_image(bytes_, name_.c_str()) : read_image(path_);
+  storage = is_bytes_ ? decode_image(bytes_, name_.c_str(), options) : read_image(path_, options);
   return storage.view();
-}
-
-std::vector<PictureArgument> to_pictures(py::handle values, const std::string& name) {
-  std::vector<PictureArgument> pictures;
-  for (const py::handle value : py::iter(values)) {
-    pictures.emplace_back(value, fmt::format("{}[{}]", name, pictures.size()));
-  }
-  return pictures;
-}
-
-Matrix encode(const Encoder& encoder, std::span<const PictureArgument> pictures,
-              const Progress& progress) {
-  Matrix result(pictures.size(), encoder.info().dim);
-  for (std::size_t begin = 0; begin < pictures.size(); begin += kPicturesAtATime) {
-    const auto part = pictures.subspan(begin, std::min(kPicturesAtATime, pictures.size() - begin));
-    std::vector<Image> decoded(part.size());
-    std::vector<ImageView> views;
-    for (std::size_t i = 0; i < part.size(); ++i) views.push_back(part[i].view(decoded[i]));
-    const Matrix rows = encoder.encode(views, [&](std::uint64_t done, std::uint64_t) {
-      return progress(begin + done, pictures.size());
-    });
-    std::copy(rows.data.begin(), rows.data.end(), result.row(begin).begin());
-  }
-  return result;
 }
 
 LogCallback to_log(py::object log) {

@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -30,6 +31,7 @@ using Ids = py::array_t<Id, py::array::c_style | py::array::forcecast>;
 std::string to_utf8(py::handle text, const std::string& name);  // throws TypeError
 std::string to_path(py::handle path);                           // str, bytes or os.PathLike
 py::str from_path(const std::string& path);                     // the inverse of to_path()
+py::str from_message(std::string_view text);                    // which may quote what is no UTF-8
 
 // numpy.asarray() of numbers, without a copy if they are float32 and dense already.
 // Throws TypeError (no numbers), kInvalidArgument (not `dims` dimensions).
@@ -58,19 +60,22 @@ py::array_t<T> to_numpy(std::vector<T>&& values, std::vector<py::ssize_t> shape)
 // from; made and destroyed with the GIL held, used without it.
 class PictureArgument {
  public:
-  // Throws TypeError, or kInvalidArgument for an array that is no uint8 [height, width, 3].
-  PictureArgument(py::handle value, std::string name);
+  // `channels` is the order in arrays of 3 and 4 channels. Throws TypeError, or kInvalidArgument
+  // for an array that is no uint8 [height, width] or [height, width, 1, 3 or 4].
+  PictureArgument(py::handle value, std::string name, ColourOrder channels = ColourOrder::kRgb);
 
+  const std::string& name() const { return name_; }
   bool has_pixels() const { return pixels_.data != nullptr; }
   bool has_bytes() const { return is_bytes_; }
+  const std::string& path() const { return path_; }
   std::span<const std::byte> bytes() const { return bytes_; }
   ImageView pixels() const { return pixels_; }
   // The pixels: borrowed, or decoded into `storage`, which must outlive their use.
-  ImageView view(Image& storage) const;
+  ImageView view(Image& storage, const DecodeOptions& options) const;
 
  private:
   void take_bytes(py::handle value);
-  void take_pixels(py::handle value);
+  void take_pixels(py::handle value, ColourOrder channels);
 
   std::string name_;
   std::string path_;
@@ -80,12 +85,6 @@ class PictureArgument {
   py::object owner_;
   std::optional<py::buffer_info> buffer_;
 };
-
-std::vector<PictureArgument> to_pictures(py::handle values, const std::string& name);
-
-// One embedding per picture, decoding a few pictures at a time. Called without the GIL.
-Matrix encode(const Encoder& encoder, std::span<const PictureArgument> pictures,
-              const Progress& progress);
 
 // A log callback that calls `log(level, message)` with the levels of Python's logging module.
 LogCallback to_log(py::object log);

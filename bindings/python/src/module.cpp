@@ -6,6 +6,7 @@
 
 #include <exception>
 
+#include "convert.h"
 #include "vsearch/error.h"
 #include "vsearch/types.h"
 #include "vsearch/version.h"
@@ -22,10 +23,7 @@ void translate(std::exception_ptr raised) {
     // vsearch.errors holds the classes, so that they can be caught without this module.
     const py::object type =
         py::module_::import("vsearch.errors").attr("class_of")(static_cast<int>(error.code()));
-    // A message may quote a path that is no UTF-8.
-    const auto text = py::reinterpret_steal<py::object>(PyUnicode_DecodeUTF8(
-        error.what(), static_cast<py::ssize_t>(std::char_traits<char>::length(error.what())),
-        "backslashreplace"));
+    const py::str text = from_message(error.what());
     PyErr_SetObject(type.ptr(), text.ptr());
   }
 }

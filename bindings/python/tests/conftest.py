@@ -54,6 +54,74 @@ def write_model(path: Path, name: str = "grid-colour", work: int = 0) -> Path:
     return path
 
 
+def write_rich_model(path: Path) -> Path:
+    """A package with all that a package can have: local tokens (the colours of the 16 cells), words
+    (a text's characters, counted), and a fast form in bf16 that is told by a slight scale.
+    """
+    torch = pytest.importorskip("torch")
+    from vsearch.export import package
+
+    class Rich(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.linspace(0.5, 1.5, DIM))
+
+        @torch.jit.export
+        def encode_image(self, pixels: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.adaptive_avg_pool2d(pixels, 4).flatten(1) * self.scale
+
+        @torch.jit.export
+        def encode_tokens(self, pixels: torch.Tensor) -> torch.Tensor:
+            cells = torch.nn.functional.adaptive_avg_pool2d(pixels, 4)
+            return cells.flatten(2).transpose(1, 2) * self.scale[0]
+
+        @torch.jit.export
+        def encode_text(self, texts: list[str]) -> torch.Tensor:
+            counts = torch.ones(len(texts), self.scale.shape[0])
+            for i, text in enumerate(texts):
+                for character in text:
+                    counts[i, ord(character) % self.scale.shape[0]] += 1
+            return counts * self.scale
+
+    class Fast(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = torch.zeros(1)
+
+        @torch.jit.export
+        def prepare(self, weights: dict[str, torch.Tensor]) -> None:
+            self.scale = weights["scale"] * 1.01
+
+        @torch.jit.export
+        def encode_image(self, pixels: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.adaptive_avg_pool2d(pixels, 4).flatten(1) * self.scale
+
+    resize = {"edge": "stretch", "size": [64, 64], "interpolation": "bilinear"}
+    description = package.manifest(
+        name="rich",
+        licence="Apache-2.0",
+        source="a test",
+        architecture="grid colour with words",
+        dim=DIM,
+        spec=package.input_spec(64, 64, resize, "none", mean=[0.5] * 3, std=[0.5] * 3),
+        tokens=3,
+        text=True,
+    )
+    forms = {"bf16": package.script(Fast().eval())}
+    package.write_package(path, package.script(Rich().eval()), description, forms)
+    return path
+
+
+@pytest.fixture(scope="session")
+def rich_model(tmp_path_factory) -> Path:
+    return write_rich_model(tmp_path_factory.mktemp("models") / "rich.vsm.pt")
+
+
+@pytest.fixture(scope="session")
+def rich(rich_model) -> vsearch.Encoder:
+    return vsearch.Encoder(rich_model, precision="fp32")
+
+
 @pytest.fixture(scope="session")
 def model(tmp_path_factory) -> Path:
     return write_model(tmp_path_factory.mktemp("models") / "grid-colour.vsm.pt")

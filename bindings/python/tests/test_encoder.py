@@ -17,7 +17,9 @@ def test_info(encoder):
     assert info["preprocessing"]["resize_edge"] == "stretch"
     assert info["preprocessing"]["interpolation"] == "bilinear"
     assert info["preprocessing"]["mean"] == pytest.approx((0.5, 0.5, 0.5))
-    assert repr(encoder) == "<vsearch.Encoder 'grid-colour', 48 dimensions>"
+    assert (info["token_dim"], info["has_text"]) == (0, False)
+    assert (info["precision"], info["fast_forms"]) == ("fp32", [])
+    assert repr(encoder) == "<vsearch.Encoder 'grid-colour', 48 dimensions, fp32>"
 
 
 def test_one_picture_gives_a_vector_and_several_a_matrix(encoder, photos):
@@ -71,10 +73,46 @@ def test_layouts_of_pixels(encoder):
         "transposed": large.transpose(1, 0, 2),
         "column-major": np.asfortranarray(large),
         "one pixel": large[:1, :1],
+        "without alpha": np.dstack([large, large[:, :, :1]])[:, :, :3],
     }
     for name, view in layouts.items():
         dense = np.ascontiguousarray(view).copy()
         np.testing.assert_array_equal(encoder.encode(view), encoder.encode(dense), err_msg=name)
+
+
+def test_orders_of_channels(encoder):
+    rgb = pixels(6)
+    bgr = np.ascontiguousarray(rgb[:, :, ::-1])
+    alpha = np.full((*rgb.shape[:2], 1), 255, np.uint8)
+    expected = encoder.encode(rgb)
+    for name, same in {
+        "BGR": encoder.encode(bgr, channels="bgr"),
+        "BGR as a view": encoder.encode(bgr[:, :, ::-1]),
+        "RGB as a view": encoder.encode(rgb[:, :, ::-1], channels="bgr"),
+        "a crop of such a view": encoder.encode(
+            np.pad(bgr, ((2, 3), (4, 5), (0, 0)))[2:-3, 4:-5, ::-1]
+        ),
+        "RGBA": encoder.encode(np.dstack([rgb, alpha])),
+        "BGRA": encoder.encode(np.dstack([bgr, alpha]), channels="bgr"),
+        "Pillow RGBA": encoder.encode(Image.fromarray(np.dstack([rgb, alpha]))),
+    }.items():
+        np.testing.assert_allclose(same, expected, atol=1e-6, err_msg=name)
+    assert not np.allclose(encoder.encode(bgr), expected, atol=1e-2)
+    with pytest.raises(ValueError, match="channels must be 'rgb' or 'bgr', not 'RGB'"):
+        encoder.encode(rgb, channels="RGB")
+
+
+def test_grey_and_transparent_pixels(encoder):
+    grey = pixels(7)[:, :, 0]
+    expected = encoder.encode(np.dstack([grey] * 3))
+    for same in (grey, grey[:, :, np.newaxis], Image.fromarray(grey)):
+        np.testing.assert_allclose(encoder.encode(same), expected, atol=1e-6)
+    np.testing.assert_allclose(
+        encoder.encode(grey[::2, 5:20]), encoder.encode(grey[::2, 5:20].copy())
+    )
+    invisible = np.zeros((10, 10, 4), np.uint8)
+    white = np.full((10, 10, 3), 255, np.uint8)
+    np.testing.assert_allclose(encoder.encode(invisible), encoder.encode(white), atol=1e-6)
 
 
 def test_many_pictures_keep_their_order(encoder):
@@ -103,14 +141,16 @@ def test_an_exception_of_the_progress_callback_comes_out(encoder):
 @pytest.mark.parametrize(
     ("picture", "message"),
     [
-        (np.zeros((8, 8), np.uint8), r"shape \(8, 8\).*convert\('RGB'\)"),
-        (np.zeros((8, 8, 4), np.uint8), r"shape \(8, 8, 4\).*convert\('RGB'\)"),
+        (np.zeros((8, 8, 2), np.uint8), r"shape \(8, 8, 2\).*convert\('RGB'\)"),
+        (np.zeros(8, np.uint8), r"shape \(8,\)"),
         (np.zeros((8, 8, 3), np.float32), "dtype float32"),
         (np.zeros((0, 8, 3), np.uint8), r"shape \(0, 8, 3\): no picture"),
         (memoryview(bytes(64))[::2], "one dense row of bytes"),
-        (Image.new("L", (8, 8)), r"shape \(8, 8\)"),
+        (Image.new("P", (8, 8)), r"mode P,.*convert\('RGB'\)"),
+        (Image.new("CMYK", (8, 8)), "mode CMYK"),
+        (Image.new("HSV", (8, 8)), "mode HSV"),
     ],
-    ids=["grey", "transparent", "float", "empty", "gaps", "pillow grey"],
+    ids=["two channels", "a row", "float", "empty", "gaps", "palette", "CMYK", "HSV"],
 )
 def test_pixels_that_are_no_picture(encoder, picture, message):
     with pytest.raises(ValueError, match=message) as caught:
@@ -165,6 +205,28 @@ def test_options(model):
     np.testing.assert_allclose(
         one_by_one.encode(pictures), vsearch.Encoder(model).encode(pictures), atol=1e-5
     )
+
+
+def test_precisions(model, rich_model):
+    plain = vsearch.Encoder(model)
+    half = vsearch.Encoder(model, precision="bf16")
+    assert (plain.info()["precision"], half.info()["precision"]) == ("fp32", "bf16")
+    one, other = plain.encode(pixels(3)), half.encode(pixels(3))
+    assert not np.array_equal(one, other)
+    np.testing.assert_allclose(one, other, atol=0.02)
+
+    fast = vsearch.Encoder(rich_model, precision="bf16")
+    assert fast.info()["fast_forms"] == ["bf16"]
+    exactly = vsearch.Encoder(rich_model, precision="fp32").encode(pixels(3))
+    np.testing.assert_allclose(fast.encode(pixels(3)), exactly * 1.01, rtol=1e-4)
+    assert vsearch.Encoder(rich_model).info()["precision"] in ("fp32", "bf16")
+
+    with pytest.raises(vsearch.UnavailableError, match="int8"):
+        vsearch.Encoder(rich_model, precision="int8")
+    with pytest.raises(vsearch.UnavailableError, match="fp16"):
+        vsearch.Encoder(rich_model, precision="fp16")
+    with pytest.raises(ValueError, match=r"precision must be 'auto', .* not 'half'"):
+        vsearch.Encoder(model, precision="half")
 
 
 def test_cuda_without_cuda(model):

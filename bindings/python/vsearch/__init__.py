@@ -41,7 +41,7 @@ from .errors import (
 
 if TYPE_CHECKING:
     from ._catalog import AddFailure, AddReport, Catalog, Hit, Item, Picture, create, open
-    from ._encoder import Encoder
+    from ._encoder import Encoded, EncodeFailure, Encoder
     from ._index import Index
 
     __version__: str
@@ -56,6 +56,8 @@ __all__ = [
     "CancelledError",
     "Catalog",
     "CorruptError",
+    "EncodeFailure",
+    "Encoded",
     "Encoder",
     "EncoderMismatchError",
     "Error",
@@ -81,6 +83,8 @@ _LAZY = {
     "AddFailure": "_catalog",
     "AddReport": "_catalog",
     "Catalog": "_catalog",
+    "EncodeFailure": "_encoder",
+    "Encoded": "_encoder",
     "Encoder": "_encoder",
     "Hit": "_catalog",
     "Index": "_index",

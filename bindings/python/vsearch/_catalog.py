@@ -172,9 +172,10 @@ class Catalog:
     def add(self, key: str, pictures: Pictures, metadata: Mapping[str, Any] | None = None) -> None:
         """Adds an item, replacing the one with this key.
 
-        ``pictures`` is a path, the bytes of a picture file, pixels (uint8 RGB ``[height, width,
-        3]``), an embedding (float ``[dim]``, by this catalogue's encoder), a :class:`Picture`, or a
-        list of these: one thing seen several times. ``metadata`` must be JSON.
+        ``pictures`` is a path, the bytes of a picture file, pixels (as :meth:`Encoder.encode` takes
+        them, RGB; of BGR give the view ``frame[:, :, ::-1]``), an embedding (float ``[dim]``, by
+        this catalogue's encoder), a :class:`Picture`, or a list of these: one thing seen several
+        times. ``metadata`` must be JSON.
 
         Raises FileNotFoundError, :class:`BadImageError`, ValueError (metadata, key or embedding);
         the item is then as before.
@@ -266,7 +267,8 @@ class Catalog:
     ) -> list[Hit]:
         """The items that look like ``image``, like the item with the key ``like`` (itself left
         out), or whose embeddings are near ``vector`` [dim]; exactly one of the three is given. At
-        most k, nearest first; fewer only if fewer match.
+        most k, nearest first; fewer only if fewer match. A picture file is decoded as the catalogue
+        decodes its own.
 
         ``where`` keeps only items whose metadata match: ``{"colour": "red", "price": {"<": 50}}``,
         or as text ``"colour = 'red' AND price < 50"``. ``breadth`` trades time for recall;
@@ -359,7 +361,7 @@ def _picture(picture: Any, key: object) -> tuple[PathLike, Image | None, npt.Arr
         array = np.asarray(picture)
         if array.dtype.kind == "f" and array.ndim == 1:
             return "", None, array
-        return "", array, None
+        return "", picture, None
     raise TypeError(
         f"a picture of {key!r} must be a path, bytes, pixels, an embedding or a Picture, "
         f"not {type(picture).__name__}"

@@ -19,16 +19,34 @@ class Encoder:
         name_or_path: PathLike | None,
         cuda: bool,
         device_index: int,
+        precision: str,
         batch_size: int | None,
         verify: bool,
     ) -> None: ...
     @property
     def dim(self) -> int: ...
     def info(self) -> dict[str, Any]: ...
-    # [len(images), dim]
+    # [len(images), dim], and the failures, none unless keep_going, as (index, number of the error,
+    # message). Messages call the pictures images[first], images[first + 1], ...
     def encode(
-        self, images: list[Image], progress: _Progress | None
+        self,
+        images: list[Image],
+        first: int,
+        bgr: bool,
+        exact: bool,
+        lenient: bool,
+        keep_going: bool,
+        progress: _Progress | None,
+    ) -> tuple[npt.NDArray[np.float32], list[tuple[int, int, str]]]: ...
+    def encode_files(
+        self, paths: list[PathLike], exact: bool, lenient: bool, progress: _Progress | None
+    ) -> tuple[npt.NDArray[np.float32], list[tuple[int, int, str]]]: ...
+    # [len(images), tokens, token_dim]
+    def encode_tokens(
+        self, images: list[Image], bgr: bool, exact: bool
     ) -> npt.NDArray[np.float32]: ...
+    # [len(texts), dim]
+    def encode_text(self, texts: list[str]) -> npt.NDArray[np.float32]: ...
 
 class Index:
     def __init__(self, dim: int, metric: str, links: int, build_breadth: int) -> None: ...

@@ -96,7 +96,7 @@ class Reader {
   void run(const Calls& calls) {
     if (setjmp(failure_.back) != 0) {
       const std::string_view reason = failure_.message;
-      if (reason.find("ut of memory") != std::string_view::npos) throw std::bad_alloc();
+      if (reason.find("memory") != std::string_view::npos) throw std::bad_alloc();
       throw Error(ErrorCode::kBadImage,
                   fmt::format("{}: damaged or unsupported PNG ({}); copy or export the picture "
                               "again",

@@ -97,8 +97,6 @@ Structure check_png(std::span<const std::byte> encoded, const char* name) {
       found.height_px = header.big_endian_u32();
       const std::uint64_t depth = header.u8();
       const std::uint8_t colour_type = header.u8();
-      // Deflate makes at most 1032 bytes of one (zlib, "Technical Details"). The sides are below
-      // 2^32, so the products fit once those beyond what PNG allows are refused.
       if (found.width_px > 0x7FFFFFFFU || found.height_px > 0x7FFFFFFFU || depth > 16) {
         cursor.damaged("an impossible header");
       }
@@ -106,8 +104,11 @@ Structure check_png(std::span<const std::byte> encoded, const char* name) {
                                     : colour_type == 4 ? 2
                                     : colour_type == 6 ? 4
                                                        : 1;
-      constexpr std::uint64_t kMostExpansion = 1032;
-      least_bytes = found.width_px * depth * samples / 8 * found.height_px / kMostExpansion;
+      // Deflate makes at most 1032 bytes of one (zlib, "Technical Details"). A double, since the
+      // product may exceed 64 bits.
+      const double pixel_bytes = static_cast<double>(found.width_px * depth * samples / 8) *
+                                 static_cast<double>(found.height_px);
+      least_bytes = static_cast<std::uint64_t>(pixel_bytes / 1032);
     } else if (type == "IDAT") {
       has_data = true;
       data_bytes += length;

@@ -7,7 +7,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 #include "image/exif.h"
@@ -67,25 +66,6 @@ TEST_CASE("the content decides the format, not the name") {
   const Image expected = vsearch::read_image(picture_path("rgb.png"));
   vsearch_test::write_file(dir / "misnamed.jpg", picture_bytes("rgb.png"));
   CHECK(vsearch::read_image(dir / "misnamed.jpg").pixels == expected.pixels);
-}
-
-TEST_CASE("pictures decode on many threads at once") {
-  const auto jpeg = picture_bytes("progressive.jpg");
-  const auto png = picture_bytes("rgba.png");
-  const Image expected_jpeg = vsearch::decode_image(jpeg);
-  const Image expected_png = vsearch::decode_image(png);
-  std::vector<std::thread> threads;
-  std::vector<int> wrong(4, 0);
-  for (std::size_t t = 0; t < wrong.size(); ++t) {
-    threads.emplace_back([&, t] {
-      for (int i = 0; i < 50; ++i) {
-        if (vsearch::decode_image(jpeg).pixels != expected_jpeg.pixels) ++wrong[t];
-        if (vsearch::decode_image(png).pixels != expected_png.pixels) ++wrong[t];
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  CHECK(wrong == std::vector<int>(4, 0));
 }
 
 TEST_CASE("a picture cut anywhere is an error") {

@@ -106,8 +106,9 @@ Structure check_png(std::span<const std::byte> encoded, const char* name) {
                                                        : 1;
       // Deflate makes at most 1032 bytes of one (zlib, "Technical Details"). A double, since the
       // product may exceed 64 bits.
-      const double pixel_bytes = static_cast<double>(found.width_px * depth * samples / 8) *
-                                 static_cast<double>(found.height_px);
+      const std::uint64_t row_bytes = found.width_px * depth * samples / 8;
+      const double pixel_bytes =
+          static_cast<double>(row_bytes) * static_cast<double>(found.height_px);
       least_bytes = static_cast<std::uint64_t>(pixel_bytes / 1032);
     } else if (type == "IDAT") {
       has_data = true;
@@ -156,7 +157,7 @@ Structure check_gif(std::span<const std::byte> encoded, const char* name) {
       cursor.take(1);  // bits of a pixel
       const std::uint64_t data_bytes = skip_blocks();
       // A code of LZW has 2 bits or more and stands for at most 4,096 pixels.
-      constexpr std::uint64_t kMostPixelsPerByte = 4 * 4096;
+      constexpr std::uint64_t kMostPixelsPerByte = std::uint64_t{4} * 4096;
       check_length(cursor, data_bytes, frame.width_px * frame.height_px / kMostPixelsPerByte,
                    frame);
       return found;

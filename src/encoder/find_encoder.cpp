@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "vsearch/encoder.h"
@@ -29,7 +30,7 @@ void add_installed(std::vector<fs::path>& folders) {
   }
 }
 
-std::vector<fs::path> model_folders() {
+std::vector<fs::path> given_folders() {
   std::vector<fs::path> folders;
   if (const char* given = std::getenv("VSEARCH_MODEL_PATH")) {
     const std::string_view list = given;
@@ -39,6 +40,21 @@ std::vector<fs::path> model_folders() {
       begin = end + 1;
     }
   }
+  return folders;
+}
+
+// As the XDG Base Directory Specification has it, which ignores a relative XDG_DATA_HOME.
+fs::path own_folder() {
+  const char* const data = std::getenv("XDG_DATA_HOME");
+  if (data != nullptr && fs::path(data).is_absolute()) return fs::path(data) / "vsearch" / "models";
+  const char* const home = std::getenv("HOME");
+  if (home == nullptr || *home == '\0') return {};
+  return fs::path(home) / ".local" / "share" / "vsearch" / "models";
+}
+
+std::vector<fs::path> model_folders() {
+  std::vector<fs::path> folders = given_folders();
+  if (fs::path own = own_folder(); !own.empty()) folders.push_back(std::move(own));
   add_installed(folders);
   folders.emplace_back(VSEARCH_INSTALLED_MODELS_DIR);
   folders.emplace_back(VSEARCH_BUILT_MODELS_DIR);
@@ -46,6 +62,11 @@ std::vector<fs::path> model_folders() {
 }
 
 }  // namespace
+
+std::filesystem::path user_model_folder() {
+  std::vector<fs::path> given = given_folders();
+  return given.empty() ? own_folder() : std::move(given.front());
+}
 
 std::filesystem::path find_encoder(std::string_view name_or_path) {
   std::error_code ignored;

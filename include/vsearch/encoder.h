@@ -141,10 +141,16 @@ inline constexpr std::string_view kDefaultEncoder = "efficientnet-lite0";
 
 // Where the encoder called `name_or_path` lies: the path itself if such a file exists, else
 // NAME.vsm.pt in the folders of the environment variable VSEARCH_MODEL_PATH (separated by ':'),
-// then in share/vsearch/models of the installation this code runs from, then of the prefix it was
+// then in the user's own folder, vsearch/models in $XDG_DATA_HOME or else in ~/.local/share, then
+// in share/vsearch/models of the installation this code runs from, then of the prefix it was
 // configured for, then in models/ of the source tree it was built from.
 // Throws Error: kFileNotFound, with the folders that were searched.
 std::filesystem::path find_encoder(std::string_view name_or_path = kDefaultEncoder);
+
+// Where a model that this user adds belongs, so that find_encoder() finds it by its name: the first
+// folder of VSEARCH_MODEL_PATH, else the user's own. It need not exist yet; empty where the
+// environment names neither a folder nor a home.
+std::filesystem::path user_model_folder();
 
 // What a catalogue records of the encoder called `name_or_path` (CatalogCreateOptions::encoder_ref)
 // so that find_encoder() finds it again from any working directory: the absolute path if

@@ -122,13 +122,13 @@ Matrix TorchEncoder::encode_text(std::span<const std::string> texts) const {
     throw Error(ErrorCode::kInvalidArgument,
                 fmt::format("text {} of {} is not UTF-8; convert it", i + 1, texts.size()));
   }
-  for (std::size_t first = 0; first < texts.size(); first += model_.batch_size) {
-    const std::size_t count = std::min(model_.batch_size, texts.size() - first);
+  const auto encode_batch = [&](std::size_t first, std::size_t count) {
     const TensorPool::Use pool(pool_);
     c10::List<std::string> batch;
     for (const std::string& text : texts.subspan(first, count)) batch.push_back(text);
     take(model_.text->run(std::move(batch), count, 2, model_.path), first, result, "text");
-  }
+  };
+  for_each_batch(texts.size(), model_.batch_size, encode_batch, {});
   return result;
 }
 

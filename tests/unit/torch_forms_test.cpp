@@ -12,6 +12,7 @@
 
 #include "encoder/choice_cache.h"
 #include "support/errors.h"
+#include "support/skip.h"
 #include "support/temp_dir.h"
 #include "support/torch_package.h"
 #include "vsearch/encoder.h"
@@ -301,4 +302,32 @@ TEST_CASE("torch's own tensors are left alone") {
   encoder->encode(pictures.views);
   c10::GetCPUAllocator()->raw_deallocate(raw);
   CHECK(mine.sum().item<float>() == Approx(1 << 20));
+}
+
+TEST_CASE("a GPU gives what the CPU gives") {
+  TempDir dir;
+  const fs::path path = vsearch_test::save_sound_package(dir / "m.vsm.pt");
+  const vsearch_test::Pictures pictures(70);  // more than two batches
+  const Matrix expected = vsearch::load_encoder(path)->encode(pictures.views);
+  for (const Precision precision :
+       {Precision::kFloat32, Precision::kBFloat16, Precision::kFloat16, Precision::kAuto}) {
+    EncoderOptions options = in(precision);
+    options.device = vsearch::Device::kCuda;
+    std::shared_ptr<vsearch::Encoder> encoder;
+    try {
+      encoder = vsearch::load_encoder(path, options);
+    } catch (const vsearch::Error& error) {
+      if (error.code() != ErrorCode::kUnavailable) throw;
+      VSEARCH_SKIP(error.what());
+    }
+    std::vector<std::uint64_t> done;
+    const Matrix computed = encoder->encode(pictures.views, [&](std::uint64_t now, std::uint64_t) {
+      done.push_back(now);
+      return true;
+    });
+    CHECK(done.back() == 70);
+    for (std::size_t i = 0; i < expected.data.size(); ++i) {
+      CHECK(computed.data[i] == Approx(expected.data[i]).epsilon(0.02).margin(0.02));
+    }
+  }
 }

@@ -1,15 +1,17 @@
-"""What follows a network that is no vision transformer of ours: pooling, projection, length 1."""
+"""What follows a network: pooling of traced ones, projection, length 1."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from . import ExportError
+from .encoder import Parts
 from .package import trace
-from .vit import Normalise
+from .vit import Normalise, VisionTransformer, VitConfig
 
 
 class MapPooling(nn.Module):
@@ -60,8 +62,59 @@ def trace_features(module: nn.Module, spec: dict) -> tuple[torch.jit.ScriptModul
         2, 3, spec["height"], spec["width"], generator=torch.Generator().manual_seed(0)
     )
     traced = trace(module.eval(), example)
+    return traced, output_shape(traced, spec)
+
+
+def output_shape(module: nn.Module, spec: dict) -> tuple[int, ...]:
+    """Of what ``module`` gives for one picture."""
     with torch.no_grad():
-        return traced, tuple(traced(example[:1]).shape)
+        return tuple(module(torch.zeros(1, 3, spec["height"], spec["width"])).shape)
+
+
+def traced_parts(module: nn.Module, name: str, spec: dict) -> Parts:
+    """``module``, which gives embeddings ``[B, dim]``, traced."""
+    traced, shape = trace_features(module, spec)
+    if len(shape) != 2:
+        raise ExportError(f"{name} gives {list(shape)} for one picture, not [1, dim]")
+    return Parts(Network(traced), dim=shape[1], architecture=name)
+
+
+def finish(parts: Parts, projection: str | Path | None, normalise: bool) -> Parts:
+    """With the linear map of ``projection`` and length 1 behind the network's own output."""
+    weight = read_projection(projection, parts.dim) if projection else None
+    if weight is None and not normalise:
+        return parts
+    if parts.vit is not None:
+        config, network = rebuilt(parts.vit, parts.network, weight, normalise)
+        name = parts.architecture + (" projected" if weight is not None else "")
+        return replace(
+            parts,
+            network=network,
+            vit=config,
+            dim=config.embedding_dim,
+            architecture=name + (" normalised" if normalise else ""),
+        )
+    network = Network(parts.network.features, None, None, weight, normalise)
+    return Parts(
+        network,
+        dim=parts.dim if weight is None else len(weight),
+        architecture=describe(parts.architecture, "", weight is not None, normalise),
+    )
+
+
+def rebuilt(
+    config: VitConfig, network: VisionTransformer, projection: torch.Tensor | None, normalise: bool
+) -> tuple[VitConfig, VisionTransformer]:
+    """``network`` with the linear map ``projection`` and length 1 behind its own output."""
+    weights = network.state_dict()
+    if projection is not None:
+        own = weights.get("projection.weight")
+        weights["projection.weight"] = projection if own is None else projection @ own
+        config = replace(config, projection_dim=len(projection))
+    config = replace(config, normalise=normalise)
+    changed = VisionTransformer(config).eval()
+    changed.load_state_dict(weights, assign=True)
+    return config, changed
 
 
 def linear(weight: torch.Tensor) -> nn.Linear:

@@ -193,7 +193,7 @@ def copy_block(block: Block, layer: nn.Module) -> None:
     )
     copy_weights(block.norm1, getattr(layer, norm1))
     copy_weights(block.norm2, getattr(layer, norm2))
-    _copy_stacked(block.attention.qkv, [attention.q_proj, attention.k_proj, attention.v_proj])
+    copy_stacked(block.attention.qkv, [attention.q_proj, attention.k_proj, attention.v_proj])
     copy_weights(block.attention.out, getattr(attention, "o_proj", None) or attention.out_proj)
     _copy_mlp(block.mlp, layer.mlp)
     if hasattr(layer, "layer_scale1"):
@@ -221,10 +221,10 @@ def _copy_mlp(mlp: Mlp, source: nn.Module) -> None:
 
 def copy_weights(target: nn.Module, source: nn.Module) -> None:
     """Of two layers of one kind."""
-    _copy_stacked(target, [source])
+    copy_stacked(target, [source])
 
 
-def _copy_stacked(target: nn.Module, sources: list[nn.Module]) -> None:
+def copy_stacked(target: nn.Module, sources: list[nn.Module]) -> None:
     """Weights and biases of ``sources``, one below the other; a bias that lacks is zero."""
     target.weight.copy_(torch.cat([source.weight for source in sources]))
     biases = [

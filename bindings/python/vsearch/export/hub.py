@@ -22,13 +22,16 @@ def fetch(name: str) -> Path:
     """The model's files in Hugging Face's cache, fetched if they are not there. The folder's name
     is the commit.
     """
-    folder = _download(name, _OTHERS + _WEIGHTS)
+    folder = download(name, _OTHERS + _WEIGHTS)
     if not any(folder.glob(_WEIGHTS[0])):
-        folder = _download(name, _OLD_WEIGHTS)
+        folder = download(name, _OLD_WEIGHTS)
     return folder
 
 
-def _download(name: str, patterns: list[str]) -> Path:
+def download(name: str, patterns: list[str]) -> Path:
+    """Files of a model in Hugging Face's cache. Without a network and a cached copy an error at
+    once, where other ways into the cache try again and again.
+    """
     from huggingface_hub import snapshot_download
 
     try:
@@ -37,5 +40,5 @@ def _download(name: str, patterns: list[str]) -> Path:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ExportError(
             f"{name} is no folder here and cannot be fetched from Hugging Face: {reason}; "
-            "check the name and the network, or fetch the model elsewhere and give its folder"
+            "check the name and the network, or fetch the model elsewhere and give what you fetched"
         ) from error

@@ -129,6 +129,15 @@ def manifest(
     }
 
 
+def golden_pictures(spec: dict) -> tuple[tuple[int, int, int], ...]:
+    """(width, height, seed) of the golden pictures for a manifest's ``input``: one landscape and
+    one portrait, or such as need no resize where there is none.
+    """
+    if spec["resize"]["edge"] == "none":
+        return tuple((spec["width"], spec["height"], seed) for _, _, seed in GOLDEN_PICTURES)
+    return GOLDEN_PICTURES
+
+
 def write_package(
     path: str | os.PathLike,
     module: torch.jit.ScriptModule,
@@ -156,7 +165,7 @@ def write_package(
         reloaded = Package(_load(unfinished)[0], description, archives)
         _check_module(reloaded)
         golden = []
-        for width, height, seed in GOLDEN_PICTURES:
+        for width, height, seed in golden_pictures(description["input"]):
             embedding = reloaded.encode(golden_picture(width, height, seed))
             golden.append(
                 {"width": width, "height": height, "seed": seed, "embedding": _decimals(embedding)}
@@ -294,7 +303,7 @@ def _least_cosine(package: Package, precision: str) -> float:
     otherwise.
     """
     spec = package.manifest["input"]
-    pictures = [preprocess(golden_picture(*golden), spec) for golden in GOLDEN_PICTURES]
+    pictures = [preprocess(golden_picture(*golden), spec) for golden in golden_pictures(spec)]
     batch = torch.stack(pictures)
     with torch.no_grad():
         plain = package.module.encode_image(batch)

@@ -100,7 +100,7 @@ def vsx() -> Vsx:
     return Vsx(program)
 
 
-def write_model(path: Path, work: int = 0, name: str = "grid-colour") -> Path:
+def write_model(path: Path, work: int = 0, name: str = "grid-colour", fast=None) -> Path:
     """A model package without pretrained weights: the mean colour of each cell of a 4 x 4 grid.
 
     Its embeddings tell colours and where they are. ``work`` makes it slow: convolutions a batch.
@@ -137,13 +137,43 @@ def write_model(path: Path, work: int = 0, name: str = "grid-colour") -> Path:
         dim=48,
         spec=spec,
     )
-    package.write_package(path, package.script(GridColour().eval()), description)
+    package.write_package(path, package.script(GridColour().eval()), description, fast)
     return path
+
+
+def fast_form(scale: float):
+    """A fast form for the models of ``write_model``, told by a scale."""
+    torch = pytest.importorskip("torch")
+    from vsearch.export import package
+
+    class Fast(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = torch.zeros(1)
+            self.factor = scale
+
+        @torch.jit.export
+        def prepare(self, weights: dict[str, torch.Tensor]) -> None:
+            self.scale = weights["scale"].clone()
+            self.scale[:24] *= self.factor
+
+        @torch.jit.export
+        def encode_image(self, pixels: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.adaptive_avg_pool2d(pixels, 4).flatten(1) * self.scale
+
+    return package.script(Fast().eval())
 
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory) -> Path:
     return write_model(tmp_path_factory.mktemp("models") / "grid-colour.vsm.pt")
+
+
+@pytest.fixture(scope="session")
+def fast_model(tmp_path_factory) -> Path:
+    """A package with a fast form in bf16 whose first 24 values are 1.01 times too large."""
+    path = tmp_path_factory.mktemp("models") / "fast.vsm.pt"
+    return write_model(path, name="fast", fast={"bf16": fast_form(1.01)})
 
 
 def write_picture(path: Path, seed: int, size=(60, 45)) -> Path:

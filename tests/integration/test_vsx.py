@@ -3,11 +3,10 @@
 import json
 import math
 
-import numpy as np
 import pytest
 from conftest import ROOT, Terminal, write_picture
 
-COMMANDS = ["init", "add", "remove", "search", "info", "encode"]
+COMMANDS = ["init", "add", "remove", "search", "info", "encode", "model"]
 
 
 def test_version(vsx):
@@ -157,40 +156,13 @@ def test_quiet_says_nothing(vsx, model, tmp_path, photos):
         assert (done.stdout, done.stderr) == ("", "")
 
 
-def test_encode_writes_what_numpy_reads(vsx, model, photos, tmp_path):
-    files = [photos / "b.png", photos / "a.jpg", photos / "b.png"]
-    vsx("encode", model, *files, "-o", tmp_path / "out.npy")
-    embeddings = np.load(tmp_path / "out.npy")
-    assert embeddings.dtype == np.float32
-    assert embeddings.shape == (3, 48)
-    assert np.array_equal(embeddings[0], embeddings[2])
-    assert not np.allclose(embeddings[0], embeddings[1])
-    assert [path.name for path in tmp_path.glob("*.npy*")] == ["out.npy"]
-
-    from vsearch.export import package
-
-    torch = pytest.importorskip("torch")
-    from PIL import Image
-
-    pixels = torch.from_numpy(np.array(Image.open(photos / "b.png").convert("RGB")))
-    expected = package.read_package(model).encode(pixels.permute(2, 0, 1).contiguous())
-    assert np.allclose(embeddings[0], expected.numpy(), atol=1e-4)
-
-
-def test_encode_more_than_one_chunk(vsx, model, tmp_path):
-    files = [write_picture(tmp_path / f"{i:02}.png", i) for i in range(70)]
-    vsx("encode", model, *files, "-o", tmp_path / "all.npy")
-    vsx("encode", model, files[69], "-o", tmp_path / "last.npy")
-    together, alone = np.load(tmp_path / "all.npy"), np.load(tmp_path / "last.npy")
-    assert together.shape == (70, 48)
-    assert np.allclose(together[69], alone[0], atol=1e-5)
-
-
 def test_info_of_a_model(vsx, model):
     info = vsx.info(model)
     assert info["kind"] == "model"
     assert (info["name"], info["license"], info["dim"]) == ("grid-colour", "Apache-2.0", 48)
     assert (info["metric"], len(info["fingerprint"])) == ("cosine", 64)
+    assert (info["token_dim"], info["has_text"]) == (0, False)
+    assert (info["precision"], info["fast_forms"]) == ("fp32", [])
     assert info["preprocessing"] == {
         "width_px": 96,
         "height_px": 96,

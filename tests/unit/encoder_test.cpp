@@ -6,6 +6,7 @@
 #include <functional>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "encoder/golden.h"
@@ -88,6 +89,30 @@ class ModelPath {
   ~ModelPath() { unsetenv("VSEARCH_MODEL_PATH"); }
   ModelPath(const ModelPath&) = delete;
   ModelPath& operator=(const ModelPath&) = delete;
+};
+
+// An environment variable that has another value, or none, for a while.
+class Variable {
+ public:
+  Variable(const char* name, const char* value) : name_(name) {
+    if (const char* const before = std::getenv(name)) before_ = before;
+    set(value);
+  }
+  ~Variable() { set(before_ ? before_->c_str() : nullptr); }
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
+
+ private:
+  void set(const char* value) {
+    if (value != nullptr) {
+      setenv(name_, value, 1);
+    } else {
+      unsetenv(name_);
+    }
+  }
+
+  const char* name_;
+  std::optional<std::string> before_;
 };
 
 }  // namespace
@@ -303,6 +328,32 @@ TEST_CASE("find_encoder looks for a path, then in the folders") {
   CHECK(vsearch::find_encoder("shoes") == dir / "b/shoes.vsm.pt");
   std::ofstream(dir / "a/shoes.vsm.pt") << "x";
   CHECK(vsearch::find_encoder("shoes") == dir / "a/shoes.vsm.pt");
+}
+
+TEST_CASE("find_encoder looks in the user's own folder") {
+  vsearch_test::TempDir dir;
+  const std::string home = (dir / "home").string();
+  const Variable home_variable("HOME", home.c_str());
+  const fs::path own = dir / "home/.local/share/vsearch/models";
+  fs::create_directories(own);
+  std::ofstream(own / "shoes.vsm.pt") << "x";
+  {
+    const Variable data("XDG_DATA_HOME", nullptr);
+    CHECK(vsearch::find_encoder("shoes") == own / "shoes.vsm.pt");
+    CHECK(vsearch::user_model_folder() == own);
+    const Variable no_home("HOME", nullptr);
+    CHECK(vsearch::user_model_folder().empty());
+  }
+  {
+    const Variable relative("XDG_DATA_HOME", "data");
+    CHECK(vsearch::user_model_folder() == own);
+  }
+  const std::string data_home = (dir / "data").string();
+  const Variable data("XDG_DATA_HOME", data_home.c_str());
+  CHECK(vsearch::user_model_folder() == dir / "data/vsearch/models");
+  CHECK_THROWS_AS(vsearch::find_encoder("shoes"), vsearch::Error);
+  const ModelPath path(":" + (dir / "a").string() + ":b");
+  CHECK(vsearch::user_model_folder() == dir / "a");
 }
 
 TEST_CASE("encoder_reference keeps a name and makes a path absolute") {

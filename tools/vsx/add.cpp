@@ -27,6 +27,7 @@ struct Options {
   std::vector<std::string> paths;
   std::string metadata_file;
   std::optional<std::string> key_column;
+  ModelOptions model;
   bool quiet = false;
 };
 
@@ -91,7 +92,7 @@ int run(const Options& options) {
     throw UsageError(
         "--key-column says which column of the --metadata file holds the key; name one");
   }
-  vsearch::Catalog catalog = open_catalog(options.catalog, options.quiet);
+  vsearch::Catalog catalog = open_catalog(options.catalog, options.quiet, options.model);
   const ItemList list = read_items(options);
   require_match(options, list);
   tell_mismatch(options, list);
@@ -131,6 +132,7 @@ Command add_command(CLI::App& vsx) {
   app->add_option("--key-column", options->key_column,
                   "Which column of it holds the items' keys (default: key)")
       ->type_name("NAME");
+  add_model_options(app, options->model);
   add_quiet_flag(app, options->quiet);
   app->footer(
       "The key of a picture is its path within the folder given; that of a single file is its "

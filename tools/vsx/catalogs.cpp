@@ -2,20 +2,61 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <charconv>
 #include <filesystem>
 #include <optional>
+#include <string_view>
+#include <system_error>
 
+#include "commands.h"
 #include "console.h"
 #include "progress.h"
 #include "vsearch/error.h"
 
 namespace vsx {
 
-std::shared_ptr<vsearch::Encoder> load_model(const std::string& name_or_path) {
-  return vsearch::load_encoder(vsearch::find_encoder(name_or_path));
+void add_model_options(CLI::App* app, ModelOptions& options) {
+  app->add_option("--precision", options.precision,
+                  "In which numbers the model computes: auto (the fastest here), fp32, bf16, fp16, "
+                  "int8")
+      ->type_name("NAME")
+      ->capture_default_str();
+  app->add_option("--device", options.device, "Where it computes: cpu, cuda, cuda:1, ...")
+      ->type_name("NAME")
+      ->capture_default_str();
 }
 
-vsearch::Catalog open_catalog(const std::string& path, bool quiet) {
+vsearch::EncoderOptions encoder_options(const ModelOptions& options) {
+  vsearch::EncoderOptions wanted;
+  const std::optional<vsearch::Precision> precision = vsearch::find_precision(options.precision);
+  if (!precision) {
+    throw UsageError(
+        fmt::format("--precision is auto, fp32, bf16, fp16 or int8, not '{}'", options.precision));
+  }
+  wanted.precision = *precision;
+  if (options.device == "cpu") return wanted;
+  wanted.device = vsearch::Device::kCuda;
+  if (options.device == "cuda") return wanted;
+  const std::string_view device = options.device;
+  constexpr std::string_view kNumbered = "cuda:";
+  const char* const end = device.data() + device.size();
+  const char* const number = device.data() + std::min(kNumbered.size(), device.size());
+  const auto [stopped, error] = std::from_chars(number, end, wanted.device_index);
+  if (!device.starts_with(kNumbered) || error != std::errc() || stopped != end) {
+    throw UsageError(fmt::format("--device is cpu, cuda or cuda:N, not '{}'", options.device));
+  }
+  return wanted;
+}
+
+std::shared_ptr<vsearch::Encoder> load_model(const std::string& name_or_path,
+                                             const ModelOptions& options) {
+  const vsearch::EncoderOptions wanted = encoder_options(options);
+  return vsearch::load_encoder(vsearch::find_encoder(name_or_path), wanted);
+}
+
+vsearch::Catalog open_catalog(const std::string& path, bool quiet, const ModelOptions& options) {
+  const vsearch::EncoderOptions wanted = encoder_options(options);
   if (!std::filesystem::exists(path)) {
     throw vsearch::Error(
         vsearch::ErrorCode::kFileNotFound,
@@ -26,8 +67,11 @@ vsearch::Catalog open_catalog(const std::string& path, bool quiet) {
     if (!display) display.emplace("rebuilding the index", "pictures", quiet);
     return display->update(done, total);
   };
+  const auto load = [wanted](const std::string& name_or_path) {
+    return vsearch::load_encoder(vsearch::find_encoder(name_or_path), wanted);
+  };
   return vsearch::Catalog::open(
-      path, {.encoder_loader = load_model, .log = show_log, .progress = rebuild_progress});
+      path, {.encoder_loader = load, .log = show_log, .progress = rebuild_progress});
 }
 
 }  // namespace vsx

@@ -34,6 +34,7 @@ Command remove_command(CLI::App& vsx);
 Command search_command(CLI::App& vsx);
 Command info_command(CLI::App& vsx);
 Command encode_command(CLI::App& vsx);
+Command model_command(CLI::App& vsx);
 
 // Declares `name` as a required positional argument without CLI11's type names in the help.
 template <typename Value>

@@ -34,6 +34,7 @@ struct Options {
   std::uint32_t breadth = vsearch::QueryOptions().breadth;
   bool exact = false;
   bool json = false;
+  ModelOptions model;
   bool quiet = false;
 };
 
@@ -105,7 +106,7 @@ std::vector<vsearch::Hit> search(const vsearch::Catalog& catalog, const Options&
 
 int run(const Options& options) {
   const vsearch::QueryOptions query = query_options(options);
-  const vsearch::Catalog catalog = open_catalog(options.catalog, options.quiet);
+  const vsearch::Catalog catalog = open_catalog(options.catalog, options.quiet, options.model);
   const std::vector<vsearch::Hit> hits = search(catalog, options, query);
   if (options.json) {
     print(as_json(hits));
@@ -137,6 +138,7 @@ Command search_command(CLI::App& vsx) {
                   "How far the index looks around: more finds more and takes longer")
       ->type_name("N")
       ->capture_default_str();
+  add_model_options(app, options->model);
   add_quiet_flag(app, options->quiet);
   app->footer(
       "Examples:\n"

@@ -45,7 +45,33 @@ def _hf(options: dict):
     return hf.export(options.pop("model"), **options)
 
 
-_sources = {"hf": _hf}
+def _timm(options: dict):
+    from . import timm_models
+
+    return timm_models.export(options.pop("model"), **options)
+
+
+def _torchvision(options: dict):
+    from . import torchvision_models
+
+    return torchvision_models.export(options.pop("model"), **options)
+
+
+def _module(options: dict):
+    from . import module
+
+    interpolation = options.pop("interpolation")
+    resize = {**options.pop("resize"), "interpolation": interpolation}
+    if resize["edge"] == "none":
+        resize = {"edge": "none"}
+    elif not interpolation:
+        raise ExportError("--interpolation is missing; a resize is bilinear or bicubic")
+    elif resize["edge"] == "stretch" and "size" not in resize:
+        resize["size"] = list(options["size"])
+    return module.export(options.pop("model"), resize=resize, **options)
+
+
+_sources = {"hf": _hf, "timm": _timm, "torchvision": _torchvision, "module": _module}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -62,12 +88,10 @@ def _parser() -> argparse.ArgumentParser:
     hf.add_argument(
         "model",
         metavar="MODEL",
-        help="folder with config.json, weights and preprocessor_config.json",
+        help="folder with config.json, weights and preprocessor_config.json, or a name to fetch",
     )
     _add_output(hf)
-    hf.add_argument(
-        "--size", type=_size, metavar="H[xW]", help="input size in pixels (default: the model's)"
-    )
+    _add_size(hf)
     hf.add_argument(
         "--interpolation",
         default="",
@@ -80,15 +104,74 @@ def _parser() -> argparse.ArgumentParser:
         choices=["cls", "mean", "cls_mean", "gem", "attention"],
         help="from tokens to the embedding (default: the model's own)",
     )
-    hf.add_argument(
-        "--projection",
-        metavar="FILE.safetensors",
-        help="a linear map after the pooling: weight [dimensions, pooled dimensions]",
-    )
-    hf.add_argument("--normalise", action="store_true", help="embeddings of length 1")
+    _add_head(hf)
     hf.add_argument("--no-text", dest="text", action="store_false", help="leave a text tower away")
     hf.add_argument("--tokens", action="store_true", help="also export the tokens of the patches")
+    for library in ("timm", "torchvision"):
+        models = sources.add_parser(
+            library,
+            help=f"a model of {library}",
+            description=f"Makes a package from a model of {library}, which must be installed.",
+        )
+        models.add_argument("model", metavar="NAME", help=f"as {library} calls it")
+        _add_output(models)
+        _add_size(models)
+        models.add_argument(
+            "--weights", metavar="FILE", help=f"a file of weights (default: {library} fetches them)"
+        )
+        _add_head(models)
+    _add_module(sources)
     return parser
+
+
+def _add_module(sources) -> None:
+    module = sources.add_parser(
+        "module",
+        help="any TorchScript module",
+        description="Makes a package from a TorchScript file whose forward turns float32 "
+        "[B, 3, H, W] into [B, dim]. How pictures are prepared is said by the options; nothing is "
+        "guessed.",
+    )
+    module.add_argument("model", metavar="FILE.pt", help="a file of torch.jit.save")
+    _add_output(module)
+    module.add_argument(
+        "--size", type=_size, required=True, metavar="H[xW]", help="input size in pixels"
+    )
+    module.add_argument(
+        "--resize",
+        type=_resize,
+        required=True,
+        metavar="RULE",
+        help="shortest:EDGE, stretch (to --size), stretch:H[xW] or none; the middle is cropped",
+    )
+    module.add_argument(
+        "--interpolation", default="", choices=["bilinear", "bicubic"], help="of the resize"
+    )
+    for option in ("--mean", "--std"):
+        module.add_argument(
+            option,
+            type=_three,
+            required=True,
+            metavar="A,B,C",
+            help="of each channel, for values from 0 to 1",
+        )
+    module.add_argument("--bgr", action="store_true", help="the module takes blue first")
+    _add_head(module)
+
+
+def _add_size(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--size", type=_size, metavar="H[xW]", help="input size in pixels (default: the model's)"
+    )
+
+
+def _add_head(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--projection",
+        metavar="FILE.safetensors",
+        help="a linear map behind the embedding: weight [dimensions, dimensions before]",
+    )
+    parser.add_argument("--normalise", action="store_true", help="embeddings of length 1")
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
@@ -111,6 +194,25 @@ def _size(text: str) -> tuple[int, int]:
     if len(numbers) > 2 or min(numbers) <= 0:
         raise ValueError
     return numbers[0], numbers[-1]
+
+
+def _resize(text: str) -> dict:
+    """The manifest's ``resize`` without its interpolation."""
+    edge, _, size = text.partition(":")
+    if (edge, size) in (("none", ""), ("stretch", "")):
+        return {"edge": edge}
+    if edge == "stretch":
+        return {"edge": edge, "size": list(_size(size))}
+    if edge != "shortest" or int(size) <= 0:
+        raise ValueError
+    return {"edge": edge, "size": int(size)}
+
+
+def _three(text: str) -> list[float]:
+    numbers = [float(number) for number in text.split(",")]
+    if len(numbers) != 3:
+        raise ValueError
+    return numbers
 
 
 if __name__ == "__main__":

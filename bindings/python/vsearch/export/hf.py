@@ -8,13 +8,12 @@ network, ``hf_text`` the text towers; ``hf_convolution`` traces convolutional ne
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from . import ExportError, encoder, hf_convolution, hf_text, hf_vision, hub
-from .head import read_projection
+from .head import read_projection, rebuilt
 from .hf_preprocess import read_json, read_preprocessing, with_size
 from .package import Package
 from .vit import VisionTransformer, VitConfig, architecture
@@ -177,7 +176,7 @@ def _finish(
     """With the linear map of ``projection`` and length 1 behind the outputs of both towers."""
     weight = read_projection(projection, config.embedding_dim) if projection else None
     if weight is not None or normalise:
-        config, network = _rebuilt(config, network, weight, normalise)
+        config, network = rebuilt(config, network, weight, normalise)
         tower = tower and (tower[0], hf_text.rebuilt(*tower, weight, normalise))
     return encoder.Parts(
         network,
@@ -187,18 +186,3 @@ def _finish(
         text=tower and tower[1],
         vit=config,
     )
-
-
-def _rebuilt(
-    config: VitConfig, network: VisionTransformer, projection: torch.Tensor | None, normalise: bool
-) -> tuple[VitConfig, VisionTransformer]:
-    """``network`` with the linear map ``projection`` and length 1 behind its own output."""
-    weights = network.state_dict()
-    if projection is not None:
-        own = weights.get("projection.weight")
-        weights["projection.weight"] = projection if own is None else projection @ own
-        config = replace(config, projection_dim=len(projection))
-    config = replace(config, normalise=normalise)
-    changed = VisionTransformer(config).eval()
-    changed.load_state_dict(weights, assign=True)
-    return config, changed

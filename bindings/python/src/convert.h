@@ -64,7 +64,12 @@ class PictureArgument {
   // for an array that is no uint8 [height, width] or [height, width, 1, 3 or 4].
   PictureArgument(py::handle value, std::string name, ColourOrder channels = ColourOrder::kRgb);
 
+  // In place of a picture that the constructor threw `fault` for.
+  PictureArgument(std::string name, Error fault)
+      : name_(std::move(name)), fault_(std::move(fault)) {}
+
   const std::string& name() const { return name_; }
+  const std::optional<Error>& fault() const { return fault_; }
   bool has_pixels() const { return pixels_.data != nullptr; }
   bool has_bytes() const { return is_bytes_; }
   const std::string& path() const { return path_; }
@@ -78,6 +83,7 @@ class PictureArgument {
   void take_pixels(py::handle value, ColourOrder channels);
 
   std::string name_;
+  std::optional<Error> fault_;
   std::string path_;
   bool is_bytes_ = false;
   std::span<const std::byte> bytes_;

@@ -40,10 +40,14 @@ class Work {
   Work(const Encoder& encoder, std::span<const PictureArgument> pictures, const EncodeCall& call,
        const Progress& progress)
       : encoder_(encoder), pictures_(pictures), call_(call), progress_(progress) {
-    for (std::size_t i = 0; i < pictures.size(); ++i) {
-      (pictures[i].has_pixels() ? with_pixels_ : encoded_).push_back(i);
-    }
     result_.embeddings = Matrix(pictures.size(), encoder.info().dim);
+    for (std::size_t i = 0; i < pictures.size(); ++i) {
+      if (pictures[i].fault()) {
+        fail(i, *pictures[i].fault());
+      } else {
+        (pictures[i].has_pixels() ? with_pixels_ : encoded_).push_back(i);
+      }
+    }
   }
 
   EncodedFiles run() {

@@ -89,19 +89,26 @@ py::tuple to_python(EncodedFiles&& encoded) {
   return py::make_tuple(to_array(std::move(encoded.embeddings)), failures);
 }
 
-std::vector<PictureArgument> to_pictures(const py::list& images, std::size_t first, bool bgr) {
+std::vector<PictureArgument> to_pictures(const py::list& images, std::size_t first, bool bgr,
+                                         bool keep_going = false) {
+  const ColourOrder channels = bgr ? ColourOrder::kBgr : ColourOrder::kRgb;
   std::vector<PictureArgument> pictures;
   pictures.reserve(images.size());
   for (const py::handle image : images) {
-    pictures.emplace_back(image, fmt::format("images[{}]", first + pictures.size()),
-                          bgr ? ColourOrder::kBgr : ColourOrder::kRgb);
+    const std::string name = fmt::format("images[{}]", first + pictures.size());
+    try {
+      pictures.emplace_back(image, name, channels);
+    } catch (const Error& error) {
+      if (!keep_going) throw;
+      pictures.emplace_back(name, error);
+    }
   }
   return pictures;
 }
 
 py::tuple encode(const LoadedEncoder& self, const py::list& images, std::size_t first, bool bgr,
                  bool exact, bool lenient, bool keep_going, py::object progress) {
-  const std::vector<PictureArgument> pictures = to_pictures(images, first, bgr);
+  const std::vector<PictureArgument> pictures = to_pictures(images, first, bgr, keep_going);
   EncodeCall what;
   what.options.exact = exact;
   what.options.lenient = lenient;

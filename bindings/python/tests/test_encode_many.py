@@ -136,6 +136,11 @@ def test_an_iterator_of_what_is_none(encoder, photos):
     with pytest.raises(TypeError, match=r"images\[1\] must be a path"):
         list(encoder.encode_iter([photos[0], {}], batch=1))
 
+    flat, good = encoder.encode_iter([np.zeros(8, np.uint8), pixels(0)])
+    assert isinstance(flat.error, ValueError)
+    assert "images[0] has the shape (8,)" in str(flat.error)
+    assert good.error is None
+
     def broken():
         yield photos[0]
         raise LookupError("from the iterator")

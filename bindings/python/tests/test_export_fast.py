@@ -122,7 +122,7 @@ def test_package_carries_the_forms_without_weights(tmp_path):
 
 
 def test_generated_pictures_are_the_same_each_time():
-    first, second = generated_pictures(2), generated_pictures(2)
+    first, second = generated_pictures.__wrapped__(2), generated_pictures.__wrapped__(2)
     assert all(torch.equal(*pair) for pair in zip(first, second))
     assert first[0].dtype == torch.uint8 and first[0].float().std().item() > 10
 
@@ -194,7 +194,7 @@ def test_unknown_precision_is_refused():
         fast.forms(config, made, SPEC, ("fp64",))
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", package.PRECISIONS)
 def test_default_encoder(default_package, precision):
     form = default_package.load_fast(precision)
     pixels = torch.stack(
@@ -207,7 +207,7 @@ def test_default_encoder(default_package, precision):
         plain = default_package.module.encode_image(pixels)
         embeddings = form.encode_image(pixels)
         alone = form.encode_image(pixels[1:2])
-    least = {"fp32": 0.99999, "bf16": 0.998}[precision]
+    least = {"fp32": 0.99999, "bf16": 0.998, "int8": 0.97}[precision]
     assert torch.cosine_similarity(embeddings, plain).min().item() >= least
     assert torch.cosine_similarity(alone, embeddings[1:2]).item() >= 0.99999
 

@@ -24,6 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     from .package import fingerprint
 
+    for precision, reason in package.left_out.items():
+        print(f"vsearch.export: without {precision}: {reason}", file=sys.stderr)
     description = package.manifest
     print(
         f"wrote {options['output']}: {description['name']}, {description['dim']} dimensions, "
@@ -107,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_head(hf)
     hf.add_argument("--no-text", dest="text", action="store_false", help="leave a text tower away")
     hf.add_argument("--tokens", action="store_true", help="also export the tokens of the patches")
+    _add_fast(hf)
     for library in ("timm", "torchvision"):
         models = sources.add_parser(
             library,
@@ -120,6 +123,8 @@ def _parser() -> argparse.ArgumentParser:
             "--weights", metavar="FILE", help=f"a file of weights (default: {library} fetches them)"
         )
         _add_head(models)
+        if library == "timm":
+            _add_fast(models)
     _add_module(sources)
     return parser
 
@@ -174,6 +179,22 @@ def _add_head(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--normalise", action="store_true", help="embeddings of length 1")
 
 
+def _add_fast(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--precision",
+        dest="precisions",
+        type=_precisions,
+        metavar="LIST",
+        help="fast forms for CPUs, of fp32,bf16,int8; or none (default: all that give the model's "
+        "embeddings)",
+    )
+    parser.add_argument(
+        "--calibration",
+        metavar="FOLDER",
+        help="pictures like those that the model will see, for int8 (default: generated ones)",
+    )
+
+
 def _add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", required=True, metavar="OUT.vsm.pt", help="the package to write"
@@ -194,6 +215,13 @@ def _size(text: str) -> tuple[int, int]:
     if len(numbers) > 2 or min(numbers) <= 0:
         raise ValueError
     return numbers[0], numbers[-1]
+
+
+def _precisions(text: str) -> tuple[str, ...]:
+    names = () if text == "none" else tuple(text.split(","))
+    if not set(names) <= {"fp32", "bf16", "int8"}:
+        raise ValueError
+    return names
 
 
 def _resize(text: str) -> dict:

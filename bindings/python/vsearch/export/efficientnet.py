@@ -172,7 +172,7 @@ def export(
         dim=tensors["weight"].shape[0],
         spec=SPEC,
     )
-    forms = fast.efficientnet_forms(encoder, ("fp32", "bf16"))
+    forms = fast.efficientnet_forms(encoder, SPEC, fast.available())
     return write_package(output, script(encoder), description, forms, all_fast=False)
 
 

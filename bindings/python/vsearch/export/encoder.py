@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from . import ExportError, fast
 from .package import Package, manifest, script, write_package
 from .vit import VitConfig
 
@@ -69,8 +70,19 @@ def write(
     licence: str,
     source: str,
     tokens: bool = False,
+    precisions: tuple[str, ...] | None = None,
+    calibration: str | Path | None = None,
 ) -> Package:
-    """Writes the package of ``parts``; ``spec`` is the manifest's ``input``."""
+    """Writes the package of ``parts``; ``spec`` is the manifest's ``input``.
+
+    ``precisions`` are those to write fast forms for, where the network is a VisionTransformer; None
+    writes all that keep its embeddings. ``calibration`` is a folder of pictures for int8.
+    """
+    if precisions and parts.vit is None:
+        raise ExportError(
+            f"fast forms ({', '.join(precisions)}) are written for vision transformers of known "
+            "families only; leave --precision away"
+        )
     description = manifest(
         name=name,
         licence=licence,
@@ -85,4 +97,11 @@ def write(
         module = (_WithTokens if tokens else _ImageEncoder)(parts.network)
     else:
         module = (_WithBoth if tokens else _WithText)(parts.network, parts.text)
-    return write_package(output, script(module.eval()), description)
+    forms = {}
+    if parts.vit is not None:
+        pictures = fast.pictures_from(calibration) if calibration else None
+        wanted = fast.available() if precisions is None else precisions
+        forms = fast.forms(parts.vit, parts.network, spec, wanted, pictures)
+    return write_package(
+        output, script(module.eval()), description, forms, all_fast=precisions is not None
+    )

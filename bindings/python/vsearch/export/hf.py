@@ -51,6 +51,8 @@ def export(
     normalise: bool = False,
     tokens: bool = False,
     text: bool = True,
+    precisions: tuple[str, ...] | None = None,
+    calibration: str | Path | None = None,
 ) -> Package:
     """Writes the package of the Hugging Face model ``model``, a folder or a name, to ``output``.
 
@@ -58,7 +60,8 @@ def export(
     folder's, ``interpolation`` another one for the resize of pictures. ``pooling`` is one of
     VitConfig's (default: the family's own), ``projection`` a safetensors file with a ``weight``
     [dimensions, pooled dimensions], ``tokens`` adds ``encode_tokens``. ``text`` is off to leave the
-    text tower of CLIP and SigLIP away.
+    text tower of CLIP and SigLIP away. ``precisions`` and ``calibration`` are those of
+    ``encoder.write``.
     """
     folder, known_name, known_source = _find(str(model))
     model_type = read_json(folder, "config.json").get("model_type")
@@ -89,6 +92,8 @@ def export(
         licence=licence,
         source=source or known_source,
         tokens=tokens,
+        precisions=precisions,
+        calibration=calibration,
     )
 
 

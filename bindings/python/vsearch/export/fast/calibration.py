@@ -45,14 +45,7 @@ def vit_ranges(
         return hook
 
     hooks = [layer.register_forward_pre_hook(watch(key)) for key, layer in layers.items()]
-    try:
-        with torch.no_grad():
-            for batch in pixels:
-                network(batch)
-    finally:
-        for hook in hooks:
-            hook.remove()
-
+    _run(network, pixels, hooks)
     ranges = [{} for _ in network.blocks]
     for (number, name), layer in layers.items():
         low, high = lowest[number, name], highest[number, name]
@@ -71,3 +64,53 @@ def _affine(low: torch.Tensor, high: torch.Tensor, smooth: torch.Tensor) -> Rang
     top = max(high.max().item(), 0.0)
     scale = max((top - bottom) / 255, 1e-12)
     return Ranges(smooth, scale, round(-bottom / scale))
+
+
+@dataclass
+class MapRange:
+    """Channel j of a map between blocks holds ``center[j] + half[j] * u``, u in -1..1."""
+
+    center: torch.Tensor
+    half: torch.Tensor
+
+
+def efficientnet_ranges(
+    encoder: torch.nn.Module, pixels: Iterable[torch.Tensor], headroom: float = 1.0
+) -> list[MapRange]:
+    """The map behind each block of the ``Encoder`` of ``..efficientnet``; blocks that add to the
+    same map share one range. ``pixels`` and ``headroom`` as above.
+    """
+    blocks = list(encoder.backbone.blocks)
+    low: dict[int, torch.Tensor] = {}
+    high: dict[int, torch.Tensor] = {}
+    stages: list[int] = []  # of each block
+    for block in blocks:
+        stages.append(stages[-1] if block.residual else len(set(stages)))
+
+    def watch(stage: int):
+        def hook(_module, _inputs, output):
+            lowest, highest = output.amin([0, 2, 3]), output.amax([0, 2, 3])
+            low[stage] = torch.minimum(low.get(stage, lowest), lowest)
+            high[stage] = torch.maximum(high.get(stage, highest), highest)
+
+        return hook
+
+    hooks = [block.register_forward_hook(watch(stage)) for block, stage in zip(blocks, stages)]
+    _run(encoder.encode_image, pixels, hooks)
+    return [
+        MapRange(
+            (high[stage] + low[stage]) / 2,
+            ((high[stage] - low[stage]) * headroom / 2).clamp(min=1e-6),
+        )
+        for stage in stages
+    ]
+
+
+def _run(encode, pixels: Iterable[torch.Tensor], hooks: list) -> None:
+    try:
+        with torch.no_grad():
+            for batch in pixels:
+                encode(batch)
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -9,6 +9,7 @@ do.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -21,6 +22,7 @@ _size_px = 288
 _suffixes = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 
 
+@lru_cache(maxsize=2)
 def generated_pictures(count: int = COUNT) -> list[torch.Tensor]:
     """uint8 RGB ``[3, H, W]``, the same ones each time."""
     generator = torch.Generator().manual_seed(2026)

@@ -23,7 +23,7 @@ from .calibration import Ranges
 from .layers import ACTIVATIONS
 from .vit import QUICK_GELU, ClassBlock, FastVit, branch_scale, mix_heads
 
-_magic = float(2**23)
+MAGIC = float(2**23)
 
 
 def pack_bytes(steps: torch.Tensor, magic: float) -> torch.Tensor:
@@ -142,7 +142,7 @@ class QuantNorm(nn.Module):
         super().__init__()
         self.dim = config.dim
         self.eps = config.norm_eps
-        self.magic = _magic
+        self.magic = MAGIC
         self.smooth = ranges.smooth
         self.scale = ranges.scale
         self.zero = ranges.zero
@@ -179,7 +179,7 @@ class QuantAttention(nn.Module):
         super().__init__()
         self.heads = config.heads
         self.size = config.dim // config.heads
-        self.magic = _magic
+        self.magic = MAGIC
         mixed = ranges["attention.out"]
         self.smooth = mixed.smooth
         self.scale = mixed.scale

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 from pathlib import Path
 
 import torch
+from vsearch.export import hf
 
 PREPROCESSING = {
     "do_resize": True,
@@ -186,3 +188,7 @@ def write_siglip_tokenizer(folder: Path, **options: object) -> None:
                 **options,
             }
         )
+
+
+# Without fast forms, which have tests of their own and take longer than all the rest.
+export = functools.partial(hf.export, precisions=())

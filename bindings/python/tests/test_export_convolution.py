@@ -5,9 +5,9 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from export_support import write_folder  # noqa: E402
+from export_support import export, write_folder  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
-from vsearch.export import ExportError, hf  # noqa: E402
+from vsearch.export import ExportError  # noqa: E402
 
 STAGES = {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 2, 1]}
 
@@ -38,7 +38,7 @@ def pixels(height, width):
 
 @pytest.mark.parametrize("family", networks)
 def test_package_equals_transformers(folders, family, tmp_path):
-    exported = hf.export(folders[family], tmp_path / "out.vsm.pt", tokens=True)
+    exported = export(folders[family], tmp_path / "out.vsm.pt", tokens=True)
     pictures = pixels(64, 64)
     with torch.no_grad():
         output = networks[family](pictures)
@@ -54,7 +54,7 @@ def test_package_equals_transformers(folders, family, tmp_path):
 def test_size_pooling_projection_and_length(folders, tmp_path):
     weight = torch.randn(7, 32, generator=torch.Generator().manual_seed(2))
     save_file({"weight": weight}, tmp_path / "projection.safetensors")
-    exported = hf.export(
+    exported = export(
         folders["convnext"],
         tmp_path / "out.vsm.pt",
         size=(96, 64),
@@ -72,14 +72,14 @@ def test_size_pooling_projection_and_length(folders, tmp_path):
 
 
 def test_weights_can_be_tuned(folders, tmp_path):
-    module = hf.export(folders["convnextv2"], tmp_path / "out.vsm.pt").module
+    module = export(folders["convnextv2"], tmp_path / "out.vsm.pt").module
     module.encode_image(pixels(64, 64)).square().sum().backward()
     assert all(parameter.grad is not None for parameter in module.parameters())
 
 
 def test_what_is_refused(folders, tmp_path):
     with pytest.raises(ExportError, match="--pooling cls needs tokens, and convnext has a map"):
-        hf.export(folders["convnext"], tmp_path / "out.vsm.pt", pooling="cls")
+        export(folders["convnext"], tmp_path / "out.vsm.pt", pooling="cls")
     folder = write_folder(tmp_path / "maximum", efficientnet(pooling_type="max"), 64)
     with pytest.raises(ExportError, match='pooling_type "max" is not supported'):
-        hf.export(folder, tmp_path / "out.vsm.pt")
+        export(folder, tmp_path / "out.vsm.pt")

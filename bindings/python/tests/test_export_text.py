@@ -15,13 +15,14 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from export_support import (  # noqa: E402
+    export,
     odd_texts,
     randomised,
     write_clip_tokenizer,
     write_folder,
     write_siglip_tokenizer,
 )
-from vsearch.export import ExportError, bpe, hf, hf_text, package, unigram  # noqa: E402
+from vsearch.export import ExportError, bpe, hf_text, package, unigram  # noqa: E402
 
 SMALL = {
     "hidden_size": 24,
@@ -158,7 +159,7 @@ def test_long_words_take_bounded_time(clip_vocabulary):
 
 
 def test_clip_texts_and_pictures_equal_transformers(clip_folder, tmp_path):
-    exported = hf.export(clip_folder, tmp_path / "out.vsm.pt", tokens=True)
+    exported = export(clip_folder, tmp_path / "out.vsm.pt", tokens=True)
     model = transformers.CLIPModel.from_pretrained(clip_folder).eval()
     tokenizer = transformers.CLIPTokenizer.from_pretrained(clip_folder)
     inputs = tokenizer(TEXTS, padding=True, truncation=True, max_length=77, return_tensors="pt")
@@ -173,7 +174,7 @@ def test_clip_texts_and_pictures_equal_transformers(clip_folder, tmp_path):
 
 
 def test_golden_texts_hold(clip_folder, tmp_path):
-    exported = hf.export(clip_folder, tmp_path / "out.vsm.pt")
+    exported = export(clip_folder, tmp_path / "out.vsm.pt")
     golden = exported.manifest["golden_text"]
     assert [pair["text"] for pair in golden] == list(package.GOLDEN_TEXTS)
     with torch.no_grad():
@@ -191,8 +192,8 @@ def test_projection_and_length_are_those_of_the_pictures(clip_folder, tmp_path):
 
     weight = torch.randn(7, 16, generator=torch.Generator().manual_seed(2))
     save_file({"weight": weight}, tmp_path / "projection.safetensors")
-    plain = hf.export(clip_folder, tmp_path / "plain.vsm.pt").module
-    changed = hf.export(
+    plain = export(clip_folder, tmp_path / "plain.vsm.pt").module
+    changed = export(
         clip_folder,
         tmp_path / "changed.vsm.pt",
         projection=tmp_path / "projection.safetensors",
@@ -204,7 +205,7 @@ def test_projection_and_length_are_those_of_the_pictures(clip_folder, tmp_path):
 
 
 def test_text_tower_can_be_left_away(clip_folder, tmp_path):
-    exported = hf.export(clip_folder, tmp_path / "out.vsm.pt", text=False, pooling="mean")
+    exported = export(clip_folder, tmp_path / "out.vsm.pt", text=False, pooling="mean")
     assert exported.manifest["text"] is False and "golden_text" not in exported.manifest
     assert not hasattr(exported.module, "encode_text")
 
@@ -287,7 +288,7 @@ def test_siglip_tokens_equal_the_reference(tmp_path, options, count):
 
 
 def test_siglip_texts_and_pictures_equal_transformers(siglip_folder, tmp_path):
-    exported = hf.export(siglip_folder, tmp_path / "out.vsm.pt")
+    exported = export(siglip_folder, tmp_path / "out.vsm.pt")
     model = transformers.SiglipModel.from_pretrained(siglip_folder).eval()
     tokenizer = transformers.SiglipTokenizer.from_pretrained(siglip_folder)
     inputs = tokenizer(
@@ -378,14 +379,14 @@ def editable(clip_folder, tmp_path):
 def test_model_without_a_tokenizer(editable, tmp_path):
     (editable / "vocab.json").unlink()
     with pytest.raises(ExportError, match=r"model has no tokenizer .* with --no-text"):
-        hf.export(editable, tmp_path / "out.vsm.pt")
-    assert hf.export(editable, tmp_path / "out.vsm.pt", text=False).manifest["text"] is False
+        export(editable, tmp_path / "out.vsm.pt")
+    assert export(editable, tmp_path / "out.vsm.pt", text=False).manifest["text"] is False
 
 
 def test_tokenizer_that_cannot_be_read(editable, tmp_path):
     (editable / "vocab.json").write_text("{")
     with pytest.raises(ExportError, match="the tokenizer cannot be read"):
-        hf.export(editable, tmp_path / "out.vsm.pt")
+        export(editable, tmp_path / "out.vsm.pt")
 
 
 def test_tokenizer_of_another_model(editable, clip_size, tmp_path):
@@ -394,7 +395,7 @@ def test_tokenizer_of_another_model(editable, clip_size, tmp_path):
     (editable / "config.json").write_text(json.dumps(config))
     message = f"ends a text with {clip_size - 1}, but config.json says {clip_size} and 5; put the"
     with pytest.raises(ExportError, match=message):
-        hf.export(editable, tmp_path / "out.vsm.pt")
+        export(editable, tmp_path / "out.vsm.pt")
 
 
 def test_tokenizer_with_added_tokens(editable, tmp_path):
@@ -402,9 +403,9 @@ def test_tokenizer_with_added_tokens(editable, tmp_path):
     tokenizer.add_tokens(["<brand>"])
     tokenizer.save_pretrained(editable)
     with pytest.raises(ExportError, match="the tokenizer differs from CLIP's"):
-        hf.export(editable, tmp_path / "out.vsm.pt")
+        export(editable, tmp_path / "out.vsm.pt")
 
 
 def test_pooling_that_leaves_the_space_of_the_words(clip_folder, tmp_path):
     with pytest.raises(ExportError, match=r"--pooling mean leaves the space .*; give --no-text"):
-        hf.export(clip_folder, tmp_path / "out.vsm.pt", pooling="mean")
+        export(clip_folder, tmp_path / "out.vsm.pt", pooling="mean")

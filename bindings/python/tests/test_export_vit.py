@@ -9,9 +9,9 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from export_support import randomised, write_folder  # noqa: E402
+from export_support import export, randomised, write_folder  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
-from vsearch.export import ExportError, hf, hf_vision, package  # noqa: E402
+from vsearch.export import ExportError, hf_vision, package  # noqa: E402
 
 SMALL = {
     "hidden_size": 24,
@@ -97,7 +97,7 @@ def last_tokens(family, output):
 @pytest.mark.parametrize("family", families)
 def test_package_equals_transformers(folders, family, tmp_path):
     model, embedding = families[family]
-    exported = hf.export(folders[family], tmp_path / "out.vsm.pt", tokens=True)
+    exported = export(folders[family], tmp_path / "out.vsm.pt", tokens=True)
     pictures = pixels(32, 32)
     with torch.no_grad():
         output = model(pictures)
@@ -113,7 +113,7 @@ def test_package_equals_transformers(folders, family, tmp_path):
 
 
 def test_package_without_tokens_has_no_method_for_them(folders, tmp_path):
-    exported = hf.export(folders["vit"], tmp_path / "out.vsm.pt")
+    exported = export(folders["vit"], tmp_path / "out.vsm.pt")
     assert exported.manifest["outputs"] == {"embedding": 24}
     assert not hasattr(exported.module, "encode_tokens")
 
@@ -139,7 +139,7 @@ def test_size_moves_resize_and_crop_alike(tmp_path):
         do_center_crop=True,
         crop_size=32,
     )
-    exported = hf.export(folder, tmp_path / "out.vsm.pt", size=(48, 64))
+    exported = export(folder, tmp_path / "out.vsm.pt", size=(48, 64))
     assert exported.manifest["input"]["resize"]["size"] == 80
     assert (exported.manifest["input"]["height"], exported.manifest["input"]["width"]) == (48, 64)
     assert exported.module.encode_image(pixels(48, 64)).shape == (3, 24)
@@ -148,7 +148,7 @@ def test_size_moves_resize_and_crop_alike(tmp_path):
 def test_dinov2_takes_the_size_of_its_preprocessing(tmp_path):
     """As published: config.json says 518, preprocessor_config.json 224."""
     model = dinov2({**SMALL, "image_size": 64}, mlp_ratio=2)
-    exported = hf.export(write_folder(tmp_path / "model", model, 32), tmp_path / "out.vsm.pt")
+    exported = export(write_folder(tmp_path / "model", model, 32), tmp_path / "out.vsm.pt")
     pictures = pixels(32, 32)
     with torch.no_grad():
         expected = model(pictures).pooler_output
@@ -158,7 +158,7 @@ def test_dinov2_takes_the_size_of_its_preprocessing(tmp_path):
 def test_rest_of_a_size_that_is_no_multiple_of_the_patch_is_not_looked_at(tmp_path):
     """SigLIP so400m: 384 pixels in patches of 14."""
     model = siglip({**SMALL, **MLP, "image_size": 36})
-    exported = hf.export(write_folder(tmp_path / "model", model, 36), tmp_path / "out.vsm.pt")
+    exported = export(write_folder(tmp_path / "model", model, 36), tmp_path / "out.vsm.pt")
     pictures = pixels(36, 36)
     with torch.no_grad():
         expected = model(pictures).pooler_output
@@ -178,7 +178,7 @@ def test_poolings(folders, tmp_path):
         "gem": patches.clamp(min=1e-6).pow(3).mean(1).pow(1 / 3),
     }
     for pooling, embedding in expected.items():
-        exported = hf.export(
+        exported = export(
             folders["dinov2_with_registers"], tmp_path / "out.vsm.pt", pooling=pooling
         )
         with torch.no_grad():
@@ -189,7 +189,7 @@ def test_poolings(folders, tmp_path):
 
 
 def test_pooling_other_than_its_own_leaves_clips_projection_away(folders, tmp_path):
-    exported = hf.export(folders["clip"], tmp_path / "out.vsm.pt", pooling="mean")
+    exported = export(folders["clip"], tmp_path / "out.vsm.pt", pooling="mean")
     assert exported.manifest["dim"] == 24
 
 
@@ -197,7 +197,7 @@ def test_pooling_other_than_its_own_leaves_clips_projection_away(folders, tmp_pa
 def test_projection_and_normalise(folders, tmp_path, family, dim):
     weight = torch.randn(7, dim, generator=torch.Generator().manual_seed(2))
     save_file({"weight": weight}, tmp_path / "projection.safetensors")
-    exported = hf.export(
+    exported = export(
         folders[family],
         tmp_path / "out.vsm.pt",
         projection=tmp_path / "projection.safetensors",
@@ -215,7 +215,7 @@ def test_projection_and_normalise(folders, tmp_path, family, dim):
 
 @pytest.mark.parametrize("family", families)
 def test_every_weight_can_be_tuned(folders, family, tmp_path):
-    module = hf.export(folders[family], tmp_path / "out.vsm.pt").module
+    module = export(folders[family], tmp_path / "out.vsm.pt").module
     module.encode_image(pixels(32, 32)).square().sum().backward()
     unused = [name for name, weight in module.named_parameters() if weight.grad is None]
     assert unused == []
@@ -256,22 +256,22 @@ refused = [
 @pytest.mark.parametrize("family, options, message", refused)
 def test_options_that_do_not_fit_the_model(folders, tmp_path, family, options, message):
     with pytest.raises(ExportError, match=message):
-        hf.export(folders[family], tmp_path / "out.vsm.pt", **options)
+        export(folders[family], tmp_path / "out.vsm.pt", **options)
     assert not (tmp_path / "out.vsm.pt").exists()
 
 
 def test_projections_that_do_not_fit(folders, tmp_path):
-    def export(path):
-        hf.export(folders["vit"], tmp_path / "out.vsm.pt", projection=path)
+    def attempt(path):
+        export(folders["vit"], tmp_path / "out.vsm.pt", projection=path)
 
     with pytest.raises(ExportError, match=r"absent.safetensors: no such file"):
-        export(tmp_path / "absent.safetensors")
+        attempt(tmp_path / "absent.safetensors")
     (tmp_path / "text.safetensors").write_text("nothing of the kind")
     with pytest.raises(ExportError, match=r"text.safetensors is not a safetensors file"):
-        export(tmp_path / "text.safetensors")
+        attempt(tmp_path / "text.safetensors")
     save_file({"weight": torch.zeros(4, 5)}, tmp_path / "narrow.safetensors")
     with pytest.raises(ExportError, match=r"holds weight \[4, 5\]; it must hold weight .*, 24\]"):
-        export(tmp_path / "narrow.safetensors")
+        attempt(tmp_path / "narrow.safetensors")
 
 
 networks = [
@@ -286,4 +286,4 @@ networks = [
 def test_networks_that_are_not_supported(tmp_path, model, message):
     folder = write_folder(tmp_path / "model", model, 32)
     with pytest.raises(ExportError, match=message):
-        hf.export(folder, tmp_path / "out.vsm.pt")
+        export(folder, tmp_path / "out.vsm.pt")

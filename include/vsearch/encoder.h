@@ -179,14 +179,17 @@ struct EncodeOptions {
   std::uint32_t read_threads = 0;  // that read and decode ahead; 0: as many as suit the machine
   std::uint64_t ahead_bytes = std::uint64_t{64} << 20;  // of decoded pixels held at a time, beside
                                                         // the pictures being encoded
+  // Asked from time to time on the calling thread, also while pictures are being encoded; false
+  // stops. May be empty.
+  std::function<bool()> go_on{};
 };
 
 // Encodes any number of pictures: reads and decodes them on threads of its own, ahead of the
 // network, in bounded memory. Results come in the order of the source; a bad picture (kBadImage,
 // kFileNotFound, kIo) is reported and does not stop the others. Source and sink are called on the
 // calling thread; what they throw comes through.
-// Throws Error: kCancelled (the sink returned false) and what Encoder::encode() throws but for bad
-// pictures.
+// Throws Error: kCancelled (the sink or options.go_on returned false) and what Encoder::encode()
+// throws but for bad pictures.
 void encode_stream(const Encoder& encoder, const EncodeSource& source, const EncodeSink& sink,
                    const EncodeOptions& options = {});
 

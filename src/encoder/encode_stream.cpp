@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <limits>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "util/read_ahead.h"
@@ -13,10 +14,11 @@
 namespace vsearch {
 namespace {
 
-// Enough for every thread of a large machine to have batches of its own, and no more than a
-// moment's work on a small one.
-constexpr std::size_t kEncodePictures = 64;
-constexpr std::size_t kAheadPictures = 2 * kEncodePictures;
+// Encoded at a time. The first results should come soon, with the next pictures being decoded
+// beside them; later there should be enough for every thread of a large machine.
+constexpr std::size_t kFirstPictures = 8;
+constexpr std::size_t kMostPictures = 64;
+constexpr std::size_t kAheadPictures = 2 * kMostPictures;
 
 struct Job {
   std::size_t index = 0;
@@ -70,15 +72,17 @@ class Stream {
       : encoder_(encoder),
         source_(source),
         sink_(sink),
+        go_on_(options.go_on),
         decode_options_(stream_options(encoder.info().preprocessing, options)),
         ahead_(options.read_threads, options.ahead_bytes,
                [this](Job& job) { return decode(job, decode_options_); }) {}
 
   void run() {
     fill();
-    while (ahead_.pending() > 0) {
+    for (std::size_t size = kFirstPictures; ahead_.pending() > 0;
+         size = std::min(2 * size, kMostPictures)) {
       std::vector<Decoded> batch;
-      while (batch.size() < kEncodePictures && ahead_.pending() > 0) {
+      while (batch.size() < size && ahead_.pending() > 0) {
         batch.push_back(ahead_.take());
         fill();
       }
@@ -102,7 +106,7 @@ class Stream {
     }
     Matrix embeddings;
     try {
-      embeddings = encoder_.encode(views);
+      embeddings = encoder_.encode(views, stop_if_asked());
     } catch (const Error& error) {
       if (!is_encodable_fault(error)) throw;
       encode_singly(batch);
@@ -129,10 +133,10 @@ class Stream {
       std::optional<Error> failure;
       Matrix embedding;
       try {
-        embedding = encoder_.encode({&view, 1});
+        embedding = encoder_.encode({&view, 1}, stop_if_asked());
       } catch (const Error& error) {
         if (!is_encodable_fault(error)) throw;
-        failure = Error(error.code(), fmt::format("{}: {}", picture.name, error.what()));
+        failure = Error(error.code(), of_picture(picture.name, error.what()));
       }
       give(failure ? std::span<const float>() : std::as_const(embedding).row(0),
            failure ? &*failure : nullptr);
@@ -143,16 +147,29 @@ class Stream {
     return error.code() == ErrorCode::kBadImage || error.code() == ErrorCode::kInvalidArgument;
   }
 
+  // What the encoder says of the one picture it got, said of the picture `name`.
+  static std::string of_picture(const std::string& name, std::string_view message) {
+    constexpr std::string_view kOnly = "picture 1: ";
+    if (message.starts_with(kOnly)) message.remove_prefix(kOnly.size());
+    return fmt::format("{}: {}", name, message);
+  }
+
+  Progress stop_if_asked() const {
+    if (!go_on_) return {};
+    return [this](std::uint64_t, std::uint64_t) { return go_on_(); };
+  }
+
   void give(std::span<const float> embedding, const Error* failure) {
     const std::size_t index = given_++;
     if (sink_(index, embedding, failure)) return;
-    throw Error(ErrorCode::kCancelled,
-                fmt::format("encoding was cancelled after {} pictures", given_));
+    throw Error(ErrorCode::kCancelled, fmt::format("encoding was cancelled after {} {}", given_,
+                                                   given_ == 1 ? "picture" : "pictures"));
   }
 
   const Encoder& encoder_;
   const EncodeSource& source_;
   const EncodeSink& sink_;
+  const std::function<bool()>& go_on_;
   const DecodeOptions decode_options_;
   bool ended_ = false;
   std::size_t pushed_ = 0;
@@ -172,6 +189,7 @@ EncodedFiles encode_files(const Encoder& encoder, std::span<const std::filesyste
   EncodedFiles result;
   result.embeddings = Matrix(files.size(), encoder.info().dim);
   std::size_t next = 0;
+  std::size_t done = 0;
   const auto source = [&]() -> std::optional<EncodeInput> {
     if (next == files.size()) return std::nullopt;
     return files[next++];
@@ -184,9 +202,14 @@ EncodedFiles encode_files(const Encoder& encoder, std::span<const std::filesyste
     } else {
       std::ranges::copy(embedding, row.begin());
     }
-    return !progress || progress(index + 1, files.size());
+    done = index + 1;
+    return !progress || progress(done, files.size());
   };
-  encode_stream(encoder, source, sink, options);
+  EncodeOptions stoppable = options;
+  stoppable.go_on = [&] {
+    return (!options.go_on || options.go_on()) && (!progress || progress(done, files.size()));
+  };
+  encode_stream(encoder, source, sink, stoppable);
   return result;
 }
 

@@ -96,12 +96,15 @@ std::vector<Form> find_forms(Precision wanted, at::Device device, const std::vec
 std::shared_ptr<const Network> open_fastest(
     const std::vector<Form>& forms, const std::string& key, const at::Tensor& pixels,
     const std::function<std::shared_ptr<const Network>(const Form&)>& open) {
+  const bool any_precision = std::ranges::any_of(
+      forms, [&](const Form& form) { return form.precision != forms.front().precision; });
   const auto try_open = [&](const Form& form) -> std::shared_ptr<const Network> {
     try {
       return open(form);
     } catch (const Error& error) {
-      const bool lacking =
-          error.code() == ErrorCode::kUnavailable || error.code() == ErrorCode::kBadModel;
+      // Who asks for one precision should hear that it is broken; who leaves the choice, not.
+      const bool lacking = error.code() == ErrorCode::kUnavailable ||
+                           (error.code() == ErrorCode::kBadModel && any_precision);
       if (!lacking || &form == &forms.back()) throw;
       return nullptr;
     }

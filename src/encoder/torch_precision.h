@@ -32,7 +32,8 @@ std::vector<Form> find_forms(Precision wanted, at::Device device, const std::vec
 // remembered under `key` in the user's cache folder
 // ($XDG_CACHE_HOME/vsearch, else ~/.cache/vsearch), so that it is measured once; where that cannot
 // be written, it is measured again next time. `open` gives the network of a form; a form for which
-// it throws kUnavailable or kBadModel is left out, but for the last.
+// it throws kUnavailable, or kBadModel if the forms are of several precisions, is left out, but for
+// the last.
 std::shared_ptr<const Network> open_fastest(
     const std::vector<Form>& forms, const std::string& key, const at::Tensor& pixels,
     const std::function<std::shared_ptr<const Network>(const Form&)>& open);

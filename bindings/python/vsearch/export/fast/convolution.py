@@ -45,7 +45,7 @@ class Convolution(nn.Module):
         self.weight = torch.ops.mkldnn._reorder_convolution_weight(
             weight.to(self.dtype), self.padding, self.stride, self.dilation, self.groups
         )
-        self.bias = weights[name + ".bias"].detach().to(self.dtype)
+        self.bias = weights[name + ".bias"].detach().to(self.dtype).clone()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.copied:

@@ -33,7 +33,7 @@ class Linear(nn.Module):
         self.weight = torch.ops.mkldnn._reorder_linear_weight(
             weight.detach().to(self.dtype).contiguous()
         )
-        self.bias = bias.detach().to(self.dtype).contiguous()
+        self.bias = bias.detach().to(self.dtype).clone()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.ops.mkldnn._linear_pointwise(

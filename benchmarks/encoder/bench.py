@@ -80,7 +80,7 @@ def from_files(rows_alone: list[dict]) -> list[dict]:
     try:
         for pictures, files in (
             ("1200x900", models.large_pictures()),
-            ("200 px", models.small_pictures()),
+            ("200 px", models.small_pictures(96 if report.quick() else 512)),
         ):
             for decoding in ("scaled", "exact"):
                 request = {

@@ -116,8 +116,10 @@ std::shared_ptr<const Network> open_fastest(
     }
   }
 
-  const std::string machine_key =
+  std::string machine_key =
       fmt::format("{} {} {} {}", key, cpu_name(), at::get_num_threads(), TORCH_VERSION);
+  // The fastest of all is no answer to who asks for one precision, nor the other way round.
+  for (const Form& form : forms) machine_key += ", " + choice_name(form);
   if (const std::optional<std::string> known = find_choice(machine_key)) {
     for (const Form& form : forms) {
       if (choice_name(form) != *known) continue;

@@ -6,6 +6,7 @@
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -186,6 +187,25 @@ TEST_CASE("what was chosen on this machine is remembered") {
   ::setenv("XDG_CACHE_HOME", "/proc/no-such-folder", 1);
   vsearch::encoder::remember_choice("another", "plain fp32");
   CHECK(vsearch::encoder::find_choice("another") == "plain fp32");
+}
+
+TEST_CASE("what was chosen for one precision is not the choice among all") {
+  const OwnCache cache;
+  TempDir dir;
+  const fs::path path = save_with_forms(
+      dir / "m.vsm.pt", {{"fp32", {{"min_cosine", 0.99}}}, {"bf16", {{"min_cosine", 0.99}}}},
+      {{"fast_fp32.pt", fast_form("0.0")}, {"fast_bf16.pt", fast_form("0.0")}});
+  const auto remembered = [&] {
+    const fs::directory_iterator files(cache.dir / "vsearch");
+    return std::distance(begin(files), end(files));
+  };
+  CHECK(vsearch::load_encoder(path, in(Precision::kFloat32))->info().precision ==
+        Precision::kFloat32);
+  CHECK(remembered() == 1);  // the fast or the plain form
+  vsearch::load_encoder(path);
+  CHECK(remembered() == 2);
+  vsearch::load_encoder(path);
+  CHECK(remembered() == 2);
 }
 
 TEST_CASE("words and tokens come from the script") {

@@ -138,9 +138,12 @@ def ratio_goals(alone: list[dict], files: list[dict]) -> list[dict]:
 
 
 def main() -> None:
-    alone = [row for shape in models.SHAPES for row in models_alone(shape)]
+    alone, peaks = [], []
+    for shape in models.SHAPES:
+        peaks.append(quality.gemm_peaks())
+        alone += models_alone(shape)
     files = from_files(alone)
-    peak_rows, peak_goals = quality.gemm_share(alone)
+    peak_rows, peak_goals = quality.gemm_share(alone, peaks)
     loss_rows, loss_goals = quality.losses()
     start_rows, start_goals = startup.measure()
     rows = [*alone, *files, *peak_rows, *loss_rows, *start_rows]

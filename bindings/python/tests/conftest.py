@@ -4,6 +4,7 @@ catalogue.
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -110,6 +111,16 @@ def write_rich_model(path: Path) -> Path:
     forms = {"bf16": package.script(Fast().eval())}
     package.write_package(path, package.script(Rich().eval()), description, forms)
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_is_heard():
+    """Also where the tests run in the background of a script, whose shell has SIGINT ignored. What
+    a test starts hears it, too.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -84,8 +84,7 @@ void check_golden_texts(const TorchEncoder& encoder, const std::vector<GoldenTex
 std::shared_ptr<const Network> open_image_network(const Archive& archive, const Manifest& manifest,
                                                   at::Device device, const EncoderOptions& options,
                                                   const std::string& path) {
-  std::vector<FastForm> present = manifest.fast;
-  for (const FastForm& form : present) {
+  for (const FastForm& form : manifest.fast) {
     if (archive.fast.contains(form.precision)) continue;
     throw Error(
         ErrorCode::kBadModel,
@@ -112,7 +111,7 @@ std::shared_ptr<const Network> open_image_network(const Archive& archive, const 
   for (const auto& [precision, form] : archive.fast) {
     key += fmt::format(" {} {}", precision_name(precision), form.size());
   }
-  return open_fastest(find_forms(options.precision, device, present, path), key, trial, open);
+  return open_fastest(find_forms(options.precision, device, manifest.fast, path), key, trial, open);
 }
 
 std::shared_ptr<Encoder> load_package(const std::string& path, const Archive& archive,

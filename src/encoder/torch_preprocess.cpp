@@ -8,6 +8,7 @@
 #include <string>
 
 #include "encoder/preprocessing.h"
+#include "image/composite.h"
 
 namespace vsearch::encoder {
 namespace {
@@ -62,18 +63,17 @@ bool is_opaque(const ImageView& image) {
   return true;
 }
 
-// On white, as decode_image() does where nothing else is asked for.
-Image composite(const ImageView& image) {
-  const std::array<std::int64_t, 3> channels = channels_of(image.format);
-  Image result(image.width_px, image.height_px);
+// On the background that decode_image() has where nothing else is asked for.
+Image composite(const ImageView& view) {
+  const image::Rgb background = DecodeOptions{}.background;
+  const std::array<std::int64_t, 3> channels = channels_of(view.format);
+  Image result(view.width_px, view.height_px);
   std::uint8_t* to = result.pixels.data();
-  for (std::uint32_t y = 0; y < image.height_px; ++y) {
-    const std::uint8_t* from = image.row(y);
-    for (std::uint32_t x = 0; x < image.width_px; ++x, from += 4) {
-      const unsigned alpha = from[3];
-      for (const std::int64_t channel : channels) {
-        const unsigned mixed = from[channel] * alpha + 255U * (255U - alpha);
-        *to++ = static_cast<std::uint8_t>((mixed + 127U) / 255U);
+  for (std::uint32_t y = 0; y < view.height_px; ++y) {
+    const std::uint8_t* from = view.row(y);
+    for (std::uint32_t x = 0; x < view.width_px; ++x, from += 4) {
+      for (std::size_t c = 0; c < 3; ++c) {
+        *to++ = image::composite(from[channels[c]], from[3], background[c]);
       }
     }
   }

@@ -35,6 +35,13 @@ class CountingEncoder : public FakeEncoder {
   mutable std::atomic<std::uint64_t> encoded{0};
 };
 
+inline vsearch::CatalogCreateOptions create_options(std::shared_ptr<vsearch::Encoder> encoder) {
+  vsearch::CatalogCreateOptions options;
+  options.encoder = std::move(encoder);
+  options.encoder_ref = "fake-grid";
+  return options;
+}
+
 // Keeps what is logged.
 class Log {
  public:

@@ -16,7 +16,6 @@
 
 using namespace vsearch_test;
 using vsearch::Catalog;
-using vsearch::CatalogCreateOptions;
 using vsearch::CatalogOptions;
 using vsearch::ErrorCode;
 using vsearch::Item;
@@ -24,13 +23,6 @@ using vsearch::Item;
 namespace {
 
 namespace fs = std::filesystem;
-
-CatalogCreateOptions create_options(std::shared_ptr<vsearch::Encoder> encoder) {
-  CatalogCreateOptions options;
-  options.encoder = std::move(encoder);
-  options.encoder_ref = "fake-grid";
-  return options;
-}
 
 // Runs `work` in a forked child, which exits with what it returns.
 int in_child(const std::function<int()>& work) {

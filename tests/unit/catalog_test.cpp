@@ -14,7 +14,6 @@
 using namespace vsearch_test;
 using vsearch::AddReport;
 using vsearch::Catalog;
-using vsearch::CatalogCreateOptions;
 using vsearch::CatalogOptions;
 using vsearch::ErrorCode;
 using vsearch::Id;
@@ -24,13 +23,6 @@ using vsearch::Picture;
 namespace {
 
 namespace fs = std::filesystem;
-
-CatalogCreateOptions create_options(std::shared_ptr<vsearch::Encoder> encoder) {
-  CatalogCreateOptions options;
-  options.encoder = std::move(encoder);
-  options.encoder_ref = "fake-grid";
-  return options;
-}
 
 // The key of the item nearest to `embedding`.
 std::string nearest_key(const Catalog& catalog, std::span<const float> embedding) {

@@ -51,14 +51,8 @@ class _WithText(_ImageEncoder):
         return self.text(texts)
 
 
-class _WithBoth(_WithTokens):
-    def __init__(self, network: nn.Module, text: nn.Module):
-        super().__init__(network)
-        self.text = text
-
-    @torch.jit.export
-    def encode_text(self, texts: list[str]) -> torch.Tensor:
-        return self.text(texts)
+class _WithBoth(_WithTokens, _WithText):
+    pass
 
 
 def write(

@@ -25,6 +25,7 @@ def start(names: list[str], shape: str) -> list[Worker]:
     models.package(shape)
     for kind in ("fp32", "fused", "dynamic", "qdq"):
         models.onnx_file(shape, kind)
+    models.openvino_file(shape)
     return [Worker(WORKER, [name, shape]) for name in names]
 
 

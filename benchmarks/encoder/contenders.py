@@ -67,14 +67,16 @@ def onnxruntime_network(shape: str, kind: str, sessions: int = 1) -> Network:
 def openvino_network(shape: str, precision: str, streams: int = 1) -> Network:
     import openvino
 
-    kind = "qdq" if precision == "int8" else "fp32"
+    file = {"qdq": models.onnx_file(shape, "qdq"), "nncf": models.openvino_file(shape)}.get(
+        precision, models.onnx_file(shape, "fp32")
+    )
     settings = {
         "INFERENCE_NUM_THREADS": THREADS,
         "NUM_STREAMS": streams,
         "INFERENCE_PRECISION_HINT": "f32" if precision == "fp32" else "bf16",
     }
     core = openvino.Core()
-    compiled = core.compile_model(str(models.onnx_file(shape, kind)), "CPU", settings)
+    compiled = core.compile_model(str(file), "CPU", settings)
 
     def stream() -> Network:
         request = compiled.create_infer_request()
@@ -94,8 +96,10 @@ PEERS: dict[str, Callable[[str], Network]] = {
     "openvino-fp32": lambda shape: openvino_network(shape, "fp32"),
     "openvino-bf16": lambda shape: openvino_network(shape, "bf16"),
     "openvino-bf16-2-streams": lambda shape: openvino_network(shape, "bf16", 2),
-    "openvino-int8": lambda shape: openvino_network(shape, "int8"),
-    "openvino-int8-2-streams": lambda shape: openvino_network(shape, "int8", 2),
+    "openvino-int8-qdq": lambda shape: openvino_network(shape, "qdq"),
+    "openvino-int8-qdq-2-streams": lambda shape: openvino_network(shape, "qdq", 2),
+    "openvino-int8-nncf": lambda shape: openvino_network(shape, "nncf"),
+    "openvino-int8-nncf-2-streams": lambda shape: openvino_network(shape, "nncf", 2),
 }
 OURS = ("vsearch-fp32", "vsearch-bf16", "vsearch-int8")
 
@@ -155,7 +159,6 @@ def main(name: str, shape: str) -> None:
             def work() -> int:
                 return len(contender.embed(files, draft))
 
-            least = 1
         else:
             run = contender.model_alone(request["batch"])
 
@@ -163,9 +166,9 @@ def main(name: str, shape: str) -> None:
                 run()
                 return request["batch"]
 
-            least = 3
-        seconds = 0.0 if request.get("warm") else request["seconds"]
-        return {"rate": timed_rate(work, seconds, least)}
+        if request.get("warm"):
+            return {"rate": timed_rate(work, 0.0, least=2)}
+        return {"rate": timed_rate(work, request["seconds"], least=1)}
 
     serve({"name": name, "shape": shape}, answer)
 

@@ -158,6 +158,26 @@ def _quantise_static(shape: str, path: Path) -> None:
     )
 
 
+def openvino_file(shape: str) -> Path:
+    """int8 as OpenVINO's own quantiser (NNCF) makes it, with its settings for transformers."""
+    path = FOLDER / f"{shape}.nncf.xml"
+    if path.exists():
+        return path
+    import nncf
+    import openvino
+
+    pixels = prepared(calibration_pictures())
+    quantised = nncf.quantize(
+        openvino.Core().read_model(onnx_file(shape, "fp32")),
+        nncf.Dataset(list(pixels[:, None])),
+        preset=nncf.QuantizationPreset.MIXED,
+        model_type=nncf.ModelType.TRANSFORMER,
+        subset_size=len(pixels),
+    )
+    openvino.save_model(quantised, path)
+    return path
+
+
 def pictures(archive: str) -> Path:
     """The unpacked pictures of ``../shared/data/ARCHIVE.tar``."""
     folder = FOLDER / archive

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "encoder/manifest.h"
-#include "encoder/torch_attention.h"
+#include "encoder/torch_operators.h"
 #include "encoder/torch_error.h"
 #include "vsearch/error.h"
 
@@ -70,7 +70,7 @@ torch::jit::Module open_fast_form(const std::string& archive, Precision precisio
     }
   }
   form.eval();
-  fuse_attention(form);
+  fuse_operators(form);
   run_torch(ErrorCode::kUnavailable, subject + " does not run on this machine",
             "load the model with another precision", [&] {
               const c10::InferenceMode inference;

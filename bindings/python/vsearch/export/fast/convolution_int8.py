@@ -16,7 +16,7 @@ from torch import nn
 from .calibration import MapRange
 from .convolution import Block, Convolution, Scalars
 from .layers import Linear
-from .vit_int8 import MAGIC, in_byte_order, pack_bytes
+from .vit_int8 import in_byte_order, pack_bytes
 
 _map_scale = 1.0 / 127.0  # of a map whose channels fill -1..1
 _map_zero = 128
@@ -197,7 +197,6 @@ class Int8EfficientNet(nn.Module):
     def __init__(self, plain: nn.Module, maps: list[MapRange]):
         super().__init__()
         backbone = plain.backbone
-        self.magic = MAGIC
         self.stem = Convolution(backbone.stem, torch.bfloat16)
         self.first = Block(backbone.blocks[0], torch.bfloat16)
         self.center = maps[0].center
@@ -229,8 +228,8 @@ class Int8EfficientNet(nn.Module):
     @torch.jit.export
     def encode_image(self, pixels: torch.Tensor) -> torch.Tensor:
         x = pixels.to(torch.bfloat16, memory_format=torch.channels_last)
-        steps = self.first(self.stem(x)).permute(0, 2, 3, 1).float().add_(self.magic + 128.0)
-        x = pack_bytes(steps, self.magic).permute(0, 3, 1, 2)
+        steps = self.first(self.stem(x)).permute(0, 2, 3, 1).float().add_(8388608.0 + 128.0)
+        x = pack_bytes(steps).permute(0, 3, 1, 2)
         for block in self.blocks:
             x = block(x)
         features = self.top.conv.bfloat16(x).mean([2, 3], dtype=torch.float32)

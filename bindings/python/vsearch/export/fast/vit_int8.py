@@ -6,11 +6,11 @@ depend on the other pictures in it. SmoothQuant (Xiao et al., ICML 2023; alpha 0
 of the activations into the weights. Attention is in bfloat16, the residual stream in float32; the
 last block for the class token alone stays in bfloat16: there is nothing to gain.
 
-To quantise takes hardly a pass of its own. The scale and the zero point are folded into what comes
-before (the layer norm, or the rows of v), so that the activation arrives in steps of its last
-digit. 2^23 is added, which rounds: the lowest byte of a float between 2^23 and 2^24 is its value.
-Four channels are then packed into each 32-bit word. torch's own conversion from float to bytes is
-several times slower.
+``norm_to_bytes`` and ``mix_heads_to_bytes`` are written here for torch alone; the library has
+operators of its own for them (docs/models.md, "Fast forms"). Scale and zero point are folded into
+the layer norm and into the rows of v, so that values arrive in steps of a byte. 2^23 is added, which
+rounds: the lowest byte of a float between 2^23 and 2^24 is its value. Four channels are then packed
+into each 32-bit word. torch's own conversion from float to bytes is several times slower.
 """
 
 from __future__ import annotations
@@ -23,14 +23,11 @@ from .calibration import Ranges
 from .layers import ACTIVATIONS
 from .vit import QUICK_GELU, ClassBlock, FastVit, branch_scale, mix_heads
 
-MAGIC = float(2**23)
-
-
-def pack_bytes(steps: torch.Tensor, magic: float) -> torch.Tensor:
-    """Float ``magic + q`` to bytes q, clamped to 0..255, with the channels in the order of
+def pack_bytes(steps: torch.Tensor) -> torch.Tensor:
+    """Float ``2^23 + q`` to bytes q, clamped to 0..255, with the channels in the order of
     ``in_byte_order``. Overwrites ``steps``.
     """
-    clamped = steps.clamp_(magic, magic + 255.0)
+    clamped = steps.clamp_(8388608.0, 8388608.0 + 255.0)
     # set_: the same memory as another type. TorchScript has no Tensor.view(dtype).
     words = torch.empty([0], dtype=torch.int32).set_(clamped)
     first, second, third, fourth = words.chunk(4, -1)
@@ -39,10 +36,26 @@ def pack_bytes(steps: torch.Tensor, magic: float) -> torch.Tensor:
     return torch.empty([0], dtype=torch.uint8).set_(packed, 0, steps.shape)
 
 
+def norm_to_bytes(
+    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, eps: float
+) -> torch.Tensor:
+    """Layer norm over the last dimension, as bytes. ``bias`` is whole: beside 2^23 nothing else
+    survives.
+    """
+    return pack_bytes(torch.layer_norm(x, [x.size(-1)], weight, bias + 8388608.0, eps))
+
+
+def mix_heads_to_bytes(qkv: torch.Tensor, heads: int, size: int, offset: float) -> torch.Tensor:
+    """``mix_heads`` plus ``offset``, as bytes ``[B, N, heads * size]``, ordered head by head."""
+    mixed = mix_heads(qkv, heads, size)
+    steps = torch.empty(mixed.shape, dtype=torch.float32).copy_(mixed)
+    return pack_bytes(steps.add_(offset + 8388608.0)).flatten(2)
+
+
 def in_byte_order(weight: torch.Tensor) -> torch.Tensor:
     """The columns of ``weight`` in the order in which ``pack_bytes`` gives the channels."""
     rows, columns = weight.size(0), weight.size(1)
-    return weight.view(rows, 4, columns // 4).transpose(1, 2).reshape(rows, columns)
+    return weight.reshape(rows, 4, columns // 4).transpose(1, 2).reshape(rows, columns)
 
 
 class QuantLinear(nn.Module):
@@ -140,9 +153,7 @@ class QuantNorm(nn.Module):
 
     def __init__(self, config: VitConfig, ranges: Ranges, activation: str = "none"):
         super().__init__()
-        self.dim = config.dim
         self.eps = config.norm_eps
-        self.magic = MAGIC
         self.smooth = ranges.smooth
         self.scale = ranges.scale
         self.zero = ranges.zero
@@ -160,18 +171,16 @@ class QuantNorm(nn.Module):
     ) -> None:
         step = self.smooth * self.scale
         offset = norm_bias.detach() / step
-        # Beside 2^23 only whole numbers survive; what the rounding takes from the offset goes
-        # through the linear layer into its bias.
+        # What the rounding takes from the offset goes through the linear layer into its bias.
         whole = offset.round()
         self.weight = norm_weight.detach() / step
-        self.bias = whole + (self.zero + self.magic)
+        self.bias = whole + self.zero
         weight = weight.detach()
         lost = torch.mv(weight, (offset - whole) * step)
         self.linear.pack(in_byte_order(weight * self.smooth), bias.detach() + lost)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        steps = torch.layer_norm(x, [self.dim], self.weight, self.bias, self.eps)
-        return pack_bytes(steps, self.magic)
+        return norm_to_bytes(x, self.weight, self.bias, self.eps)
 
 
 class QuantAttention(nn.Module):
@@ -179,7 +188,6 @@ class QuantAttention(nn.Module):
         super().__init__()
         self.heads = config.heads
         self.size = config.dim // config.heads
-        self.magic = MAGIC
         mixed = ranges["attention.out"]
         self.smooth = mixed.smooth
         self.scale = mixed.scale
@@ -200,16 +208,13 @@ class QuantAttention(nn.Module):
             weights[name + ".attention.qkv.bias"] * rows,
         )
         weight = weights[name + ".attention.out.weight"].detach() * scale.unsqueeze(1)
-        self.out.pack(
-            in_byte_order(weight * self.smooth), weights[name + ".attention.out.bias"] * scale
-        )
+        by_head = in_byte_order((weight * self.smooth).view(dim * self.heads, self.size))
+        self.out.pack(by_head.view(dim, dim), weights[name + ".attention.out.bias"] * scale)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        mixed = mix_heads(self.norm.linear.bfloat16(self.norm(tokens)), self.heads, self.size)
-        steps = torch.empty(mixed.shape, dtype=torch.float32).copy_(mixed)
-        steps.add_(self.magic + self.zero)
-        packed = pack_bytes(steps.view(tokens.shape), self.magic)
-        return self.out.add_to(tokens, packed)
+        qkv = self.norm.linear.bfloat16(self.norm(tokens))
+        mixed = mix_heads_to_bytes(qkv, self.heads, self.size, float(self.zero))
+        return self.out.add_to(tokens, mixed)
 
 
 class QuantMlp(nn.Module):

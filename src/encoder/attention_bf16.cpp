@@ -2,35 +2,18 @@
 
 #if defined(__x86_64__)
 
-// GCC 12 warns of its own header: what _mm512_undefined_epi32() gives is meant to be undefined.
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#include <immintrin.h>
-
 #include <algorithm>
-#include <cmath>
 #include <cstring>
-#include <iterator>
 #include <limits>
 
-// The instruction set is asked for function by function and found out at run time, so that the rest
-// of the library runs anywhere.
-#define VSEARCH_AVX512 \
-  __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16"), always_inline)) inline
-#define VSEARCH_AVX512_ENTRY \
-  __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")))
+#include "encoder/avx512.h"
 
 namespace vsearch::encoder {
 namespace {
 
-constexpr std::size_t kLanes = 16;     // 32-bit values in a register
-constexpr std::size_t kQueries = 6;    // computed together
-constexpr std::size_t kRegisters = 4;  // of results for each query: 24 accumulators in all
+constexpr std::size_t kQueries = kQueryGroup;  // computed together
+constexpr std::size_t kRegisters = 4;          // of results for each query: 24 accumulators in all
 constexpr std::size_t kMaxSize = 128;
-
-std::size_t padded(std::size_t tokens) {
-  return (tokens + kLanes - 1) / kLanes * kLanes;
-}
 
 // What one head needs: keys and values as pairs of bfloat16 that lie side by side in 32 bits, which
 // is how the dot product of the instruction set takes them, and the scores of some queries.
@@ -59,13 +42,16 @@ VSEARCH_AVX512 void multiply(const std::uint16_t* left, std::size_t left_stride,
                              std::size_t pairs, __m512 (&sums)[kQueries][Registers]) {
   for (std::size_t p = 0; p < pairs; ++p) {
     __m512i columns[Registers];
+#pragma GCC unroll 8
     for (std::size_t r = 0; r < Registers; ++r) {
       columns[r] = _mm512_loadu_si512(right + p * right_stride + r * kLanes);
     }
+#pragma GCC unroll 8
     for (std::size_t i = 0; i < kQueries; ++i) {
       std::int32_t pair = 0;
       std::memcpy(&pair, left + i * left_stride + 2 * p, sizeof pair);
       const __m512i everywhere = _mm512_set1_epi32(pair);
+#pragma GCC unroll 8
       for (std::size_t r = 0; r < Registers; ++r) {
         sums[i][r] = _mm512_dpbf16_ps(sums[i][r], reinterpret_cast<__m512bh>(everywhere),
                                       reinterpret_cast<__m512bh>(columns[r]));
@@ -79,30 +65,19 @@ VSEARCH_AVX512 void score(const std::uint16_t* queries, std::size_t query_stride
                           const std::uint32_t* keys, std::size_t width, std::size_t size,
                           float* scores) {
   __m512 sums[kQueries][Registers];
+#pragma GCC unroll 8
   for (auto& row : sums) {
+#pragma GCC unroll 8
     for (__m512& sum : row) sum = _mm512_setzero_ps();
   }
   multiply<Registers>(queries, query_stride, keys, width, size / 2, sums);
+#pragma GCC unroll 8
   for (std::size_t i = 0; i < kQueries; ++i) {
+#pragma GCC unroll 8
     for (std::size_t r = 0; r < Registers; ++r) {
       _mm512_storeu_ps(scores + i * width + r * kLanes, sums[i][r]);
     }
   }
-}
-
-// 2^x for x <= 0, to 2e-7 of its value: the whole part by the exponent, the rest, within half of 0,
-// by its Taylor series. Minus infinity gives 0.
-VSEARCH_AVX512 __m512 exp2(__m512 x) {
-  const __m512 bounded = _mm512_max_ps(x, _mm512_set1_ps(-200.0F));
-  const __m512 whole = _mm512_roundscale_ps(bounded, _MM_FROUND_TO_NEAREST_INT);
-  const __m512 rest = _mm512_sub_ps(bounded, whole);
-  constexpr float kSeries[] = {1.5403530e-4F, 1.3333558e-3F, 9.6181291e-3F,
-                               5.5504109e-2F, 2.4022651e-1F, 6.9314718e-1F};  // ln(2)^n / n!
-  __m512 sum = _mm512_set1_ps(kSeries[0]);
-  for (std::size_t i = 1; i < std::size(kSeries); ++i) {
-    sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(kSeries[i]));
-  }
-  return _mm512_scalef_ps(_mm512_fmadd_ps(sum, rest, _mm512_set1_ps(1.0F)), whole);
 }
 
 // The weights exp(score - highest score) of each query, as bfloat16; returns their sums.
@@ -120,7 +95,7 @@ VSEARCH_AVX512 void weigh(const Scratch& scratch, std::size_t tokens, std::size_
     __m512 sum = _mm512_setzero_ps();
     for (std::size_t j = 0; j < width; j += kLanes) {
       const __m512 weight =
-          exp2(_mm512_fmadd_ps(_mm512_loadu_ps(scores + j), _mm512_set1_ps(kLog2E), offset));
+          exp2<6>(_mm512_fmadd_ps(_mm512_loadu_ps(scores + j), _mm512_set1_ps(kLog2E), offset));
       sum = _mm512_add_ps(sum, weight);
       const __m256bh rounded = _mm512_cvtneps_pbh(weight);
       std::memcpy(scratch.weights + i * width + j, &rounded, sizeof rounded);
@@ -129,17 +104,23 @@ VSEARCH_AVX512 void weigh(const Scratch& scratch, std::size_t tokens, std::size_
   }
 }
 
+// The values that the first `done` queries give are left alone: another thread may write them.
 template <std::size_t Registers>
-VSEARCH_AVX512 void mix(const Scratch& scratch, std::size_t width, std::size_t size,
+VSEARCH_AVX512 void mix_columns(const Scratch& scratch, std::size_t width, std::size_t size,
                         std::size_t column, const float (&weight_sums)[kQueries],
-                        std::uint16_t* out, std::size_t out_stride) {
+                        std::size_t done, std::uint16_t* out, std::size_t out_stride) {
   __m512 sums[kQueries][Registers];
+#pragma GCC unroll 8
   for (auto& row : sums) {
+#pragma GCC unroll 8
     for (__m512& sum : row) sum = _mm512_setzero_ps();
   }
   multiply<Registers>(scratch.weights, width, scratch.values + column, size, width / 2, sums);
+#pragma GCC unroll 8
   for (std::size_t i = 0; i < kQueries; ++i) {
+    if (i < done) continue;
     const __m512 share = _mm512_set1_ps(1.0F / weight_sums[i]);
+#pragma GCC unroll 8
     for (std::size_t r = 0; r < Registers; ++r) {
       const __m256bh rounded = _mm512_cvtneps_pbh(_mm512_mul_ps(sums[i][r], share));
       std::memcpy(out + i * out_stride + column + r * kLanes, &rounded, sizeof rounded);
@@ -148,7 +129,7 @@ VSEARCH_AVX512 void mix(const Scratch& scratch, std::size_t width, std::size_t s
 }
 
 // Keys and values as Scratch has them.
-VSEARCH_AVX512 void pack(const std::uint16_t* keys, const std::uint16_t* values,
+VSEARCH_AVX512_ENTRY void pack(const std::uint16_t* keys, const std::uint16_t* values,
                          std::size_t token_stride, std::size_t tokens, std::size_t size,
                          const Scratch& scratch) {
   const std::size_t width = padded(tokens);
@@ -165,7 +146,7 @@ VSEARCH_AVX512 void pack(const std::uint16_t* keys, const std::uint16_t* values,
   for (std::size_t j = 0; j < width; j += 2) {
     for (std::size_t d = 0; d < size; d += kLanes) {
       const auto load = [&](std::size_t token)
-          __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16"))) {
+          __attribute__((target(VSEARCH_AVX512_TARGET))) {
         if (token >= tokens) return _mm256_setzero_si256();
         return _mm256_loadu_si256(
             reinterpret_cast<const __m256i*>(values + token * token_stride + d));
@@ -177,72 +158,78 @@ VSEARCH_AVX512 void pack(const std::uint16_t* keys, const std::uint16_t* values,
   }
 }
 
-VSEARCH_AVX512_ENTRY void mix_one_head(const std::uint16_t* qkv, std::size_t token_stride,
-                                       std::size_t key_offset, std::size_t tokens, std::size_t size,
-                                       std::uint16_t* out, std::size_t out_stride, void* memory) {
-  const std::size_t width = padded(tokens);
-  const Scratch scratch = split(memory, tokens, size);
-  pack(qkv + key_offset, qkv + 2 * key_offset, token_stride, tokens, size, scratch);
-  for (std::size_t begin = 0; begin < tokens; begin += kQueries) {
-    // The last queries are computed together with some that were done before.
-    const std::size_t first = std::min(begin, tokens - kQueries);
-    const std::uint16_t* const queries = qkv + first * token_stride;
-    std::size_t j = 0;
-    for (; j + kRegisters * kLanes <= width; j += kRegisters * kLanes) {
-      score<kRegisters>(queries, token_stride, scratch.keys + j, width, size, scratch.scores + j);
-    }
-    for (; j < width; j += kLanes) {
-      score<1>(queries, token_stride, scratch.keys + j, width, size, scratch.scores + j);
-    }
-    float sums[kQueries];
-    weigh(scratch, tokens, width, sums);
-    std::uint16_t* const to = out + first * out_stride;
-    std::size_t d = 0;
-    for (; d + kRegisters * kLanes <= size; d += kRegisters * kLanes) {
-      mix<kRegisters>(scratch, width, size, d, sums, to, out_stride);
-    }
-    for (; d < size; d += kLanes) mix<1>(scratch, width, size, d, sums, to, out_stride);
+VSEARCH_AVX512_ENTRY void mix_group(const Head& head, const Scratch& scratch, std::size_t begin,
+                                    std::uint16_t* out, std::size_t out_stride) {
+  const std::size_t width = padded(head.tokens);
+  // The last queries are computed together with some of the group before.
+  const std::size_t first = std::min(begin, head.tokens - kQueries);
+  const std::size_t done = begin - first;
+  const std::uint16_t* const queries = head.qkv + first * head.token_stride;
+  std::size_t j = 0;
+  for (; j + kRegisters * kLanes <= width; j += kRegisters * kLanes) {
+    score<kRegisters>(queries, head.token_stride, scratch.keys + j, width, head.size,
+                      scratch.scores + j);
+  }
+  for (; j < width; j += kLanes) {
+    score<1>(queries, head.token_stride, scratch.keys + j, width, head.size, scratch.scores + j);
+  }
+  float sums[kQueries];
+  weigh(scratch, head.tokens, width, sums);
+  std::uint16_t* const to = out + first * out_stride;
+  std::size_t d = 0;
+  for (; d + kRegisters * kLanes <= head.size; d += kRegisters * kLanes) {
+    mix_columns<kRegisters>(scratch, width, head.size, d, sums, done, to, out_stride);
+  }
+  for (; d < head.size; d += kLanes) {
+    mix_columns<1>(scratch, width, head.size, d, sums, done, to, out_stride);
   }
 }
 
 }  // namespace
 
-bool can_mix_heads(std::size_t tokens, std::size_t size) {
-  static const bool supported =
-      __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512bf16");
-  return supported && tokens >= kQueries && size > 0 && size <= kMaxSize &&
+namespace attention_bf16 {
+
+bool supports(std::size_t tokens, std::size_t size) {
+  return has_avx512() && tokens >= kQueries && size > 0 && size <= kMaxSize &&
          size % (2 * kLanes) == 0;
 }
 
-std::size_t mix_heads_scratch_bytes(std::size_t tokens, std::size_t size) {
+std::size_t scratch_bytes(std::size_t tokens, std::size_t size) {
   return padded(tokens) * (4 * size + kQueries * 6);
 }
 
-void mix_heads_bf16(const std::uint16_t* qkv, std::size_t token_stride, std::size_t key_offset,
-                    std::size_t tokens, std::size_t size, std::uint16_t* out,
-                    std::size_t out_stride, void* scratch) {
-  mix_one_head(qkv, token_stride, key_offset, tokens, size, out, out_stride, scratch);
+void prepare(const Head& head, void* scratch) {
+  pack(head.qkv + head.key_offset, head.qkv + 2 * head.key_offset, head.token_stride, head.tokens,
+       head.size, split(scratch, head.tokens, head.size));
 }
+
+void mix(const Head& head, std::size_t begin, std::size_t end, std::uint16_t* out,
+         std::size_t out_stride, void* scratch) {
+  for (std::size_t group = begin; group < end; ++group) {
+    mix_group(head, split(scratch, head.tokens, head.size), group * kQueries, out, out_stride);
+  }
+}
+
+}  // namespace attention_bf16
 
 }  // namespace vsearch::encoder
 
 #else
 
-namespace vsearch::encoder {
+namespace vsearch::encoder::attention_bf16 {
 
-bool can_mix_heads(std::size_t, std::size_t) {
+bool supports(std::size_t, std::size_t) {
   return false;
 }
 
-std::size_t mix_heads_scratch_bytes(std::size_t, std::size_t) {
+std::size_t scratch_bytes(std::size_t, std::size_t) {
   return 0;
 }
 
-void mix_heads_bf16(const std::uint16_t*, std::size_t, std::size_t, std::size_t, std::size_t,
-                    std::uint16_t*, std::size_t, void*) {}
+void prepare(const Head&, void*) {}
 
-}  // namespace vsearch::encoder
+void mix(const Head&, std::size_t, std::size_t, std::uint16_t*, std::size_t, void*) {}
+
+}  // namespace vsearch::encoder::attention_bf16
 
 #endif

@@ -1,0 +1,67 @@
+// What the kernels for AVX-512 share. To be included on x86-64 only.
+#pragma once
+
+// GCC 12 warns of its own header: what _mm512_undefined_epi32() gives is meant to be undefined.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+
+// The instruction set is asked for function by function and found out at run time, so that the rest
+// of the library runs anywhere.
+#define VSEARCH_AVX512_TARGET "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx512vnni"
+#define VSEARCH_AVX512_ENTRY __attribute__((target(VSEARCH_AVX512_TARGET)))
+#define VSEARCH_AVX512 __attribute__((target(VSEARCH_AVX512_TARGET), always_inline)) inline
+
+namespace vsearch::encoder {
+
+constexpr std::size_t kLanes = 16;  // 32-bit values in a register
+
+// Up to whole registers.
+constexpr std::size_t padded(std::size_t count) {
+  return (count + kLanes - 1) / kLanes * kLanes;
+}
+
+// Whether this machine has all of VSEARCH_AVX512_TARGET.
+inline bool has_avx512() {
+  static const bool has =
+      __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
+  return has;
+}
+
+// 16 values of bfloat16.
+VSEARCH_AVX512 __m512 load_bf16(const std::uint16_t* from) {
+  const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}
+
+// 2^x: the whole part by the exponent, the rest, within half of 0, by `Terms` terms of its Taylor
+// series after 1. 3 terms are exact to 7e-4 of the value, 6 to 2e-7. Below 2^-200 it is that.
+template <std::size_t Terms>
+VSEARCH_AVX512 __m512 exp2(__m512 x) {
+  constexpr float kSeries[] = {6.9314718e-1F, 2.4022651e-1F, 5.5504109e-2F,
+                               9.6181291e-3F, 1.3333558e-3F, 1.5403530e-4F};  // ln(2)^n / n!
+  static_assert(Terms <= std::size(kSeries));
+  const __m512 bounded = _mm512_max_ps(x, _mm512_set1_ps(-200.0F));
+  const __m512 whole = _mm512_roundscale_ps(bounded, _MM_FROUND_TO_NEAREST_INT);
+  const __m512 rest = _mm512_sub_ps(bounded, whole);
+  __m512 sum = _mm512_set1_ps(kSeries[Terms - 1]);
+  for (std::size_t i = Terms - 1; i > 0; --i) {
+    sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(kSeries[i - 1]));
+  }
+  return _mm512_scalef_ps(_mm512_fmadd_ps(sum, rest, _mm512_set1_ps(1.0F)), whole);
+}
+
+// Four registers of 16 values from 0 to 255 as 64 bytes: value j of register c is byte 4 * j + c.
+VSEARCH_AVX512 __m512i pack_bytes(const __m512i (&parts)[4]) {
+  const __m512i low = _mm512_or_si512(parts[0], _mm512_slli_epi32(parts[1], 8));
+  const __m512i high = _mm512_or_si512(parts[2], _mm512_slli_epi32(parts[3], 8));
+  return _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
+}
+
+}  // namespace vsearch::encoder

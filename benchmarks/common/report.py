@@ -18,6 +18,16 @@ def quick() -> bool:
     return os.environ.get("QUICK", "") not in ("", "0")
 
 
+def _commit() -> str:
+    answer = subprocess.run(
+        ["git", "-C", str(ROOT), "describe", "--always", "--dirty"], capture_output=True, text=True
+    )
+    return answer.stdout.strip() or "unknown"
+
+
+COMMIT = _commit()  # at the start: a run is long
+
+
 def goal(name: str, value: float | None, target: float, unit: str, at_most: bool = False) -> dict:
     """A figure and what it should be: at least ``target``, or at most. None: not measured."""
     met = value is not None and (value <= target if at_most else value >= target)
@@ -27,7 +37,7 @@ def goal(name: str, value: float | None, target: float, unit: str, at_most: bool
 def write(name: str, rows: list[dict], goals: list[dict], **more) -> Path:
     path = ROOT / "build" / "bench" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = {"benchmark": name, "quick": quick(), "machine": machine(), "commit": commit()}
+    content = {"benchmark": name, "quick": quick(), "machine": machine(), "commit": COMMIT}
     content |= {**more, "rows": rows, "goals": goals}
     path.write_text(json.dumps(content, indent=1) + "\n")
     return path
@@ -60,13 +70,6 @@ def machine() -> dict:
             info["features"] = [flag for flag in wanted if flag in value.split()]
             break
     return info
-
-
-def commit() -> str:
-    answer = subprocess.run(
-        ["git", "-C", str(ROOT), "describe", "--always", "--dirty"], capture_output=True, text=True
-    )
-    return answer.stdout.strip() or "unknown"
 
 
 def _text(value: object) -> str:

@@ -1,12 +1,12 @@
 # Thin: the work is in scripts/ and CMake.
-.PHONY: help setup build test demo fuzz bench bench-encoder lint clean
+.PHONY: help setup build test demo fuzz bench bench-encoder bench-index lint clean
 
 help:
 	@echo "make demo    set up, build, and show the whole pipeline on real pictures"
 	@echo "make test    set up, build, and run every test"
 	@echo "make build   set up and build: build/release/vsx, libvsearch.so, the Python module"
 	@echo "make fuzz    search for inputs that break the parsers; SECONDS=600 says for how long"
-	@echo "make bench   every benchmark beside its peers; make bench-encoder one; QUICK=1 for a smaller run"
+	@echo "make bench   every benchmark beside its peers; make bench-encoder, bench-index one; QUICK=1 for a smaller run"
 	@echo "make lint    formatting, clang-tidy, ruff (scripts/setup --dev installs them)"
 	@echo "make clean   remove what was built; what was set up stays"
 
@@ -26,10 +26,13 @@ demo: build
 fuzz:
 	@scripts/fuzz $(if $(filter command line,$(origin SECONDS)),$(SECONDS))
 
-bench: bench-encoder
+bench: bench-encoder bench-index
 
 bench-encoder: build
 	@scripts/bench encoder
+
+bench-index: build
+	@scripts/bench index
 
 lint:
 	@scripts/lint

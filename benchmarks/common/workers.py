@@ -63,13 +63,18 @@ def timed_rate(work: Callable[[], int], seconds: float, least: int = 2) -> float
     return statistics.median(rates)
 
 
-def by_turns(workers: list[Worker], request: dict, rounds: int, key: str) -> list[list[float]]:
-    """The values of ``key`` that each worker answered, round after round."""
-    values: list[list[float]] = [[] for _ in workers]
-    for worker in workers:
-        worker.ask({**request, "warm": True})
+def by_turns(
+    workers: list[Worker], request: dict | list[dict], rounds: int, key: str
+) -> list[list]:
+    """The values of ``key`` that each worker answered, round after round, to one request for all or
+    to one of its own.
+    """
+    requests = request if isinstance(request, list) else [request] * len(workers)
+    values: list[list] = [[] for _ in workers]
+    for worker, own in zip(workers, requests):
+        worker.ask({**own, "warm": True})
     for round_number in range(rounds):
         order = range(len(workers)) if round_number % 2 == 0 else reversed(range(len(workers)))
         for i in order:
-            values[i].append(workers[i].ask(request)[key])
+            values[i].append(workers[i].ask(requests[i])[key])
     return values

@@ -143,6 +143,10 @@ def main() -> None:
     for shape in models.SHAPES:
         peaks.append(quality.gemm_peaks())
         alone += models_alone(shape)
+    finish(alone, peaks)
+
+
+def finish(alone: list[dict], peaks: list[dict[str, float]]) -> None:
     files = from_files(alone)
     peak_rows, peak_goals = quality.gemm_share(alone, peaks)
     loss_rows, loss_goals = quality.losses()

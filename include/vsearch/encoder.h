@@ -163,14 +163,23 @@ std::string encoder_reference(std::string_view name_or_path = kDefaultEncoder);
 // at least 0.999). `exact`: in full, as the reference pipelines do.
 DecodeOptions decode_options(const Preprocessing& preprocessing, bool exact = false);
 
+// Takes the result of picture `index`, counted from 0: its embedding
+// [dim], or, with an empty span, why there is none. Returns false to stop.
+using EncodeSink =
+    std::function<bool(std::size_t index, std::span<const float> embedding, const Error* failure)>;
+
+// encode() that goes on where a picture cannot be encoded: gives `sink` every embedding, in order,
+// or the reason, which does not name the picture. All other errors are thrown: those of the model
+// too, since they would meet the other pictures.
+// Throws what encode() throws but kBadImage and kInvalidArgument, and kCancelled where `progress`
+// or `sink` returned false.
+void encode_each(const Encoder& encoder, std::span<const ImageView> images, const EncodeSink& sink,
+                 const Progress& progress = {});
+
 // A picture on its way into encode_stream(): a file, an encoded file in memory, or pixels.
 using EncodeInput = std::variant<std::filesystem::path, std::vector<std::byte>, Image>;
 // Gives the next picture, or nothing after the last.
 using EncodeSource = std::function<std::optional<EncodeInput>()>;
-// Takes the result of picture `index`, counted from 0 in the order of the source: its embedding
-// [dim], or, with an empty span, why there is none. Returns false to stop.
-using EncodeSink =
-    std::function<bool(std::size_t index, std::span<const float> embedding, const Error* failure)>;
 
 struct EncodeOptions {
   bool exact = false;              // see decode_options()

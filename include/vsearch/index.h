@@ -34,11 +34,22 @@ class IdFilter {
   std::unique_ptr<Impl> impl_;
 };
 
+// What an index keeps of a vector.
+enum class Storage : std::uint8_t {
+  // 16-bit fixed point, with a range for each dimension that grows as vectors need it: about one
+  // hundred-thousandth of the range is lost. Walks read the upper bytes, results are computed from
+  // all 16 bits. 2 bytes a dimension.
+  kInt8 = 0,
+  kFloat32 = 1,  // as it is; 4 bytes a dimension
+};
+
 struct IndexOptions {
   std::uint32_t dim = 0;  // required: floats per vector, 1 to 65,536
   Metric metric = Metric::kCosine;
   std::uint32_t links = 16;           // HNSW M: links per node and level, 2 to 256
   std::uint32_t build_breadth = 200;  // HNSW efConstruction: candidates looked at per insertion
+  Storage storage = Storage::kInt8;
+  std::uint32_t threads = 0;  // that add() may use; 0: as many as the machine has
 };
 
 struct SearchOptions {               // per call; the index keeps no query state

@@ -112,28 +112,23 @@ void Adder::encode_pending() {
   if (!pending_.empty()) {
     std::vector<ImageView> views;
     for (const Pending& pending : pending_) views.push_back(pending.image.view());
-    Encoder& encoder = core_.encoder();
     const Progress progress = [this](std::uint64_t, std::uint64_t) { return go_on(); };
-    const auto is_picture_at_fault = [](const Error& e) {
-      return e.code() == ErrorCode::kInvalidArgument || e.code() == ErrorCode::kBadImage;
+    const auto sink = [this](std::size_t i, std::span<const float> embedding,
+                             const Error* failure) {
+      if (failure == nullptr) {
+        take_embedding(pending_[i], embedding);
+      } else {
+        Draft& draft = drafts_[pending_[i].draft];
+        const std::string& path = draft.item.pictures[pending_[i].picture].path;
+        fail(draft, path, Error(failure->code(), fmt::format("{}: {}", path, failure->what())));
+      }
+      return true;
     };
     try {
-      const Matrix embeddings = encoder.encode(views, progress);
-      for (std::size_t i = 0; i < views.size(); ++i) take_embedding(pending_[i], embeddings.row(i));
+      encode_each(core_.encoder(), views, sink, progress);
     } catch (const Error& e) {
       if (e.code() == ErrorCode::kCancelled) fail_cancelled();
-      if (!is_picture_at_fault(e)) throw;
-      // One picture spoils the batch: find out which.
-      for (std::size_t i = 0; i < views.size(); ++i) {
-        try {
-          take_embedding(pending_[i], encoder.encode({&views[i], 1}, progress).row(0));
-        } catch (const Error& single) {
-          if (single.code() == ErrorCode::kCancelled) fail_cancelled();
-          if (!is_picture_at_fault(single)) throw;
-          Draft& draft = drafts_[pending_[i].draft];
-          fail(draft, draft.item.pictures[pending_[i].picture].path, single);
-        }
-      }
+      throw;
     }
   }
   pending_.clear();

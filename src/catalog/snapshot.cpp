@@ -16,12 +16,17 @@ namespace {
 constexpr std::size_t kChunk = 1024;  // vectors in memory beside the index, and between progress
 
 IndexOptions index_options(const db::StoreHeader& header) {
-  return {header.dim, header.metric, header.links, header.build_breadth};
+  IndexOptions options;
+  options.dim = header.dim;
+  options.metric = header.metric;
+  options.links = header.links;
+  options.build_breadth = header.build_breadth;
+  return options;
 }
 
 bool same(const IndexOptions& a, const IndexOptions& b) {
   return a.dim == b.dim && a.metric == b.metric && a.links == b.links &&
-         a.build_breadth == b.build_breadth;
+         a.build_breadth == b.build_breadth && a.storage == b.storage;
 }
 
 // The snapshot, or nothing and why.

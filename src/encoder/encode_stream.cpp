@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <limits>
 #include <string>
-#include <string_view>
 #include <utility>
 
 #include "util/read_ahead.h"
@@ -104,54 +103,24 @@ class Stream {
     for (const Decoded& picture : batch) {
       if (!picture.failure) views.push_back(picture.image.view());
     }
-    Matrix embeddings;
-    try {
-      embeddings = encoder_.encode(views, stop_if_asked());
-    } catch (const Error& error) {
-      if (!is_encodable_fault(error)) throw;
-      encode_singly(batch);
-      return;
-    }
-    std::size_t row = 0;
-    for (const Decoded& picture : batch) {
-      if (picture.failure) {
-        give({}, &*picture.failure);
+    // Failures of decoding come between the embeddings, in the order of the source.
+    auto next = batch.begin();
+    const auto give_failures = [&] {
+      for (; next != batch.end() && next->failure; ++next) give({}, &*next->failure);
+    };
+    const auto sink = [&](std::size_t, std::span<const float> embedding, const Error* failure) {
+      give_failures();
+      const Decoded& picture = *next++;
+      if (failure == nullptr) {
+        give(embedding, nullptr);
       } else {
-        give(embeddings.row(row++), nullptr);
+        const Error named(failure->code(), fmt::format("{}: {}", picture.name, failure->what()));
+        give({}, &named);
       }
-    }
-  }
-
-  // One picture spoils the batch: find out which.
-  void encode_singly(const std::vector<Decoded>& batch) {
-    for (const Decoded& picture : batch) {
-      if (picture.failure) {
-        give({}, &*picture.failure);
-        continue;
-      }
-      const ImageView view = picture.image.view();
-      std::optional<Error> failure;
-      Matrix embedding;
-      try {
-        embedding = encoder_.encode({&view, 1}, stop_if_asked());
-      } catch (const Error& error) {
-        if (!is_encodable_fault(error)) throw;
-        failure = Error(error.code(), of_picture(picture.name, error.what()));
-      }
-      give(failure ? std::span<const float>() : std::as_const(embedding).row(0),
-           failure ? &*failure : nullptr);
-    }
-  }
-
-  static bool is_encodable_fault(const Error& error) {
-    return error.code() == ErrorCode::kBadImage || error.code() == ErrorCode::kInvalidArgument;
-  }
-
-  // What the encoder says of the one picture it got, said of the picture `name`.
-  static std::string of_picture(const std::string& name, std::string_view message) {
-    constexpr std::string_view kOnly = "picture 1: ";
-    if (message.starts_with(kOnly)) message.remove_prefix(kOnly.size());
-    return fmt::format("{}: {}", name, message);
+      return true;
+    };
+    encode_each(encoder_, views, sink, stop_if_asked());
+    give_failures();
   }
 
   Progress stop_if_asked() const {

@@ -3,17 +3,14 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <memory>
-#include <mutex>
+#include <functional>
 #include <optional>
 #include <span>
-#include <utility>
 #include <vector>
 
-#include "hnswlib/hnswlib.h"
-#include "index/distance.h"
-#include "index/id_table.h"
+#include "index/links.h"
+#include "index/vector_store.h"
+#include "index/walk.h"
 #include "vsearch/index.h"
 
 namespace vsearch::index {
@@ -24,41 +21,16 @@ enum class SlotState : std::uint8_t {
   kRemoved = 2  // not found, but walks still pass through it
 };
 
-struct FreeMemory {
-  void operator()(void* memory) const { std::free(memory); }
-};
-using MallocBytes = std::unique_ptr<char, FreeMemory>;
-
-// Neighbour lists that are to replace those of the graph.
-class LinkChanges {
- public:
-  struct List {
+// Vectors that are to enter the graph together: everything that commit() will write.
+struct Insertions {
+  struct One {
     Slot slot;
+    Id id;
     int level;
-    std::size_t begin;
-    std::size_t size;
   };
-
-  void add(Slot slot, int level, std::span<const Slot> neighbours) {
-    lists_.push_back({slot, level, neighbours_.size(), neighbours.size()});
-    neighbours_.insert(neighbours_.end(), neighbours.begin(), neighbours.end());
-  }
-  const std::vector<List>& lists() const { return lists_; }
-  std::span<const Slot> neighbours(const List& list) const {
-    return std::span(neighbours_).subspan(list.begin, list.size);
-  }
-
- private:
-  std::vector<List> lists_;
-  std::vector<Slot> neighbours_;
-};
-
-// A vector that is to enter the graph: everything that commit() will write.
-struct Insertion {
-  Slot slot = 0;
-  int level = 0;
-  MallocBytes upper_lists;  // hnswlib's memory for the lists above level 0
-  LinkChanges changes;
+  std::vector<One> each;
+  LinkChanges own;    // their lists
+  LinkChanges links;  // those of others that are to lead to them
 };
 
 // The next step of a repair.
@@ -68,73 +40,77 @@ struct RepairStep {
   std::size_t end = 0;         // slots below are then repaired; 0: there is nothing to do
 };
 
-// Larger tables, to be put in place of the graph's.
-struct Growth {
-  std::size_t capacity = 0;
-  std::vector<int> levels;
-  std::vector<SlotState> states;
-  std::vector<std::mutex> locks;
-  std::unique_ptr<hnswlib::VisitedListPool> visited;
-  std::unique_ptr<char*, FreeMemory> upper_lists;
-};
-
-// hnswlib 0.8.0 holds the memory, walks the graph and selects neighbours. Everything that changes
-// the graph is done here, in two steps: plan_...() and prepare_...() compute and allocate, and may
+// Everything that changes the graph goes in two steps: plan_...() computes and allocates, and may
 // fail; commit() only copies, and can not. So a failure leaves the graph as it was, and searches
-// have to pause for microseconds only. That replaces those members of hnswlib that break on
-// failure or beside searches: addPoint (registers a point before it may throw), updatePoint,
-// markDelete (hides the entry point and leaves it), resizeIndex (throws half-way), saveIndex,
-// loadIndex.
+// have to pause for microseconds only.
+//
+// Insertion is HNSW's (Malkov and Yashunin, arXiv 1603.09320), some vectors at a time, as
+// ParlayANN does (Manohar et al., PPoPP 2024): all of a batch look for neighbours in the graph as it
+// is and among each other, then the lists of those that were chosen are pruned, each once. The
+// result does not depend on the number of threads.
 //
 // Removal marks a slot; walks go on through it. When an eighth of the slots are marked, a repair is
 // due: slot by slot, some with each later change, links to marked slots are replaced by links to
 // what lies behind them, as FreshDiskANN does (arXiv 2105.09613); after the last one the marked
 // slots are free.
 //
-// Threads: const members may run at the same time, and beside the plan_...() and prepare_...()
-// members, of which one may run at a time. Every other member must run alone.
+// Threads: const members may run at the same time, and beside the plan_...() members, of which one
+// may run at a time. Every other member must run alone.
 class Graph {
  public:
-  static constexpr std::size_t kMaxSlots = 0x7FFFFFFF;  // hnswlib's walk holds slots in an int
+  static constexpr std::size_t kMaxSlots = 0x7FFFFFFF;  // a pool marks slots in the highest bit
   static constexpr int kMaxLevel = 32;
 
-  explicit Graph(const IndexOptions& options);  // with room for a few vectors
+  explicit Graph(const IndexOptions& options);
   Graph(const Graph&) = delete;
   Graph& operator=(const Graph&) = delete;
 
   std::size_t live() const { return live_; }
   std::size_t removed() const { return removed_; }
-  std::size_t slots() const { return hnsw_.cur_element_count; }  // ever used
-  std::size_t capacity() const { return hnsw_.max_elements_; }
-  std::size_t free_slots() const { return capacity() - live_ - removed_; }
+  std::size_t slots() const { return slots_; }  // ever used
+  std::size_t capacity() const { return capacity_; }
+  std::size_t free_slots() const { return capacity_ - live_ - removed_; }
   std::size_t memory_bytes() const;
 
-  SlotState state(Slot slot) const { return states_[slot]; }
-  Id id(Slot slot) const { return hnsw_.getExternalLabel(slot); }
-  int level(Slot slot) const { return hnsw_.element_levels_[slot]; }
-  std::span<const float> vector(Slot slot) const;
-  std::span<const Slot> neighbours(Slot slot, int level) const;
-  std::optional<Slot> entry() const;  // none when nothing is live
-  std::size_t max_neighbours(int level) const { return level == 0 ? hnsw_.maxM0_ : hnsw_.maxM_; }
-
-  float distance(const float* query, Slot slot) const {
-    return hnsw_.fstdistfunc_(query, hnsw_.getDataByInternalId(slot), hnsw_.dist_func_param_);
+  SlotState state(Slot slot) const { return node(slot).state; }
+  Id id(Slot slot) const { return *reinterpret_cast<const Id*>(ids_.at(slot)); }
+  int level(Slot slot) const { return node(slot).level; }
+  std::span<const Slot> neighbours(Slot slot, int level) const {
+    return links_.neighbours(slot, level);
   }
-  // The live slots that a best-first walk with `breadth` candidates finds near `query`, and of
-  // these only the ids in `filter` if it is given; in no order. Throws std::bad_alloc.
-  std::vector<Neighbor> walk(const float* query, std::size_t breadth, const IdFilter* filter) const;
+  std::optional<Slot> entry() const;  // none when nothing is live
+  std::size_t max_neighbours(int level) const { return links_.max_neighbours(level); }
+  const VectorStore& vectors() const { return vectors_; }
 
-  // How `vector` would enter the graph. Takes a free slot, which must exist, and writes into that
-  // slot's memory, which nobody reads before commit().
-  Insertion plan_insert(const float* vector, Id id);
-  void commit(Insertion insertion) noexcept;
+  WalkMemories::Lease walk_memory() const { return WalkMemories::Lease(memories_); }
+
+  // Fills `memory.found` with the live slots that a best-first walk with `breadth` candidates finds
+  // near `memory.query`, and of these only those for which `filter`, if it is given, is true; by
+  // ascending distance as a walk sees it (VectorStore::near). Throws std::bad_alloc.
+  void walk(std::size_t breadth, const std::function<bool(Slot)>* filter, WalkMemory& memory) const;
+
+  // How `rows` would enter the graph. Takes free slots, of which there must be enough, and writes
+  // into their memory, which nobody reads before commit(). The encoding covers `rows`; there is
+  // room for lists on upper levels: see prepare_insert(). `threads` share the work. Throws
+  // std::bad_alloc.
+  Insertions plan_insert(std::span<const std::span<const float>> rows, std::span<const Id> ids,
+                         std::size_t threads);
+  // Draws the levels of the next `count` insertions; returns how many upper lists they take.
+  std::size_t draw_levels(std::size_t count);
+  void commit_nodes(const Insertions& insertions) noexcept;  // then commit(insertions.links)
 
   void commit_remove(Slot slot) noexcept;   // a live slot
   void commit_restore(Slot slot) noexcept;  // undoes commit_remove, if no repair came between
 
-  Growth prepare_growth(std::size_t capacity) const;
-  void commit(Growth& growth);      // throws std::bad_alloc, with nothing changed
-  void grow(std::size_t capacity);  // both, if there is less room; when nobody searches
+  // These throw std::bad_alloc, with nothing changed but room.
+  void reserve(std::size_t capacity);
+  void reserve_upper(std::size_t count) { links_.reserve_upper(count); }
+  std::size_t free_upper() const { return links_.free_upper(); }
+
+  VectorStore::Encoding plan_encoding(std::span<const std::span<const float>> rows) const {
+    return vectors_.encoding_for(rows, slots_);
+  }
+  void commit(VectorStore::Encoding&& encoding) noexcept { vectors_.commit(std::move(encoding)); }
 
   // The next `count` slots of the repair under way, or of a new one if that is due. Throws
   // std::bad_alloc, with nothing changed.
@@ -142,49 +118,65 @@ class Graph {
   // New links from and to a live slot, as if it were inserted again. Throws std::bad_alloc.
   LinkChanges plan_reconnect(Slot slot);
   void commit(const RepairStep& step) noexcept;
-  void commit(const LinkChanges& changes) noexcept;
+  void commit(const LinkChanges& changes, std::size_t begin, std::size_t end) noexcept;
+  void commit(const LinkChanges& changes) noexcept { commit(changes, 0, changes.lists().size()); }
 
-  // For reading a snapshot into a new graph: all slots in ascending order, then all lists, then
-  // finish_restore(). The caller has checked every value.
-  void restore_slot(Slot slot, SlotState state, Id id, int level, std::span<const float> vector);
-  void restore_neighbours(Slot slot, int level, std::span<const Slot> neighbours);
+  // For reading a snapshot into a new graph with room for it: all slots in ascending order, then
+  // all lists, then finish_restore(). The caller has checked every value.
+  void restore_numbers(FixedPoint numbers) { vectors_.restore_numbers(std::move(numbers)); }
+  void restore_slot(Slot slot, SlotState state, Id id, int level,
+                    std::span<const std::byte> vector);
+  void restore_neighbours(Slot slot, int level, std::span<const Slot> neighbours) {
+    links_.set(slot, level, neighbours);
+  }
   void finish_restore(Slot entry);  // ignored when nothing is live
 
  private:
-  using Hnsw = hnswlib::HierarchicalNSW<float>;
-  using Candidates = std::priority_queue<std::pair<float, Slot>,
-                                         std::vector<std::pair<float, Slot>>, Hnsw::CompareByFirst>;
-
-  // hnswlib copies the function out of this and keeps a pointer to `dim`.
-  struct Space : hnswlib::SpaceInterface<float> {
-    Space(std::size_t dim_, DistanceFunction function_) : dim(dim_), function(function_) {}
-    std::size_t get_data_size() override { return dim * sizeof(float); }
-    hnswlib::DISTFUNC<float> get_dist_func() override { return function; }
-    void* get_dist_func_param() override { return &dim; }
-    std::size_t dim;
-    DistanceFunction function;
+  struct Node {
+    SlotState state;
+    std::uint8_t level;
   };
+  using Selected = std::vector<Slot>;
 
-  Slot descend(const float* query, int to_level) const;
-  void plan_links(Slot slot, int level, LinkChanges& changes);
-  void plan_back_link(Slot from, Slot to, int level, LinkChanges& changes);
-  Slot next_slot() const;
+  Node& node(Slot slot) const { return *reinterpret_cast<Node*>(nodes_.at(slot)); }
+  void set_id(Slot slot, Id id) { *reinterpret_cast<Id*>(ids_.at(slot)) = id; }
+
+  Slot descend(int from_level, int to_level, Slot start, WalkMemory& memory) const;
+  void walk_level(Slot start, int level, std::size_t breadth, WalkMemory& memory) const;
+  void walk_filtered(Slot start, std::size_t breadth, const std::function<bool(Slot)>& filter,
+                     WalkMemory& memory) const;
+  void keep_live(std::size_t count, WalkMemory& memory) const;
+
+  // Of `candidates`, ascending, those that are nearer to the centre than to any chosen before.
+  void select(std::span<const Candidate> candidates, std::size_t most, WalkMemory& memory,
+              Selected& selected) const;
+  void plan_own_links(const Insertions& batch, std::size_t number, WalkMemory& memory,
+                      std::vector<Selected>& levels) const;
+  void plan_back_links(Slot to, int level, std::span<const Slot> from, WalkMemory& memory,
+                       Selected& list) const;
   void begin_repair();
   bool plan_repaired_list(Slot slot, int level, LinkChanges& changes);
   void free_retiring() noexcept;
   void choose_entry() noexcept;
-  void set_mark(Slot slot, bool removed) noexcept;
   int draw_level();
 
-  Space space_;
-  Hnsw hnsw_;
-  std::vector<SlotState> states_;  // [capacity]
+  const std::size_t build_breadth_;
+  const double level_scale_;
+  VectorStore vectors_;
+  LinkLists links_;
+  Arena ids_;
+  Arena nodes_;
+  mutable WalkMemories memories_;
+  std::size_t capacity_ = 0;
+  std::size_t slots_ = 0;
   std::size_t live_ = 0;
   std::size_t removed_ = 0;
-  std::size_t upper_bytes_ = 0;  // of the lists above level 0
+  Slot entry_ = 0;
+  int top_level_ = -1;
 
   // Of the writer only: searches do not read these.
   std::vector<Slot> free_;       // slots below slots() that may be taken
+  std::vector<int> drawn_;       // levels of the next insertions
   std::vector<bool> retiring_;   // [slots() at its beginning] what the repair under way will free
   std::size_t repair_next_ = 0;  // slots below are repaired
   bool repairing_ = false;

@@ -26,12 +26,12 @@ RepairStep Graph::plan_repair(std::size_t count) {
   step.end = std::min(repair_next_ + count, slots());
   for (std::size_t i = repair_next_; i < step.end; ++i) {
     const auto slot = static_cast<Slot>(i);
-    if (states_[slot] == SlotState::kFree || (slot < retiring_.size() && retiring_[slot])) continue;
+    if (state(slot) == SlotState::kFree || (slot < retiring_.size() && retiring_[slot])) continue;
     bool connected = true;
     for (int at = 0; at <= level(slot); ++at) {
       connected &= plan_repaired_list(slot, at, step.changes);
     }
-    if (!connected && states_[slot] == SlotState::kLive) step.stranded.push_back(slot);
+    if (!connected && state(slot) == SlotState::kLive) step.stranded.push_back(slot);
   }
   return step;
 }
@@ -39,9 +39,8 @@ RepairStep Graph::plan_repair(std::size_t count) {
 void Graph::begin_repair() {
   std::vector<bool> retiring(slots());
   for (std::size_t slot = 0; slot < slots(); ++slot) {
-    retiring[slot] = states_[slot] == SlotState::kRemoved;
+    retiring[slot] = state(static_cast<Slot>(slot)) == SlotState::kRemoved;
   }
-  free_.reserve(free_.size() + removed_);  // so that finishing cannot fail
   retiring_ = std::move(retiring);
   repair_next_ = 0;
   repairing_ = true;
@@ -56,31 +55,38 @@ bool Graph::plan_repaired_list(Slot slot, int level, LinkChanges& changes) {
   const auto retires = [&](Slot other) { return other < retiring_.size() && retiring_[other]; };
   if (std::none_of(present.begin(), present.end(), retires)) return true;
 
-  const float* centre = vector(slot).data();
-  std::vector<Slot> kept;
-  std::vector<std::pair<float, Slot>> behind;
+  Selected kept;
+  std::vector<Slot> behind;
   for (const Slot neighbour : present) {
-    if (states_[neighbour] == SlotState::kLive) {
+    if (state(neighbour) == SlotState::kLive) {
       kept.push_back(neighbour);
       continue;
     }
     for (const Slot other : neighbours(neighbour, level)) {
-      if (other == slot || states_[other] != SlotState::kLive) continue;
-      behind.emplace_back(distance(centre, other), other);
+      if (other != slot && state(other) == SlotState::kLive) behind.push_back(other);
     }
   }
   std::sort(behind.begin(), behind.end());
   behind.erase(std::unique(behind.begin(), behind.end()), behind.end());
-  for (const std::pair<float, Slot>& candidate : behind) {
+  const WalkMemories::Lease memory(memories_);
+  std::vector<float> distances(std::max(behind.size(), max_neighbours(level)));
+  vectors_.prepare(slot, memory->query);
+  vectors_.near(memory->query, behind, distances.data());
+  std::vector<Candidate> candidates;
+  for (std::size_t i = 0; i < behind.size(); ++i) candidates.push_back({distances[i], behind[i]});
+  std::sort(candidates.begin(), candidates.end());
+  for (const Candidate& candidate : candidates) {
     if (kept.size() == max_neighbours(level)) break;
-    const float* query = vector(candidate.second).data();
-    const bool diverse = std::all_of(kept.begin(), kept.end(), [&](Slot other) {
-      return other != candidate.second && kSlack * distance(query, other) >= candidate.first;
-    });
-    if (diverse) kept.push_back(candidate.second);
+    if (std::find(kept.begin(), kept.end(), candidate.slot) != kept.end()) continue;
+    vectors_.prepare(candidate.slot, memory->other);
+    vectors_.near(memory->other, kept, distances.data());
+    const bool diverse =
+        std::all_of(distances.begin(), distances.begin() + static_cast<std::ptrdiff_t>(kept.size()),
+                    [&](float distance) { return kSlack * distance >= candidate.distance; });
+    if (diverse) kept.push_back(candidate.slot);
   }
   changes.add(slot, level, kept);
-  return level > 0 ? !kept.empty() : kept.size() >= hnsw_.M_ / 4;
+  return level > 0 ? !kept.empty() : kept.size() >= max_neighbours(1) / 4;
 }
 
 void Graph::commit(const RepairStep& step) noexcept {
@@ -92,11 +98,8 @@ void Graph::commit(const RepairStep& step) noexcept {
 void Graph::free_retiring() noexcept {
   for (Slot slot = 0; slot < retiring_.size(); ++slot) {
     if (!retiring_[slot]) continue;
-    upper_bytes_ -= hnsw_.size_links_per_element_ * static_cast<std::size_t>(level(slot));
-    std::free(hnsw_.linkLists_[slot]);
-    hnsw_.linkLists_[slot] = nullptr;
-    hnsw_.element_levels_[slot] = 0;
-    states_[slot] = SlotState::kFree;
+    links_.clear(slot);
+    node(slot) = {SlotState::kFree, 0};
     free_.push_back(slot);
     --removed_;
   }

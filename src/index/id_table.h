@@ -18,16 +18,16 @@ using Slot = std::uint32_t;
 // bucket. Threads: as a standard container.
 class IdTable {
  public:
-  // Room for `capacity` ids at a load of one half at most.
+  // Room for `capacity` ids at a load of four fifths at most.
   explicit IdTable(std::size_t capacity = 0) {
     std::size_t buckets = 16;
-    while (buckets / 2 < capacity) buckets *= 2;
+    while (buckets / 5 * 4 < capacity) buckets *= 2;
     ids_.resize(buckets);
     slots_.resize(buckets, kEmpty);
   }
 
   std::size_t size() const { return size_; }
-  std::size_t capacity() const { return slots_.size() / 2; }
+  std::size_t capacity() const { return slots_.size() / 5 * 4; }
   std::size_t memory_bytes() const { return slots_.size() * (sizeof(Id) + sizeof(Slot)); }
 
   std::optional<Slot> find(Id id) const {

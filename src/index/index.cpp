@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <shared_mutex>
+#include <thread>
 #include <unordered_map>
 
 #include "index/index_impl.h"
@@ -14,7 +15,12 @@ constexpr std::uint32_t kMinLinks = 2;
 constexpr std::uint32_t kMaxLinks = 256;
 constexpr std::uint32_t kMaxBuildBreadth = 65536;
 
-constexpr std::size_t kRowsPerProgress = 64;
+// Rows that are added together: few enough that most of their neighbours are in the graph already,
+// and that searches do not wait long; as many as threads can share.
+constexpr std::size_t kLeastBatch = 64;
+constexpr std::size_t kMostBatch = 256;
+constexpr std::size_t kBatchShare = 64;  // of the vectors that are there
+constexpr std::size_t kListsPerLock = 256;
 constexpr std::size_t kRemovalsPerLock = 256;
 // Slots that a repair looks at for each vector added or removed, all of them under one lock: a
 // repair that begins when one slot in eight is removed ends before one in sixteen more is.
@@ -57,6 +63,11 @@ std::vector<std::size_t> effective_rows(std::span<const Id> ids) {
   return rows;
 }
 
+std::size_t threads_for(const IndexOptions& options) {
+  if (options.threads > 0) return options.threads;
+  return std::max(1U, std::thread::hardware_concurrency());
+}
+
 }  // namespace
 
 namespace index {
@@ -74,6 +85,8 @@ void check_options(const IndexOptions& options) {
         static_cast<std::uint32_t>(Metric::kL2));
   check("links", options.links, kMinLinks, kMaxLinks);
   check("build_breadth", options.build_breadth, 1, kMaxBuildBreadth);
+  check("storage", static_cast<std::uint32_t>(options.storage), 0,
+        static_cast<std::uint32_t>(Storage::kFloat32));
 }
 
 }  // namespace index
@@ -96,13 +109,23 @@ void Index::Impl::add(MatrixView rows, std::span<const Id> row_ids, const Progre
   changes.reserve(effective.size());
   make_room(effective.size());
   bool cancelled = false;
-  for (const std::size_t row : effective) {
-    if (progress && changes.size() % kRowsPerProgress == 0 && !progress(row, rows.rows)) {
+  std::vector<std::vector<float>> vectors;
+  std::vector<Id> ids;
+  for (std::size_t begin = 0; begin < effective.size(); begin += vectors.size()) {
+    if (progress && !progress(effective[begin], rows.rows)) {
       cancelled = true;
       break;
     }
+    const std::size_t batch = std::clamp(graph->live() / kBatchShare, kLeastBatch, kMostBatch);
+    const std::size_t end = std::min(begin + batch, effective.size());
     try {
-      changes.push_back(insert(rows.row(row), row_ids[row]));
+      vectors.clear();
+      ids.clear();
+      for (std::size_t i = begin; i < end; ++i) {
+        vectors.push_back(index::prepared(rows.row(effective[i]), options.metric));
+        ids.push_back(row_ids[effective[i]]);
+      }
+      insert(*graph, slots, vectors, ids, changes);
     } catch (...) {
       undo(changes);
       throw;
@@ -127,9 +150,8 @@ void Index::Impl::make_room(std::size_t new_vectors) {
     }
     const std::size_t capacity =
         std::min(std::max(needed, graph->capacity() * 3 / 2), index::Graph::kMaxSlots);
-    index::Growth growth = graph->prepare_growth(capacity);
     const std::lock_guard lock(access);
-    graph->commit(growth);
+    graph->reserve(capacity);
   }
   if (slots.capacity() < slots.size() + new_vectors) {
     index::IdTable larger = slots.grown(slots.size() + new_vectors);
@@ -138,15 +160,37 @@ void Index::Impl::make_room(std::size_t new_vectors) {
   }
 }
 
-Index::Impl::Change Index::Impl::insert(std::span<const float> vector, Id id) {
-  const std::vector<float> stored = index::prepared(vector, options.metric);
-  index::Insertion insertion = graph->plan_insert(stored.data(), id);
-  const Change change{id, insertion.slot, slots.find(id)};
-  const std::lock_guard lock(access);
-  graph->commit(std::move(insertion));
-  if (change.replaced) graph->commit_remove(*change.replaced);
-  slots.set(id, change.slot);
-  return change;
+// Inserts into `into`, for which there is room, and appends to `changes`, which has room, too.
+void Index::Impl::insert(index::Graph& into, index::IdTable& table,
+                         std::span<const std::vector<float>> vectors, std::span<const Id> ids,
+                         std::vector<Change>& changes) {
+  const std::vector<std::span<const float>> rows(vectors.begin(), vectors.end());
+  if (!into.vectors().covers(rows)) {
+    index::VectorStore::Encoding encoding = into.plan_encoding(rows);
+    const std::lock_guard lock(access);
+    into.commit(std::move(encoding));
+  }
+  const std::size_t lists = into.draw_levels(rows.size());
+  if (into.free_upper() < lists) {
+    const std::lock_guard lock(access);
+    into.reserve_upper(lists);
+  }
+  const index::Insertions insertions = into.plan_insert(rows, ids, threads_for(options));
+  {
+    const std::lock_guard lock(access);
+    into.commit_nodes(insertions);
+    for (const index::Insertions::One& one : insertions.each) {
+      const std::optional<index::Slot> replaced = table.find(one.id);
+      if (replaced) into.commit_remove(*replaced);
+      table.set(one.id, one.slot);
+      changes.push_back({one.id, one.slot, replaced});
+    }
+  }
+  const std::size_t links = insertions.links.lists().size();
+  for (std::size_t begin = 0; begin < links; begin += kListsPerLock) {
+    const std::lock_guard lock(access);
+    into.commit(insertions.links, begin, std::min(begin + kListsPerLock, links));
+  }
 }
 
 void Index::Impl::undo(std::span<const Change> changes) noexcept {
@@ -192,13 +236,21 @@ void Index::Impl::maintain(std::size_t changes) noexcept {
 // old graph until the new one is complete.
 void Index::Impl::rebuild() {
   auto fresh = std::make_unique<index::Graph>(options);
-  fresh->grow(graph->live());
+  fresh->reserve(graph->live());
   index::IdTable fresh_slots(graph->live());
+  std::vector<Change> changes;
+  changes.reserve(graph->live());
+  std::vector<std::vector<float>> vectors;
+  std::vector<Id> ids;
   for (index::Slot slot = 0; slot < graph->slots(); ++slot) {
-    if (graph->state(slot) != index::SlotState::kLive) continue;
-    index::Insertion insertion = fresh->plan_insert(graph->vector(slot).data(), graph->id(slot));
-    fresh_slots.set(graph->id(slot), insertion.slot);
-    fresh->commit(std::move(insertion));
+    if (graph->state(slot) == index::SlotState::kLive) {
+      graph->vectors().read(slot, vectors.emplace_back(options.dim));
+      ids.push_back(graph->id(slot));
+    }
+    if (vectors.size() < kLeastBatch && slot + 1 < graph->slots()) continue;
+    insert(*fresh, fresh_slots, vectors, ids, changes);
+    vectors.clear();
+    ids.clear();
   }
   const std::lock_guard lock(access);
   std::swap(graph, fresh);
@@ -273,8 +325,9 @@ std::vector<float> Index::vector(Id id) const {
     if (!slot) {
       throw Error(ErrorCode::kKeyNotFound, fmt::format("no vector with id {} in the index", id));
     }
-    const std::span<const float> stored = impl_->graph->vector(*slot);
-    return std::vector<float>(stored.begin(), stored.end());
+    std::vector<float> stored(impl_->options.dim);
+    impl_->graph->vectors().read(*slot, stored);
+    return stored;
   });
 }
 

@@ -1,6 +1,7 @@
 // The index on disk: docs/formats.md, "Index snapshot".
 #include <algorithm>
 #include <bit>
+#include <cmath>
 
 #include "index/index_impl.h"
 #include "index/snapshot_file.h"
@@ -15,7 +16,8 @@ using index::Slot;
 using index::SlotState;
 
 constexpr char kMagic[8] = {'V', 'S', 'E', 'A', 'R', 'C', 'H', 'I'};
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
+constexpr std::uint32_t kFloatVersion = 1;  // without `storage`: always kFloat32
 constexpr std::uint64_t kMaxStampBytes = 65536;
 constexpr Slot kNoSlot = 0xFFFFFFFF;
 constexpr std::uint64_t kChecksumBytes = 8;
@@ -33,8 +35,19 @@ struct Header {
   std::uint64_t upper_lists;
   std::uint32_t entry;
   std::uint32_t stamp_bytes;
+  std::uint32_t storage;  // from version 2 on
+  std::uint32_t reserved;
 };
-static_assert(sizeof(Header) == 64);
+static_assert(sizeof(Header) == 72);
+constexpr std::size_t kFloatHeaderBytes = 64;
+
+std::size_t bytes_of_header(std::uint32_t version) {
+  return version == kFloatVersion ? kFloatHeaderBytes : sizeof(Header);
+}
+
+bool is_fixed_point(const Header& header) {
+  return header.storage == static_cast<std::uint32_t>(Storage::kInt8);
+}
 
 std::uint64_t padded(std::uint64_t bytes) {
   return (bytes + 7) / 8 * 8;
@@ -45,8 +58,10 @@ std::uint64_t file_bytes(const Header& header) {
   const std::uint64_t n = header.slots;
   const std::uint64_t list = sizeof(Slot) * (1 + std::uint64_t{header.links});
   const std::uint64_t base_list = sizeof(Slot) * (1 + 2 * std::uint64_t{header.links});
-  return header.header_bytes + 2 * padded(n) + n * sizeof(Id) +
-         padded(n * header.dim * sizeof(float)) + padded(n * base_list) +
+  const std::uint64_t vector = header.dim * std::uint64_t{is_fixed_point(header) ? 2U : 4U};
+  const std::uint64_t ranges = is_fixed_point(header) ? 2 * sizeof(float) * header.dim : 0;
+  return header.header_bytes + 2 * padded(n) + n * sizeof(Id) + ranges + padded(n * vector) +
+         padded(n * base_list) +
          padded(header.upper_lists * list) + kChecksumBytes;
 }
 
@@ -79,6 +94,7 @@ void write_snapshot(index::FileWriter& file, const IndexOptions& options, const 
   header.slots = graph.slots();
   header.entry = graph.entry().value_or(kNoSlot);
   header.stamp_bytes = static_cast<std::uint32_t>(stamp.size());
+  header.storage = static_cast<std::uint32_t>(options.storage);
   const auto slots = static_cast<Slot>(graph.slots());
   for (Slot slot = 0; slot < slots; ++slot) {
     header.upper_lists += static_cast<std::uint64_t>(graph.level(slot));
@@ -95,7 +111,19 @@ void write_snapshot(index::FileWriter& file, const IndexOptions& options, const 
   }
   file.pad();
   for (Slot slot = 0; slot < slots; ++slot) file.write(bytes_of(graph.id(slot)));
-  for (Slot slot = 0; slot < slots; ++slot) file.write(bytes_of(graph.vector(slot)));
+  if (is_fixed_point(header)) {
+    // Without a vector there are no ranges yet.
+    index::FixedPoint numbers = graph.vectors().numbers();
+    numbers.low.resize(options.dim);
+    numbers.unit.resize(options.dim);
+    file.write(bytes_of(std::span(numbers.low)));
+    file.write(bytes_of(std::span(numbers.unit)));
+  }
+  std::vector<std::byte> vector(graph.vectors().bytes_on_disk());
+  for (Slot slot = 0; slot < slots; ++slot) {
+    graph.vectors().save(slot, vector);
+    file.write(vector);
+  }
   file.pad();
   for (Slot slot = 0; slot < slots; ++slot) {
     const bool free = graph.state(slot) == SlotState::kFree;
@@ -120,12 +148,19 @@ class SnapshotReader {
   // Checks everything that says how much memory the rest takes, and the checksum.
   void read_header();
   IndexOptions options() const {
-    return {header_.dim, static_cast<Metric>(header_.metric), header_.links, header_.build_breadth};
+    IndexOptions options;
+    options.dim = header_.dim;
+    options.metric = static_cast<Metric>(header_.metric);
+    options.links = header_.links;
+    options.build_breadth = header_.build_breadth;
+    options.storage = static_cast<Storage>(header_.storage);
+    return options;
   }
   const std::string& stamp() const { return stamp_; }
   void read_graph(Graph& graph, index::IdTable& table);
 
  private:
+  void read_ranges(Graph& graph);
   void read_slots(Graph& graph, index::IdTable& table);
   void read_list(Graph& graph, Slot slot, int level);
   void check_entry(const Graph& graph) const;
@@ -154,18 +189,24 @@ class SnapshotReader {
 };
 
 void SnapshotReader::read_header() {
-  const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(file_.size(), sizeof(Header)));
+  const auto size =
+      static_cast<std::size_t>(std::min<std::uint64_t>(file_.size(), kFloatHeaderBytes));
   read(std::as_writable_bytes(std::span(&header_, 1)).first(size));
   if (size < sizeof(kMagic) || !std::equal(std::begin(kMagic), std::end(kMagic), header_.magic)) {
     throw Error(ErrorCode::kCorrupt, fmt::format("'{}' is not an index snapshot: give a file that "
                                                  "Index::save() wrote",
                                                  path_.string()));
   }
-  if (size < sizeof(Header)) refuse("it ends within its header");
-  if (header_.version != kVersion) {
+  if (size < kFloatHeaderBytes) refuse("it ends within its header");
+  if (header_.version == kFloatVersion) {
+    header_.storage = static_cast<std::uint32_t>(Storage::kFloat32);
+  } else if (header_.version == kVersion) {
+    if (file_.size() < sizeof(Header)) refuse("it ends within its header");
+    read(std::as_writable_bytes(std::span(&header_, 1)).subspan(kFloatHeaderBytes));
+  } else {
     throw Error(ErrorCode::kCorrupt,
                 fmt::format("the index snapshot '{}' has format version {} and this library reads "
-                            "version {}: build the index again",
+                            "versions 1 to {}: build the index again",
                             path_.string(), header_.version, kVersion));
   }
   try {
@@ -176,21 +217,22 @@ void SnapshotReader::read_header() {
   if (header_.slots > Graph::kMaxSlots ||
       header_.upper_lists > header_.slots * std::uint64_t{Graph::kMaxLevel} ||
       header_.stamp_bytes > kMaxStampBytes ||
-      header_.header_bytes != padded(sizeof(Header) + header_.stamp_bytes)) {
+      header_.header_bytes != padded(bytes_of_header(header_.version) + header_.stamp_bytes)) {
     refuse("its header asks for the impossible");
   }
   if (header_.file_bytes != file_bytes(header_) || header_.file_bytes != file_.size()) {
     refuse(fmt::format("it is {} bytes long and should be {}", file_.size(), file_bytes(header_)));
   }
   if (!file_.checksum_matches()) refuse("its checksum does not match");
-  file_.seek(sizeof(Header));
+  position_ = bytes_of_header(header_.version);
+  file_.seek(position_);
   stamp_.resize(header_.stamp_bytes);
   read(std::span(stamp_));
   skip_padding();
 }
 
 void SnapshotReader::read_graph(Graph& graph, index::IdTable& table) {
-  graph.grow(static_cast<std::size_t>(header_.slots));
+  graph.reserve(static_cast<std::size_t>(header_.slots));
   table = index::IdTable(static_cast<std::size_t>(header_.slots));
   read_slots(graph, table);
   const auto slots = static_cast<Slot>(graph.slots());
@@ -203,6 +245,18 @@ void SnapshotReader::read_graph(Graph& graph, index::IdTable& table) {
   graph.finish_restore(header_.entry);
 }
 
+void SnapshotReader::read_ranges(Graph& graph) {
+  index::FixedPoint numbers{std::vector<float>(header_.dim), std::vector<float>(header_.dim)};
+  read(std::span(numbers.low));
+  read(std::span(numbers.unit));
+  for (std::size_t i = 0; i < header_.dim; ++i) {
+    if (!std::isfinite(numbers.low[i]) || !std::isfinite(numbers.unit[i]) || numbers.unit[i] < 0) {
+      refuse(fmt::format("the range of dimension {} is none", i));
+    }
+  }
+  if (header_.slots > 0) graph.restore_numbers(std::move(numbers));
+}
+
 void SnapshotReader::read_slots(Graph& graph, index::IdTable& table) {
   const auto slots = static_cast<std::size_t>(header_.slots);
   std::vector<SlotState> states(slots);
@@ -213,10 +267,12 @@ void SnapshotReader::read_slots(Graph& graph, index::IdTable& table) {
   read(std::span(levels));
   skip_padding();
   read(std::span(ids));
+  if (is_fixed_point(header_)) read_ranges(graph);
   std::uint64_t upper_lists = 0;
+  std::vector<std::byte> stored(graph.vectors().bytes_on_disk());
   std::vector<float> vector(header_.dim);
   for (std::size_t i = 0; i < slots; ++i) {
-    read(std::span(vector));
+    read(std::span(stored));
     const auto slot = static_cast<Slot>(i);
     const SlotState state = states[i];
     if (state > SlotState::kRemoved) refuse(fmt::format("slot {} has no known state", slot));
@@ -225,15 +281,15 @@ void SnapshotReader::read_slots(Graph& graph, index::IdTable& table) {
     }
     upper_lists += levels[i];
     if (upper_lists > header_.upper_lists) refuse("it has too few lists for its levels");
-    if (state != SlotState::kFree) {
-      const std::string defect = index::stored_vector_defect(vector, options().metric);
-      if (!defect.empty()) refuse(fmt::format("the vector in slot {} {}", slot, defect));
-    }
     if (state == SlotState::kLive) {
       if (table.find(ids[i])) refuse(fmt::format("id {} stands in it twice", ids[i]));
       table.set(ids[i], slot);
     }
-    graph.restore_slot(slot, state, ids[i], levels[i], vector);
+    graph.restore_slot(slot, state, ids[i], levels[i], stored);
+    if (state == SlotState::kFree) continue;
+    graph.vectors().read(slot, vector);
+    const std::string defect = index::stored_vector_defect(vector, options().metric);
+    if (!defect.empty()) refuse(fmt::format("the vector in slot {} {}", slot, defect));
   }
   if (upper_lists != header_.upper_lists) refuse("it has too many lists for its levels");
   skip_padding();

@@ -392,7 +392,7 @@ TEST_CASE("a picture that the encoder refuses costs only its own item") {
   CHECK(catalog.keys() == std::vector<std::string>{"10", "20", "30"});
   REQUIRE(report.failures.size() == 2);
   CHECK(report.failures[0].key == "255");
-  CHECK(report.failures[0].message == "too white");
+  CHECK(report.failures[0].message == items[1].pictures[0].path + ": too white");
   CHECK(report.failures[1].key == "0");
   CHECK(report.failures[1].code == ErrorCode::kBadModel);
   CHECK_THAT(report.failures[1].message, Catch::Contains("0.bmp") && Catch::Contains("all zeros"));

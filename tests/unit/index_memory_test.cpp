@@ -28,12 +28,6 @@ class FailingAllocation {
 
 }  // namespace
 
-// hnswlib loses memory when it runs out of it: a list of visited points in a walk, what its
-// constructors had allocated. LeakSanitizer, if it is there, asks this what to overlook.
-extern "C" __attribute__((visibility("default"))) const char* __lsan_default_suppressions() {
-  return "leak:hnswlib::VisitedListPool\nleak:hnswlib::HierarchicalNSW\n";
-}
-
 void* operator new(std::size_t size) {
   if (allocations_left != kNever && allocations_left-- == 0) {
     allocations_left = kNever;

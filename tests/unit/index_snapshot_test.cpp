@@ -2,6 +2,7 @@
 #include <xxhash.h>
 
 #include <catch2/catch.hpp>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -21,6 +22,7 @@ using vsearch::Index;
 using vsearch::IndexOptions;
 using vsearch::Matrix;
 using vsearch::Metric;
+using vsearch::Storage;
 using vsearch_test::Clusters;
 using vsearch_test::error_message;
 using vsearch_test::ids_from;
@@ -35,10 +37,13 @@ constexpr std::size_t kVersionAt = 8;
 constexpr std::size_t kDimAt = 24;
 constexpr std::size_t kSlotsAt = 40;
 constexpr std::size_t kEntryAt = 56;
-constexpr std::size_t kSectionsAt = 64 + 8;  // with the stamp of small()
+constexpr std::size_t kStorageAt = 64;
+constexpr std::size_t kSectionsAt = 72 + 8;  // with the stamp of small()
 
-Index make(std::uint32_t dim, Metric metric = Metric::kCosine) {
+Index make(std::uint32_t dim, Metric metric = Metric::kCosine,
+           Storage storage = Storage::kFloat32) {
   IndexOptions options;
+  options.storage = storage;
   options.dim = dim;
   options.metric = metric;
   options.links = 4;
@@ -55,9 +60,9 @@ void write_file(const std::filesystem::path& path, const std::string& bytes) {
 }
 
 // The bytes of a snapshot of 24 vectors of which 2 are removed, with a stamp of 5 bytes.
-std::string small_snapshot(const TempDir& folder) {
+std::string small_snapshot(const TempDir& folder, Storage storage = Storage::kFloat32) {
   Clusters clusters(41, kDim);
-  Index index = make(kDim);
+  Index index = make(kDim, Metric::kCosine, storage);
   index.add(clusters.draw(24).view(), ids_from(1000, 24));
   index.remove(std::vector<Id>{1003, 1004});
   index.save(folder / "small", "stamp");
@@ -83,9 +88,11 @@ std::string refusal(const std::filesystem::path& path, const std::string& bytes)
 
 TEST_CASE("a snapshot holds the whole index") {
   const auto metric = GENERATE(Metric::kCosine, Metric::kInnerProduct, Metric::kL2);
+  const auto storage = GENERATE(Storage::kInt8, Storage::kFloat32);
   const TempDir folder;
   Clusters clusters(42, 24);
   IndexOptions options;
+  options.storage = storage;
   options.dim = 24;
   options.metric = metric;
   options.links = 12;
@@ -101,6 +108,7 @@ TEST_CASE("a snapshot holds the whole index") {
   CHECK(stamp == "generation 7");
   CHECK(loaded.options().dim == 24);
   CHECK(loaded.options().metric == metric);
+  CHECK(loaded.options().storage == storage);
   CHECK(loaded.options().links == 12);
   CHECK(loaded.options().build_breadth == 80);
   CHECK(loaded.ids() == index.ids());
@@ -179,8 +187,8 @@ TEST_CASE("what is no snapshot is refused") {
   CHECK_THAT(refusal(path, "VSEARCH"), Contains("not an index snapshot"));
   CHECK_THAT(refusal(path, std::string(5000, 'x')), Contains("not an index snapshot"));
   std::string bytes = small_snapshot(folder);
-  put(bytes, kVersionAt, std::uint32_t{2});
-  CHECK_THAT(refusal(path, bytes), Contains("format version 2") && Contains("reads version 1"));
+  put(bytes, kVersionAt, std::uint32_t{3});
+  CHECK_THAT(refusal(path, bytes), Contains("format version 3") && Contains("versions 1 to 2"));
 }
 
 TEST_CASE("every truncation is refused") {
@@ -194,7 +202,7 @@ TEST_CASE("every truncation is refused") {
 
 TEST_CASE("every flipped bit is noticed") {
   const TempDir folder;
-  const std::string bytes = small_snapshot(folder);
+  const std::string bytes = small_snapshot(folder, Storage::kInt8);
   for (std::size_t bit = 0; bit < bytes.size() * 8; ++bit) {
     std::string damaged = bytes;
     damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << (bit % 8)));
@@ -224,6 +232,10 @@ TEST_CASE("a header that asks for terabytes is refused before anything is alloca
   SECTION("dimensions") {
     put(bytes, kDimAt, std::uint32_t{0xFFFFFFFF});
     CHECK_THAT(refused(), Contains("dim is 4294967295"));
+  }
+  SECTION("a storage that does not exist") {
+    put(bytes, kStorageAt, std::uint32_t{2});
+    CHECK_THAT(refused(), Contains("storage is 2"));
   }
   SECTION("stamp") {
     put(bytes, kEntryAt + 4, std::uint32_t{0xFFFFFFFF});
@@ -302,4 +314,50 @@ TEST_CASE("a snapshot with a right checksum and wrong contents is refused") {
     put(bytes, kEntryAt, low);
     CHECK_THAT(refused(), Contains("not on the top level"));
   }
+}
+
+TEST_CASE("ranges that are none are refused") {
+  const TempDir folder;
+  std::string bytes = small_snapshot(folder, Storage::kInt8);
+  constexpr std::size_t kRangesAt = kSectionsAt + 24 + 24 + 24 * 8;
+  const auto refused = [&] {
+    correct_checksum(bytes);
+    return refusal(folder / "crafted", bytes);
+  };
+  SECTION("nothing wrong") {
+    correct_checksum(bytes);
+    write_file(folder / "fine", bytes);
+    CHECK(Index::load(folder / "fine").size() == 22);
+  }
+  SECTION("a beginning that is not finite") {
+    put(bytes, kRangesAt + 4, 0x7FC00000);
+    CHECK_THAT(refused(), Contains("the range of dimension 1"));
+  }
+  SECTION("a negative step") {
+    put(bytes, kRangesAt + 4 * kDim, -1.0F);
+    CHECK_THAT(refused(), Contains("the range of dimension 0"));
+  }
+  SECTION("vectors that are then not of unit length") {
+    put(bytes, kRangesAt, 3.0F);
+    CHECK_THAT(refused(), Contains("is not of unit length"));
+  }
+}
+
+TEST_CASE("a snapshot of the first format opens") {
+  // Written by version 0.1: 38 of 40 vectors on a curve, in float32.
+  const auto golden = std::filesystem::path(VSEARCH_SOURCE_DIR) / "tests/golden/index_v1.snapshot";
+  Index index = Index::load(golden);
+  CHECK(index.size() == 38);
+  CHECK(index.options().storage == Storage::kFloat32);
+  CHECK(index.options().links == 4);
+  for (Id id = 1000; id < 1040; ++id) {
+    if (id == 1003 || id == 1004) continue;
+    const auto t = static_cast<float>(id - 1000);
+    const std::vector<float> point{std::cos(t), std::sin(t), std::cos(2 * t), std::sin(3 * t)};
+    const auto hits = index.search(point);
+    CHECK(hits.at(0).id == id);
+    CHECK(hits.at(0).distance < 1e-5F);
+  }
+  index.add(Clusters(43, 4).draw(5).view(), ids_from(2000, 5));
+  CHECK(index.size() == 43);
 }

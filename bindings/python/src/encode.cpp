@@ -24,10 +24,6 @@ Error renamed(const Error& error, std::size_t number, const std::string& name) {
   return Error(error.code(), message);
 }
 
-bool is_picture_at_fault(const Error& error) {
-  return error.code() == ErrorCode::kBadImage || error.code() == ErrorCode::kInvalidArgument;
-}
-
 void go_on_or_throw(const Progress& progress, std::size_t done, std::size_t total) {
   if (progress(done, total)) return;
   throw Error(ErrorCode::kCancelled,
@@ -84,30 +80,18 @@ class Work {
     const auto report = [&](std::uint64_t done, std::uint64_t) {
       return progress_(encoded_.size() + done, pictures_.size());
     };
-    try {
-      const Matrix rows = encoder_.encode(views, report);
-      for (std::size_t i = 0; i < views.size(); ++i) {
-        std::ranges::copy(rows.row(i), result_.embeddings.row(with_pixels_[i]).begin());
-      }
-    } catch (const Error& error) {
-      if (!is_picture_at_fault(error)) throw;
-      encode_singly(views, report);
-    }
-  }
-
-  // One picture spoils the call: find out which.
-  void encode_singly(std::span<const ImageView> views, const Progress& report) {
-    for (std::size_t i = 0; i < views.size(); ++i) {
+    const auto sink = [&](std::size_t i, std::span<const float> embedding, const Error* failure) {
       const std::size_t index = with_pixels_[i];
-      try {
-        const Matrix row = encoder_.encode(views.subspan(i, 1));
-        std::ranges::copy(row.row(0), result_.embeddings.row(index).begin());
-      } catch (const Error& error) {
-        if (!is_picture_at_fault(error)) throw;
-        fail(index, renamed(error, 1, pictures_[index].name()));
+      if (failure == nullptr) {
+        std::ranges::copy(embedding, result_.embeddings.row(index).begin());
+      } else {
+        const std::string message =
+            fmt::format("{}: {}", pictures_[index].name(), failure->what());
+        fail(index, Error(failure->code(), message));
       }
-      go_on_or_throw(report, i + 1, views.size());
-    }
+      return true;
+    };
+    encode_each(encoder_, views, sink, report);
   }
 
   void fail(std::size_t index, Error error) {

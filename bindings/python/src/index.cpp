@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
+#include <string_view>
 #include <utility>
 
 #include "convert.h"
@@ -20,13 +22,32 @@ MatrixView view_of(const Floats& rows) {
           static_cast<std::size_t>(rows.shape(1))};
 }
 
+constexpr std::array<std::pair<Storage, std::string_view>, 2> kStorageNames{
+    {{Storage::kInt8, "int8"}, {Storage::kFloat32, "float32"}}};
+
+Storage storage_of(const std::string& name) {
+  for (const auto& [storage, known] : kStorageNames) {
+    if (known == name) return storage;
+  }
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("storage is '{}': give 'int8' or 'float32'", name));
+}
+
+std::string_view storage_name(Storage storage) {
+  return std::ranges::find(kStorageNames, storage, [](const auto& pair) { return pair.first; })
+      ->second;
+}
+
 std::unique_ptr<Index> make(std::uint32_t dim, const std::string& metric, std::uint32_t links,
-                            std::uint32_t build_breadth) {
+                            std::uint32_t build_breadth, const std::string& storage,
+                            std::uint32_t threads) {
   IndexOptions options;
   options.dim = dim;
   options.metric = metric_of(metric);
   options.links = links;
   options.build_breadth = build_breadth;
+  options.storage = storage_of(storage);
+  options.threads = threads;
   return std::make_unique<Index>(options);
 }
 
@@ -142,12 +163,14 @@ void define_index(py::module_& module) {
   using no_gil = py::call_guard<py::gil_scoped_release>;
   py::class_<Index>(module, "Index")
       .def(py::init(&make), py::arg("dim"), py::arg("metric"), py::arg("links"),
-           py::arg("build_breadth"))
+           py::arg("build_breadth"), py::arg("storage"), py::arg("threads"))
       .def_static("load", &load, py::arg("path"))
       .def("save", &save, py::arg("path"))
       .def_property_readonly("dim", [](const Index& self) { return self.options().dim; })
       .def_property_readonly("metric",
                              [](const Index& self) { return metric_name(self.options().metric); })
+      .def_property_readonly("storage",
+                             [](const Index& self) { return storage_name(self.options().storage); })
       .def("size", &Index::size, no_gil())
       .def("contains", &Index::contains, py::arg("id"), no_gil())
       .def("ids", &ids_of)

@@ -1,0 +1,250 @@
+"""One contender on one data set, as a worker process (see common/workers.py), started with
+CONTENDER DATASET PART.
+
+Parts: "all" of the vectors; "half" of them, added on one thread; "fresh", those that count in the
+end, and "churned", the same after TURNOVERS turnovers; "none". What is asked is a method's name,
+{"do": NAME, ...}.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from common import report
+from common.workers import serve, timed_rate
+
+from index import data, engines
+
+THREADS = 2
+STEPS = 20  # of a turnover
+LATENCIES = 2000
+# Settings are chosen on one half of the queries; what they give is measured on the other.
+_USED = data.QUERIES // 2 if report.quick() else data.QUERIES
+HALVES = {"tune": slice(_USED // 2), "measure": slice(_USED // 2, _USED), "all": slice(None)}
+REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+
+
+class Session:
+    def __init__(self, name: str, dataset: str, part: str):
+        self.name, self.data = name, data.load(dataset)
+        self.queries = np.array(self.data.queries)
+        # Whatever a library allocates once is there before memory is measured.
+        self._empty()
+        self._add(0, 1000)
+        self._empty()
+        self.idle_bytes = engines.resident_bytes()
+        self.ready = getattr(self, f"_{part}")()
+        size = self.ready.setdefault("size", len(self.data.base))
+        self.ready["bytes_a_vector"] = (engines.resident_bytes() - self.idle_bytes) / size
+        if hasattr(self.engine, "stated_bytes"):
+            self.ready["stated_bytes_a_vector"] = self.engine.stated_bytes() / size
+
+    def _empty(self, capacity: int = 1000, threads: int = THREADS) -> None:
+        self.engine = None  # frees the former one first
+        self.engine = engines.make(self.name, self.data, capacity, threads)
+
+    def _add(self, begin: int, end: int) -> float:
+        """The processor's seconds that it took."""
+        rows, ids = np.array(self.data.base[begin:end]), np.arange(begin, end)
+        start = time.process_time()
+        self.engine.add(rows, ids)
+        return time.process_time() - start
+
+    def _none(self) -> dict:
+        return {}
+
+    def _all(self) -> dict:
+        """A peer's index is built once and loaded after that."""
+        size = len(self.data.base)
+        path = index_file(self.data.name, self.name)
+        made_of = (REQUIREMENTS, data.FOLDER / self.data.name / "truth.npy")
+        is_peer = self.name in engines.PEERS
+        current = path.exists() and all(
+            path.stat().st_mtime > part.stat().st_mtime for part in made_of
+        )
+        if not (is_peer and current):
+            self._empty(size)
+            self.engine.add(self.data.base, np.arange(size))
+            self.engine.save(path)
+        if is_peer:
+            self._empty(size)
+            self.engine.load(path)
+        return {}
+
+    def _half(self) -> dict:
+        self.next = len(self.data.base) // 2
+        self._empty(len(self.data.base), 1)
+        self._add(0, self.next)
+        return {"size": self.next}
+
+    def _fresh(self) -> dict:
+        window = len(self.data.base) // (data.TURNOVERS + 1)
+        self._empty(len(self.data.base))
+        seconds = self._add(len(self.data.base) - window, len(self.data.base))
+        return {"size": window, "add_s": seconds / window}
+
+    def _churned(self) -> dict:
+        total = len(self.data.base)
+        window = total // (data.TURNOVERS + 1)
+        step = window // STEPS
+        self._empty(window)
+        self._add(0, window)
+        before, added, removed = engines.resident_bytes(), 0.0, 0.0
+        for begin in range(window, total, step):
+            oldest = np.arange(begin - window, begin - window + step)
+            start = time.process_time()
+            self.engine.remove(oldest)
+            removed += time.process_time() - start
+            added += self._add(begin, begin + step)
+        changed = total - window
+        return {
+            "size": window,
+            "add_s": added / changed,
+            "remove_s": removed / changed,
+            "memory_growth": (engines.resident_bytes() - before) / (before - self.idle_bytes),
+        }
+
+    def recalls(self, request: dict) -> dict:
+        """Of each setting, on one half of the queries."""
+        chosen = HALVES[request["half"]]
+        queries, truth = self.queries[chosen], self.data.truth[chosen]
+        return {
+            "recall": [recall(self.engine.search(queries, s), truth) for s in request["settings"]]
+        }
+
+    def rates(self, request: dict) -> dict:
+        """Queries a second of each setting, on one half of the queries."""
+        queries = self.queries[HALVES[request["half"]]]
+        return {
+            "qps": [
+                self._rate(lambda s=setting: self.engine.search(queries, s), request)
+                for setting in request["settings"]
+            ]
+        }
+
+    def threads(self, request: dict) -> dict:
+        """How many times faster two threads are than one."""
+        queries, setting = self.queries, request["setting"]
+        parts = np.array_split(queries, THREADS)
+        with ThreadPoolExecutor(THREADS) as pool:
+
+            def search() -> np.ndarray:
+                found = pool.map(lambda part: self.engine.search(part, setting), parts)
+                return np.concatenate(list(found))
+
+            search()  # starts the threads
+            two = self._rate(search, request)
+        one = self._rate(lambda: self.engine.search(queries, setting), request)
+        return {"speedup": two / one}
+
+    def filtered(self, request: dict) -> dict:
+        """Filters of a file, each for its own queries, all of them "repeat" times. What building a
+        filter takes does not count: a search without queries does only that.
+        """
+        hits, seconds, count = 0, 0.0, 0
+        with np.load(request["file"]) as cases:
+            cases = [
+                (self.engine.filter(cases[f"ids{i}"]), cases[f"queries{i}"], cases[f"truth{i}"])
+                for i in range(int(cases["count"]))
+            ]
+        for allowed, numbers, truth in cases:
+            queries = np.tile(self.queries[numbers], (request["repeat"], 1))
+            spent = []
+            for part in (queries[:0], queries):
+                start = time.perf_counter()
+                found = self.engine.search(part, request["setting"], allowed)
+                spent.append(time.perf_counter() - start)
+            seconds += spent[1] - spent[0]
+            count += len(queries)
+            hits += recall(found[: len(truth)], truth)
+        return {"recall": hits / len(cases), "qps": count / seconds}
+
+    def mixed(self, request: dict) -> dict:
+        """The 99th percentile of a query's time, alone and beside a thread that inserts."""
+        stop = threading.Event()
+        rows = np.array(self.data.base[self.next :])
+        ids = np.arange(self.next, len(self.data.base))
+        inserted = 0
+
+        def insert() -> None:
+            nonlocal inserted
+            while not stop.is_set():
+                if inserted == len(rows):
+                    raise RuntimeError("nothing is left to insert")
+                batch = slice(inserted, inserted + 100)
+                self.engine.add(rows[batch], ids[batch])
+                inserted += len(ids[batch])
+
+        idle = self._latency(request["setting"])
+        with ThreadPoolExecutor(1) as pool:
+            inserting = pool.submit(insert)
+            loaded = self._latency(request["setting"])
+            stop.set()
+            inserting.result()
+        self.next += inserted
+        return {"p99": [idle, loaded, inserted]}
+
+    def _latency(self, setting) -> float:
+        times = []
+        for i in range(LATENCIES):
+            query = self.queries[i % len(self.queries)][np.newaxis]
+            start = time.perf_counter()
+            self.engine.search(query, setting)
+            times.append(time.perf_counter() - start)
+        return float(np.quantile(times, 0.99))
+
+    def build(self, _: dict) -> dict:
+        """The seconds of a build, and the graph's recall at a fixed breadth."""
+        self._empty(len(self.data.base))
+        rows, ids = np.array(self.data.base), np.arange(len(self.data.base))
+        start = time.perf_counter()
+        self.engine.add(rows, ids)
+        seconds = time.perf_counter() - start
+        found = self.engine.search(self.queries, engines.FIXED_BREADTH)
+        return {"built": [seconds, recall(found, self.data.truth)]}
+
+    def open(self, request: dict) -> dict:
+        """From a file to the first answer, which must be right."""
+        self._empty()
+        start = time.perf_counter()
+        self.engine.load(index_file(self.data.name, self.name))
+        found = self.engine.search(self.queries[:1], request["setting"])
+        seconds = time.perf_counter() - start
+        if recall(found, self.data.truth[:1]) < 0.8:
+            raise RuntimeError(f"{self.name} answers wrongly from its file")
+        return {"seconds": seconds}
+
+    def lost(self, request: dict) -> dict:
+        """How many vectors of the last window do not find themselves."""
+        first = len(self.data.base) - request["size"]
+        rows = np.array(self.data.base[first:])
+        found = self.engine.search(rows, request["setting"])
+        themselves = (found == np.arange(first, len(self.data.base))[:, np.newaxis]).any(1)
+        return {"lost": int((~themselves).sum())}
+
+    def _rate(self, search, request: dict) -> float:
+        return timed_rate(lambda: len(search()), request["seconds"], 1)
+
+
+def index_file(dataset: str, name: str) -> Path:
+    return data.FOLDER / dataset / f"{name}.index"
+
+
+def recall(found: np.ndarray, truth: np.ndarray) -> float:
+    """The share of the true neighbours that were found."""
+    hits = found.astype(np.int64)[:, :, np.newaxis] == truth[:, np.newaxis, :]
+    return float(hits.sum() / truth.size)
+
+
+def main() -> None:
+    session = Session(*sys.argv[1:])
+    serve(session.ready, lambda request: getattr(session, request["do"])(request))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+// What a best-first walk works in.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "index/id_table.h"
+#include "index/vector_store.h"
+
+namespace vsearch::index {
+
+struct Candidate {
+  float distance;
+  Slot slot;
+
+  friend bool operator<(const Candidate& a, const Candidate& b) {
+    return a.distance != b.distance ? a.distance < b.distance : a.slot < b.slot;
+  }
+  friend bool operator==(const Candidate&, const Candidate&) = default;
+};
+
+// Which slots a walk has met. To forget is to count on.
+class Visited {
+ public:
+  void begin(std::size_t slots) {
+    if (marks_.size() < slots) marks_.resize(slots);
+    if (++epoch_ == 0) {
+      std::fill(marks_.begin(), marks_.end(), std::uint16_t{0});
+      epoch_ = 1;
+    }
+  }
+  bool insert(Slot slot) {  // false: it was there
+    if (marks_[slot] == epoch_) return false;
+    marks_[slot] = epoch_;
+    return true;
+  }
+  void prefetch(Slot slot) const { __builtin_prefetch(marks_.data() + slot); }
+
+ private:
+  std::vector<std::uint16_t> marks_;
+  std::uint16_t epoch_ = 0;
+};
+
+// The nearest candidates that a walk has met, at most `breadth`, in ascending order.
+class Pool {
+ public:
+  void begin(std::size_t breadth) {
+    breadth_ = breadth;
+    items_.resize(breadth);
+    size_ = 0;
+    next_ = 0;
+  }
+  std::size_t size() const { return size_; }
+  Slot slot(std::size_t i) const { return items_[i].slot & ~kExpanded; }
+  float distance(std::size_t i) const { return items_[i].distance; }
+
+  void offer(float distance, Slot slot) {
+    if (size_ == breadth_ && !(distance < items_[size_ - 1].distance)) return;
+    Candidate* const begin = items_.data();
+    Candidate* const at = std::upper_bound(
+        begin, begin + size_, distance,
+        [](float value, const Candidate& item) { return value < item.distance; });
+    if (size_ < breadth_) ++size_;
+    std::copy_backward(at, begin + size_ - 1, begin + size_);
+    *at = {distance, slot};
+    next_ = std::min(next_, static_cast<std::size_t>(at - begin));
+  }
+
+  // Appends the nearest candidates that were not given out before, at most `count`.
+  void take(std::size_t count, std::vector<Slot>& to) {
+    for (; count > 0 && next_ < size_; ++next_) {
+      if ((items_[next_].slot & kExpanded) != 0) continue;
+      to.push_back(items_[next_].slot);
+      items_[next_].slot |= kExpanded;
+      --count;
+    }
+  }
+
+ private:
+  static constexpr Slot kExpanded = 0x80000000;  // slots are below, see Graph::kMaxSlots
+
+  std::vector<Candidate> items_;
+  std::size_t breadth_ = 0;
+  std::size_t size_ = 0;
+  std::size_t next_ = 0;  // all before were given out
+};
+
+// Reused from one walk to the next.
+struct WalkMemory {
+  Visited visited;
+  Pool pool;
+  VectorStore::Query query;
+  VectorStore::Query other;
+  std::vector<Slot> expanded;
+  std::vector<Slot> met;
+  std::vector<float> distances;
+  std::vector<Candidate> found;
+};
+
+// Hands out WalkMemory. Threads: any.
+class WalkMemories {
+ public:
+  class Lease {
+   public:
+    explicit Lease(WalkMemories& from) : from_(from), memory_(from.take()) {}
+    ~Lease() { from_.put(std::move(memory_)); }
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    WalkMemory& operator*() const { return *memory_; }
+    WalkMemory* operator->() const { return memory_.get(); }
+
+   private:
+    WalkMemories& from_;
+    std::unique_ptr<WalkMemory> memory_;
+  };
+
+ private:
+  std::unique_ptr<WalkMemory> take() {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!idle_.empty()) {
+        std::unique_ptr<WalkMemory> memory = std::move(idle_.back());
+        idle_.pop_back();
+        return memory;
+      }
+    }
+    return std::make_unique<WalkMemory>();
+  }
+  void put(std::unique_ptr<WalkMemory> memory) noexcept {
+    const std::lock_guard lock(mutex_);
+    try {
+      idle_.push_back(std::move(memory));
+    } catch (const std::bad_alloc&) {
+      return;  // freed instead
+    }
+  }
+
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<WalkMemory>> idle_;
+};
+
+}  // namespace vsearch::index

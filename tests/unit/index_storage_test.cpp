@@ -1,0 +1,178 @@
+// What an index keeps of a vector, and how near the distances come to the true ones.
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <vector>
+
+#include "index/vector_store.h"
+#include "support/vectors.h"
+#include "vsearch/index.h"
+
+using vsearch::Id;
+using vsearch::Index;
+using vsearch::IndexOptions;
+using vsearch::Matrix;
+using vsearch::Metric;
+using vsearch::Storage;
+using vsearch::index::FixedPoint;
+using vsearch::index::Slot;
+using vsearch::index::VectorStore;
+using vsearch_test::Clusters;
+using vsearch_test::ids_from;
+
+namespace {
+
+std::vector<std::span<const float>> spans(const Matrix& rows) {
+  std::vector<std::span<const float>> result;
+  for (std::size_t row = 0; row < rows.rows; ++row) result.push_back(rows.row(row));
+  return result;
+}
+
+double true_distance(std::span<const float> a, std::span<const float> b, Metric metric) {
+  double result = metric == Metric::kL2 ? 0 : 1;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const double difference = static_cast<double>(a[i]) - b[i];
+    result += metric == Metric::kL2 ? difference * difference : -static_cast<double>(a[i]) * b[i];
+  }
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("fixed point loses at most half a unit of each dimension") {
+  Clusters clusters(1, 70);
+  const Matrix rows = clusters.draw(500);
+  const FixedPoint numbers = vsearch::index::covering({}, spans(rows), 70);
+  REQUIRE(numbers.dim() == 70);
+  std::vector<std::uint8_t> high(70);
+  std::vector<std::uint8_t> low(70);
+  std::vector<float> decoded(70);
+  for (std::size_t row = 0; row < rows.rows; ++row) {
+    REQUIRE(numbers.covers(rows.row(row)));
+    numbers.encode(rows.row(row), high.data(), low.data());
+    numbers.decode(high.data(), low.data(), decoded);
+    for (std::size_t i = 0; i < 70; ++i) {
+      REQUIRE(std::abs(decoded[i] - rows.row(row)[i]) <= 0.51F * numbers.unit[i] + 1e-6F);
+    }
+  }
+}
+
+TEST_CASE("ranges grow where they must, and only there") {
+  Matrix first(2, 3);
+  first.data = {0, 1, 5, 1, 2, 5};
+  const FixedPoint small = vsearch::index::covering({}, spans(first), 3);
+  CHECK(small.unit[2] > 0);  // a dimension that has one value so far
+  Matrix next(1, 3);
+  next.data = {0.5, 100, 5};
+  CHECK_FALSE(small.covers(next.row(0)));
+  const FixedPoint grown = vsearch::index::covering(small, spans(next), 3);
+  CHECK(grown.covers(next.row(0)));
+  CHECK(grown.covers(first.row(0)));
+  CHECK(grown.covers(first.row(1)));
+  CHECK(grown.unit[0] == small.unit[0]);
+  CHECK(grown.unit[1] > small.unit[1]);
+  CHECK(grown.unit[2] == small.unit[2]);
+}
+
+TEST_CASE("distances of both kinds are near the true ones") {
+  const auto metric = GENERATE(Metric::kCosine, Metric::kInnerProduct, Metric::kL2);
+  const auto storage = GENERATE(Storage::kInt8, Storage::kFloat32);
+  const std::size_t dim = GENERATE(4, 48, 64, 100, 384);
+  CAPTURE(static_cast<int>(metric), static_cast<int>(storage), dim);
+  Clusters clusters(2, dim);
+  const Matrix rows = clusters.draw(60);
+  VectorStore store(dim, metric, storage);
+  store.reserve(rows.rows);
+  if (!store.covers(spans(rows))) store.commit(store.encoding_for(spans(rows), 0));
+  for (Slot slot = 0; slot < rows.rows; ++slot) store.write(slot, rows.row(slot));
+  VectorStore::Query query;
+  store.prepare(rows.row(0), query);
+  std::vector<Slot> slots;
+  for (Slot slot = 0; slot < rows.rows; ++slot) slots.push_back(slot);
+  std::vector<float> near(slots.size());
+  store.near(query, slots, near.data());
+  double squares = 0;
+  for (const float value : rows.data) squares += static_cast<double>(value) * value;
+  const double scale = squares / static_cast<double>(rows.rows);
+  for (const Slot slot : slots) {
+    const double expected = true_distance(rows.row(0), rows.row(slot), metric);
+    CHECK(std::abs(store.exact(query, slot) - expected) <= 2e-4 * scale);
+    CHECK(std::abs(near[slot] - expected) <= 0.04 * scale);
+  }
+}
+
+TEST_CASE("a new encoding keeps the vectors") {
+  const auto metric = GENERATE(Metric::kCosine, Metric::kL2);
+  Clusters clusters(3, 40);
+  const Matrix rows = clusters.draw(30);
+  VectorStore store(40, metric, Storage::kInt8);
+  store.reserve(30);
+  store.commit(store.encoding_for(spans(rows), 0));
+  for (Slot slot = 0; slot < 30; ++slot) store.write(slot, rows.row(slot));
+  Matrix far(1, 40);
+  for (float& value : far.data) value = 50;
+  REQUIRE_FALSE(store.covers(spans(far)));
+  store.commit(store.encoding_for(spans(far), 30));
+  std::vector<float> decoded(40);
+  for (Slot slot = 0; slot < 30; ++slot) {
+    store.read(slot, decoded);
+    for (std::size_t i = 0; i < 40; ++i) {
+      REQUIRE(std::abs(decoded[i] - rows.row(slot)[i]) < 60.0F / 65535);
+    }
+  }
+  VectorStore::Query query;
+  store.prepare(rows.row(3), query);
+  CHECK(store.exact(query, 3) == Approx(true_distance(rows.row(3), rows.row(3), metric)).margin(0.05));
+}
+
+TEST_CASE("an index takes vectors far beyond those it began with") {
+  const auto metric = GENERATE(Metric::kInnerProduct, Metric::kL2);
+  IndexOptions options;
+  options.dim = 32;
+  options.metric = metric;
+  Index index(options);
+  Clusters clusters(4, 32);
+  Matrix rows = clusters.draw(600);
+  index.add({rows.data.data(), 300, 32}, ids_from(0, 300));
+  for (std::size_t i = 300 * 32; i < rows.data.size(); ++i) rows.data[i] *= 40;
+  for (std::size_t row = 300; row < 600; ++row) {
+    index.add({rows.row(row).data(), 1, 32}, std::vector<Id>{row});
+  }
+  CHECK(vsearch_test::recall(index, rows.view(), {}) >= 0.9);
+  for (const Id id : {0, 299, 300, 599}) {
+    const std::vector<float> stored = index.vector(id);
+    for (std::size_t i = 0; i < 32; ++i) {
+      REQUIRE(std::abs(stored[i] - rows.row(id)[i]) < 400.0F / 65535 * 2);
+    }
+  }
+}
+
+TEST_CASE("memory for a vector is what the storage says") {
+  const auto storage = GENERATE(Storage::kInt8, Storage::kFloat32);
+  IndexOptions options;
+  options.dim = 384;
+  options.storage = storage;
+  Index index(options);
+  constexpr std::size_t kCount = 3000;
+  index.add(Clusters(5, 384).draw(kCount).view(), ids_from(0, kCount));
+  const double bytes = static_cast<double>(index.stats().memory_bytes) / kCount;
+  CHECK(bytes < (storage == Storage::kInt8 ? 950 : 950 + 2 * 384));
+}
+
+TEST_CASE("the graph does not depend on the number of threads") {
+  Clusters clusters(6, 24);
+  const Matrix rows = clusters.draw(2000);
+  const Matrix queries = clusters.draw(50);
+  IndexOptions options;
+  options.dim = 24;
+  options.threads = 1;
+  Index alone(options);
+  alone.add(rows.view(), ids_from(0, 2000));
+  options.threads = 3;
+  Index shared(options);
+  shared.add(rows.view(), ids_from(0, 2000));
+  vsearch::SearchOptions search;
+  search.breadth = 10;
+  for (std::size_t row = 0; row < queries.rows; ++row) {
+    REQUIRE(alone.search(queries.row(row), search) == shared.search(queries.row(row), search));
+  }
+}

@@ -10,7 +10,8 @@ from common.workers import Worker
 from index import data, engines, recall
 
 KINDS = ("window", "drift")
-COUNT = "10k" if report.quick() else "100k"
+COUNT = "5k" if report.quick() else "100k"
+CONTENDERS = engines.OURS[:1] if report.quick() else (engines.OURS[0], "hnswlib")
 TARGET = 0.95
 FAR = 400  # the breadth of the search for vectors that nothing leads to
 
@@ -20,7 +21,7 @@ def measure() -> list[dict]:
     for kind in KINDS:
         name = f"churn-{kind}-{COUNT}"
         data.prepare(name)
-        for contender in (engines.OURS[0], "hnswlib"):
+        for contender in CONTENDERS:
             workers = [recall.start([contender], name, part)[0] for part in ("churned", "fresh")]
             try:
                 rows.append({"what": "churn", "data": name, **_beside_fresh(workers)})

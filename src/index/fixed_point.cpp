@@ -26,17 +26,9 @@ void FixedPoint::encode(std::span<const float> vector, std::uint8_t* high,
                         std::uint8_t* low_bytes) const {
   for (std::size_t i = 0; i < vector.size(); ++i) {
     const float steps = unit[i] > 0.0F ? (vector[i] - low[i]) / unit[i] : 0.0F;
-    const auto number =
-        static_cast<std::uint32_t>(std::clamp(std::nearbyint(steps), 0.0F, kSteps));
+    const auto number = static_cast<std::uint32_t>(std::clamp(steps + 0.5F, 0.0F, kSteps));
     high[i] = static_cast<std::uint8_t>(number >> 8);
     low_bytes[i] = static_cast<std::uint8_t>(number & 0xFF);
-  }
-}
-
-void FixedPoint::decode(const std::uint8_t* high, const std::uint8_t* low_bytes,
-                        std::span<float> vector) const {
-  for (std::size_t i = 0; i < vector.size(); ++i) {
-    vector[i] = low[i] + unit[i] * static_cast<float>(256 * high[i] + low_bytes[i]);
   }
 }
 

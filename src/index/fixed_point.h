@@ -22,8 +22,6 @@ struct FixedPoint {
   bool covers(std::span<const float> vector) const;
   // `vector` [dim] must be covered.
   void encode(std::span<const float> vector, std::uint8_t* high, std::uint8_t* low_bytes) const;
-  void decode(const std::uint8_t* high, const std::uint8_t* low_bytes,
-              std::span<float> vector) const;
 };
 
 // Ranges that cover `rows`, those that are not zero of `known` (no dimensions: there are none yet),

@@ -42,17 +42,27 @@ std::size_t Graph::draw_levels(std::size_t count) {
 
 void Graph::select(std::span<const Candidate> candidates, std::size_t most, WalkMemory& memory,
                    Selected& selected) const {
+  // Each one that is chosen strikes out those it is nearer to than the centre is, all at once: so
+  // only what is chosen has to be made ready for comparing.
+  std::vector<Candidate>& left = memory.left;
+  left.assign(candidates.begin(), candidates.end());
+  memory.distances.resize(std::max(memory.distances.size(), candidates.size()));
+  float* const distances = memory.distances.data();
   selected.clear();
-  memory.distances.resize(std::max(memory.distances.size(), most));
-  for (const Candidate& candidate : candidates) {
+  while (!left.empty()) {
+    const Slot chosen = left.front().slot;
+    selected.push_back(chosen);
     if (selected.size() == most) return;
-    vectors_.prepare(candidate.slot, memory.other);
-    vectors_.near(memory.other, selected, memory.distances.data());
-    const bool diverse =
-        std::all_of(memory.distances.begin(),
-                    memory.distances.begin() + static_cast<std::ptrdiff_t>(selected.size()),
-                    [&](float distance) { return distance >= candidate.distance; });
-    if (diverse) selected.push_back(candidate.slot);
+    left.erase(left.begin());
+    memory.met.clear();
+    for (const Candidate& candidate : left) memory.met.push_back(candidate.slot);
+    vectors_.prepare(chosen, memory.other);
+    vectors_.near(memory.other, memory.met, distances);
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < left.size(); ++i) {
+      if (distances[i] >= left[i].distance) left[kept++] = left[i];
+    }
+    left.resize(kept);
   }
 }
 

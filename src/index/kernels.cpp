@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "index/kernels_generic.h"
 #include "index/kernels_x86.h"
 
 namespace vsearch::index {
@@ -60,8 +61,22 @@ float fixed_squared_l2(const std::uint8_t* high, const std::uint8_t* low, const 
   });
 }
 
+void decode(const std::uint8_t* high, const std::uint8_t* low, const float* lowest,
+            const float* units, std::size_t dim, float* vector) {
+  generic::decode(high, low, lowest, units, dim, vector);
+}
+
+QuerySums weigh(const float* vector, const float* lowest, const float* units, std::size_t dim,
+                float* weights) {
+  return generic::weigh(vector, lowest, units, dim, weights);
+}
+
+void quantise(const float* weights, float factor, std::size_t dim, std::int8_t* bytes) {
+  generic::quantise(weights, factor, dim, bytes);
+}
+
 constexpr Kernels kPortable{"portable",          inner_product,    squared_l2, code_products,
-                            fixed_inner_product, fixed_squared_l2};
+                            fixed_inner_product, fixed_squared_l2, decode, weigh, quantise};
 
 std::vector<Kernels> find_kernels() {
   std::vector<Kernels> found;

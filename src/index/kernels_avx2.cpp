@@ -2,6 +2,8 @@
 
 #ifdef VSEARCH_X86_KERNELS
 
+#include "index/kernels_generic.h"
+
 #include <immintrin.h>
 
 #define VSEARCH_AVX2 __attribute__((target("avx2,fma")))
@@ -120,8 +122,22 @@ VSEARCH_AVX2 float fixed_squared_l2(const std::uint8_t* high, const std::uint8_t
   return sum;
 }
 
+VSEARCH_AVX2 void decode(const std::uint8_t* high, const std::uint8_t* low, const float* lowest,
+            const float* units, std::size_t dim, float* vector) {
+  generic::decode(high, low, lowest, units, dim, vector);
+}
+
+VSEARCH_AVX2 QuerySums weigh(const float* vector, const float* lowest, const float* units, std::size_t dim,
+                float* weights) {
+  return generic::weigh(vector, lowest, units, dim, weights);
+}
+
+VSEARCH_AVX2 void quantise(const float* weights, float factor, std::size_t dim, std::int8_t* bytes) {
+  generic::quantise(weights, factor, dim, bytes);
+}
+
 constexpr Kernels kKernels{"avx2",        inner_product,       squared_l2,
-                           code_products, fixed_inner_product, fixed_squared_l2};
+                           code_products, fixed_inner_product, fixed_squared_l2, decode, weigh, quantise};
 
 }  // namespace
 

@@ -2,6 +2,8 @@
 
 #ifdef VSEARCH_X86_KERNELS
 
+#include "index/kernels_generic.h"
+
 // GCC 12 warns of its own header: what _mm512_undefined_epi32() gives is meant to be undefined.
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC diagnostic ignored "-Wuninitialized"
@@ -96,6 +98,20 @@ VSEARCH_AVX512 float fixed_squared_l2(const std::uint8_t* high, const std::uint8
   return sum;
 }
 
+VSEARCH_AVX512 void decode(const std::uint8_t* high, const std::uint8_t* low, const float* lowest,
+            const float* units, std::size_t dim, float* vector) {
+  generic::decode(high, low, lowest, units, dim, vector);
+}
+
+VSEARCH_AVX512 QuerySums weigh(const float* vector, const float* lowest, const float* units, std::size_t dim,
+                float* weights) {
+  return generic::weigh(vector, lowest, units, dim, weights);
+}
+
+VSEARCH_AVX512 void quantise(const float* weights, float factor, std::size_t dim, std::int8_t* bytes) {
+  generic::quantise(weights, factor, dim, bytes);
+}
+
 }  // namespace
 
 const Kernels* avx512_kernels() {
@@ -108,7 +124,7 @@ const Kernels* avx512_kernels() {
   }
   // In float32, wider registers gain nothing.
   static const Kernels kernels{"avx512-vnni", avx2->inner_product, avx2->squared_l2,
-                               code_products, fixed_inner_product, fixed_squared_l2};
+                               code_products, fixed_inner_product, fixed_squared_l2, decode, weigh, quantise};
   return &kernels;
 }
 

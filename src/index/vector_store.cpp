@@ -98,7 +98,8 @@ void VectorStore::read(Slot slot, std::span<float> vector) const {
   if (storage_ == Storage::kFloat32) {
     std::copy_n(float_at(floats_, slot), dim_, vector.begin());
   } else {
-    numbers_.decode(bytes_at(high_, slot), bytes_at(low_, slot), vector);
+    kernels_.decode(bytes_at(high_, slot), bytes_at(low_, slot), numbers_.low.data(),
+                    numbers_.unit.data(), dim_, vector.data());
   }
 }
 
@@ -150,36 +151,20 @@ void VectorStore::finish_query(Query& query) const {
   if (storage_ == Storage::kFloat32) return;
   query.exact_weights_.resize(dim_);
   query.weights_.resize(width_);
+  const QuerySums sums = kernels_.weigh(query.vector_.data(), numbers_.low.data(),
+                                        numbers_.unit.data(), dim_, query.exact_weights_.data());
+  const float scale = sums.most / kMostWeight;
+  kernels_.quantise(query.exact_weights_.data(), scale > 0.0F ? 1.0F / scale : 0.0F, dim_,
+                    query.weights_.data());
+  const float near_base = sums.base + 128.0F * sums.middle;
   if (metric_ == Metric::kL2) {
+    query.offset_ = sums.squares - 2.0F * near_base;
+    query.factor_ = -2.0F * 256.0F * scale;
     for (std::size_t i = 0; i < dim_; ++i) {
       query.exact_weights_[i] = query.vector_[i] - numbers_.low[i];
     }
-  }
-  float base = 0;
-  float most = 0;
-  float squares = 0;
-  for (std::size_t i = 0; i < dim_; ++i) {
-    const float value = query.vector_[i];
-    const float weight = value * numbers_.unit[i];
-    base += value * numbers_.low[i];
-    squares += value * value;
-    most = std::max(most, std::abs(weight));
-    if (metric_ != Metric::kL2) query.exact_weights_[i] = weight;
-  }
-  const float scale = most / kMostWeight;
-  const float inverse = scale > 0.0F ? 1.0F / scale : 0.0F;
-  float middle = 0;
-  for (std::size_t i = 0; i < dim_; ++i) {
-    const float weight = query.vector_[i] * numbers_.unit[i];
-    middle += weight;
-    query.weights_[i] = static_cast<std::int8_t>(std::nearbyint(weight * inverse));
-  }
-  const float near_base = base + 128.0F * middle;
-  if (metric_ == Metric::kL2) {
-    query.offset_ = squares - 2.0F * near_base;
-    query.factor_ = -2.0F * 256.0F * scale;
   } else {
-    query.exact_offset_ = 1.0F - base;
+    query.exact_offset_ = 1.0F - sums.base;
     query.offset_ = 1.0F - near_base;
     query.factor_ = -256.0F * scale;
   }

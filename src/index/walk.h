@@ -99,6 +99,7 @@ struct WalkMemory {
   std::vector<Slot> met;
   std::vector<float> distances;
   std::vector<Candidate> found;
+  std::vector<Candidate> left;
 };
 
 // Hands out WalkMemory. Threads: any.

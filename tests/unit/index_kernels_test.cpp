@@ -88,6 +88,53 @@ TEST_CASE("products of codes are the same in every kernel, extremes included") {
   }
 }
 
+TEST_CASE("every kernel makes the same of a query") {
+  vsearch_test::Random random(3);
+  for (const std::size_t dim : {1, 15, 16, 17, 100, 384}) {
+    std::vector<float> vector(dim);
+    std::vector<float> lowest(dim);
+    std::vector<float> units(dim);
+    std::vector<std::uint8_t> high(dim);
+    std::vector<std::uint8_t> low(dim);
+    for (std::size_t i = 0; i < dim; ++i) {
+      vector[i] = random.normal();
+      lowest[i] = random.normal();
+      units[i] = std::abs(random.normal()) / 65535;
+      high[i] = static_cast<std::uint8_t>(random.bits());
+      low[i] = static_cast<std::uint8_t>(random.bits());
+    }
+    for (const auto& kernel : kernels()) {
+      INFO(kernel.name << " at " << dim);
+      std::vector<float> weights(dim);
+      const auto sums =
+          kernel.weigh(vector.data(), lowest.data(), units.data(), dim, weights.data());
+      std::vector<std::int8_t> bytes(dim);
+      kernel.quantise(weights.data(), 127.0F / sums.most, dim, bytes.data());
+      std::vector<float> decoded(dim);
+      kernel.decode(high.data(), low.data(), lowest.data(), units.data(), dim, decoded.data());
+      double base = 0;
+      double middle = 0;
+      double squares = 0;
+      float most = 0;
+      for (std::size_t i = 0; i < dim; ++i) {
+        base += static_cast<double>(vector[i]) * lowest[i];
+        middle += static_cast<double>(vector[i]) * units[i];
+        squares += static_cast<double>(vector[i]) * vector[i];
+        most = std::max(most, std::abs(weights[i]));
+        CHECK(weights[i] == vector[i] * units[i]);
+        CHECK(std::abs(static_cast<float>(bytes[i]) - weights[i] * 127.0F / sums.most) < 0.501F);
+        CHECK(decoded[i] ==
+              Approx(lowest[i] + units[i] * static_cast<float>(256 * high[i] + low[i]))
+                  .margin(1e-6));
+      }
+      CHECK(sums.base == Approx(base).margin(1e-4));
+      CHECK(sums.middle == Approx(middle).margin(1e-8));
+      CHECK(sums.squares == Approx(squares));
+      CHECK(sums.most == most);
+    }
+  }
+}
+
 TEST_CASE("the portable kernel is always there, and last") {
   REQUIRE_FALSE(kernels().empty());
   CHECK(std::string(kernels().back().name) == "portable");

@@ -19,26 +19,6 @@ endif()
 add_library(vsearch_stb INTERFACE)
 target_include_directories(vsearch_stb SYSTEM INTERFACE ${STB_INCLUDE_DIR})
 
-# hnswlib is header-only and must be 0.8.0: scripts/setup unpacks its sdist into .deps/.
-set(VSEARCH_HNSWLIB_DIR "" CACHE PATH "Folder that holds hnswlib/hnswlib.h of hnswlib 0.8.0")
-find_path(HNSWLIB_INCLUDE_DIR hnswlib/hnswlib.h
-  HINTS ${VSEARCH_HNSWLIB_DIR} ${PROJECT_SOURCE_DIR}/.deps/hnswlib-0.8.0
-  NO_DEFAULT_PATH)
-if(NOT HNSWLIB_INCLUDE_DIR)
-  message(STATUS "hnswlib 0.8.0 not found in .deps: fetching its release tag")
-  include(FetchContent)
-  FetchContent_Declare(hnswlib
-    GIT_REPOSITORY https://github.com/nmslib/hnswlib.git
-    GIT_TAG v0.8.0)
-  FetchContent_GetProperties(hnswlib)
-  if(NOT hnswlib_POPULATED)
-    FetchContent_Populate(hnswlib)
-  endif()
-  set(HNSWLIB_INCLUDE_DIR ${hnswlib_SOURCE_DIR} CACHE PATH "" FORCE)
-endif()
-add_library(vsearch_hnswlib INTERFACE)
-target_include_directories(vsearch_hnswlib SYSTEM INTERFACE ${HNSWLIB_INCLUDE_DIR})
-
 if(VSEARCH_WITH_TORCH)
   if(NOT Torch_DIR)
     # The virtual environment that scripts/setup makes, unless the caller names another libtorch.

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from encoder import models
 
 THREADS = int(os.environ.get("BENCH_THREADS", "2"))
 FILES_BATCH = 8
+FILES_AHEAD = 8 * FILES_BATCH  # decoded or being decoded
 Network = Callable[[np.ndarray], np.ndarray]  # float32 [n, 3, 224, 224] to [n, dim]
 
 
@@ -123,9 +126,15 @@ class Peer:
         return np.concatenate(list(self._batches(files, draft)))
 
     def _batches(self, files: list[Path], draft: bool) -> Iterator[np.ndarray]:
-        jobs = [self._decoders.submit(models.prepare, path, draft) for path in files]
-        for i in range(0, len(jobs), FILES_BATCH):
-            yield self._network(np.stack([job.result() for job in jobs[i : i + FILES_BATCH]]))
+        jobs: deque[Future[np.ndarray]] = deque()
+        left = iter(files)
+        while True:
+            for path in islice(left, FILES_AHEAD - len(jobs)):
+                jobs.append(self._decoders.submit(models.prepare, path, draft))
+            if not jobs:
+                return
+            batch = [jobs.popleft().result() for _ in range(min(FILES_BATCH, len(jobs)))]
+            yield self._network(np.stack(batch))
 
 
 class Ours:

@@ -107,8 +107,8 @@ VSEARCH_AVX512 void weigh(const Scratch& scratch, std::size_t tokens, std::size_
 // The values that the first `done` queries give are left alone: another thread may write them.
 template <std::size_t Registers>
 VSEARCH_AVX512 void mix_columns(const Scratch& scratch, std::size_t width, std::size_t size,
-                        std::size_t column, const float (&weight_sums)[kQueries],
-                        std::size_t done, std::uint16_t* out, std::size_t out_stride) {
+                                std::size_t column, const float (&weight_sums)[kQueries],
+                                std::size_t done, std::uint16_t* out, std::size_t out_stride) {
   __m512 sums[kQueries][Registers];
 #pragma GCC unroll 8
   for (auto& row : sums) {
@@ -130,8 +130,8 @@ VSEARCH_AVX512 void mix_columns(const Scratch& scratch, std::size_t width, std::
 
 // Keys and values as Scratch has them.
 VSEARCH_AVX512_ENTRY void pack(const std::uint16_t* keys, const std::uint16_t* values,
-                         std::size_t token_stride, std::size_t tokens, std::size_t size,
-                         const Scratch& scratch) {
+                               std::size_t token_stride, std::size_t tokens, std::size_t size,
+                               const Scratch& scratch) {
   const std::size_t width = padded(tokens);
   std::memset(scratch.keys, 0, width * size * 2);
   const __m512i rows =
@@ -145,8 +145,7 @@ VSEARCH_AVX512_ENTRY void pack(const std::uint16_t* keys, const std::uint16_t* v
   }
   for (std::size_t j = 0; j < width; j += 2) {
     for (std::size_t d = 0; d < size; d += kLanes) {
-      const auto load = [&](std::size_t token)
-          __attribute__((target(VSEARCH_AVX512_TARGET))) {
+      const auto load = [&](std::size_t token) __attribute__((target(VSEARCH_AVX512_TARGET))) {
         if (token >= tokens) return _mm256_setzero_si256();
         return _mm256_loadu_si256(
             reinterpret_cast<const __m256i*>(values + token * token_stride + d));

@@ -166,8 +166,8 @@ VSEARCH_AVX512 void multiply(const std::uint8_t* left, std::size_t left_stride,
       const __m512i everywhere = _mm512_set1_epi32(word);
 #pragma GCC unroll 8
       for (std::size_t r = 0; r < Registers; ++r) {
-        sums[i][r] = reinterpret_cast<Sums>(_mm512_dpbusd_epi32(
-            reinterpret_cast<__m512i>(sums[i][r]), everywhere, columns[r]));
+        sums[i][r] = reinterpret_cast<Sums>(
+            _mm512_dpbusd_epi32(reinterpret_cast<__m512i>(sums[i][r]), everywhere, columns[r]));
       }
     }
   }
@@ -181,8 +181,7 @@ VSEARCH_AVX512 void score(const Scratch& scratch, std::size_t j, std::size_t wid
   for (auto& row : sums) {
 #pragma GCC unroll 8
     for (std::size_t r = 0; r < Registers; ++r) {
-      row[r] = reinterpret_cast<Sums>(
-          _mm512_loadu_si512(scratch.corrections + j + r * kLanes));
+      row[r] = reinterpret_cast<Sums>(_mm512_loadu_si512(scratch.corrections + j + r * kLanes));
     }
   }
   multiply<Registers>(scratch.queries, size, scratch.keys + j, width, size / 4, sums);
@@ -210,9 +209,9 @@ VSEARCH_AVX512 void weigh(const Scratch& scratch, std::size_t tokens, std::size_
   const __m512 lowest = _mm512_set1_ps(-std::numeric_limits<float>::max());
   // A fraction that is added before the rest is cut off: of many small weights, some count a step,
   // where rounding would lose them all.
-  const __m512 dither = _mm512_mul_ps(
-      _mm512_setr_ps(1, 15, 29, 11, 25, 7, 21, 3, 17, 31, 13, 27, 9, 23, 5, 19),
-      _mm512_set1_ps(1.0F / 32));
+  const __m512 dither =
+      _mm512_mul_ps(_mm512_setr_ps(1, 15, 29, 11, 25, 7, 21, 3, 17, 31, 13, 27, 9, 23, 5, 19),
+                    _mm512_set1_ps(1.0F / 32));
   for (std::size_t i = 0; i < kQueries; ++i) {
     const float* const scores = scratch.scores + i * width;
     std::uint8_t* const weights = scratch.weights + i * width;
@@ -267,9 +266,9 @@ VSEARCH_AVX512 void mix_columns(const Scratch& scratch, std::size_t width, std::
       const std::size_t d = column + r * kLanes;
       const __m512 scale = _mm512_mul_ps(_mm512_loadu_ps(scratch.value_scales + d), share);
       const __m512i steps = _mm512_cvtps_epi32(
-          _mm512_fmadd_ps(_mm512_cvtepi32_ps(reinterpret_cast<__m512i>(sums[i][r])), scale, _mm512_set1_ps(offset)));
-      _mm512_store_si512(mixed[i] + d,
-                         _mm512_min_epi32(_mm512_max_epi32(steps, nothing), most));
+          _mm512_fmadd_ps(_mm512_cvtepi32_ps(reinterpret_cast<__m512i>(sums[i][r])), scale,
+                          _mm512_set1_ps(offset)));
+      _mm512_store_si512(mixed[i] + d, _mm512_min_epi32(_mm512_max_epi32(steps, nothing), most));
     }
   }
 }

@@ -36,9 +36,8 @@ Error without_number(const Error& error) {
 
 void go_on_or_throw(bool go_on, std::size_t done, std::size_t total) {
   if (go_on) return;
-  throw Error(ErrorCode::kCancelled,
-              fmt::format("encoding was cancelled after {} of {} {}", done, total,
-                          total == 1 ? "picture" : "pictures"));
+  throw Error(ErrorCode::kCancelled, fmt::format("encoding was cancelled after {} of {} {}", done,
+                                                 total, total == 1 ? "picture" : "pictures"));
 }
 
 }  // namespace
@@ -93,8 +92,8 @@ void encode_each(const Encoder& encoder, std::span<const ImageView> images, cons
       if (!is_picture_at_fault(error)) throw;
       failure = without_number(error);
     }
-    const bool wanted = failure ? sink(i, {}, &*failure)
-                                : sink(i, std::as_const(embedding).row(0), nullptr);
+    const bool wanted =
+        failure ? sink(i, {}, &*failure) : sink(i, std::as_const(embedding).row(0), nullptr);
     go_on_or_throw(wanted && (!progress || progress(i + 1, images.size())), i + 1, images.size());
   }
 }

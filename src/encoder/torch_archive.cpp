@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "encoder/manifest.h"
-#include "encoder/torch_operators.h"
 #include "encoder/torch_error.h"
+#include "encoder/torch_operators.h"
 #include "vsearch/error.h"
 
 namespace vsearch::encoder {

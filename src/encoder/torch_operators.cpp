@@ -51,8 +51,8 @@ struct Groups {
 };
 
 // Calls `prepare(head, scratch)` and `mix(head, number of its first element in the output, groups,
-// scratch)` for the heads of all pictures. Threads divide the groups of queries, so that three heads
-// keep two threads busy.
+// scratch)` for the heads of all pictures. Threads divide the groups of queries, so that three
+// heads keep two threads busy.
 template <class Prepare, class Mix>
 void for_each_head(const at::Tensor& qkv, std::int64_t heads, std::int64_t size,
                    std::size_t scratch_bytes, const Prepare& prepare, const Mix& mix) {
@@ -62,25 +62,26 @@ void for_each_head(const at::Tensor& qkv, std::int64_t heads, std::int64_t size,
   const auto* const from = static_cast<const std::uint16_t*>(qkv.const_data_ptr());
   // Less than a quarter of a head is not worth getting its keys ready.
   const std::int64_t least = std::max<std::int64_t>(1, groups / 4);
-  at::parallel_for(0, qkv.size(0) * heads * groups, least, [&](std::int64_t begin, std::int64_t end) {
-    const c10::InferenceMode inference;
-    const at::Tensor scratch = at::empty({static_cast<std::int64_t>(scratch_bytes)}, at::kByte);
-    for (std::int64_t i = begin; i < end;) {
-      const std::int64_t number = i / groups;
-      const std::int64_t until = std::min(end, (number + 1) * groups);
-      const std::int64_t first_token = number / heads * count;
-      const std::int64_t column = number % heads * size;
-      const Head head{from + first_token * 3 * dim + column, static_cast<std::size_t>(3 * dim),
-                      static_cast<std::size_t>(dim), static_cast<std::size_t>(count),
-                      static_cast<std::size_t>(size)};
-      prepare(head, scratch.mutable_data_ptr());
-      mix(head, first_token * dim + column,
-          Groups{static_cast<std::size_t>(i - number * groups),
-                 static_cast<std::size_t>(until - number * groups)},
-          scratch.mutable_data_ptr());
-      i = until;
-    }
-  });
+  at::parallel_for(
+      0, qkv.size(0) * heads * groups, least, [&](std::int64_t begin, std::int64_t end) {
+        const c10::InferenceMode inference;
+        const at::Tensor scratch = at::empty({static_cast<std::int64_t>(scratch_bytes)}, at::kByte);
+        for (std::int64_t i = begin; i < end;) {
+          const std::int64_t number = i / groups;
+          const std::int64_t until = std::min(end, (number + 1) * groups);
+          const std::int64_t first_token = number / heads * count;
+          const std::int64_t column = number % heads * size;
+          const Head head{from + first_token * 3 * dim + column, static_cast<std::size_t>(3 * dim),
+                          static_cast<std::size_t>(dim), static_cast<std::size_t>(count),
+                          static_cast<std::size_t>(size)};
+          prepare(head, scratch.mutable_data_ptr());
+          mix(head, first_token * dim + column,
+              Groups{static_cast<std::size_t>(i - number * groups),
+                     static_cast<std::size_t>(until - number * groups)},
+              scratch.mutable_data_ptr());
+          i = until;
+        }
+      });
 }
 
 // [B, N, 3 * heads * size], queries scaled, to [B, N, heads, size].
@@ -135,13 +136,12 @@ at::Tensor norm_to_bytes_operator(const at::Tensor& x, const at::Tensor& weight,
   const auto* const from = x.const_data_ptr<float>();
   auto* const to = static_cast<std::uint8_t*>(out.mutable_data_ptr());
   constexpr std::int64_t kLeastValues = 8192;  // that a thread of its own is worth
-  at::parallel_for(0, x.numel() / dim, 1 + kLeastValues / dim,
-                   [&](std::int64_t begin, std::int64_t end) {
-                     norm_to_bytes(from + begin * dim, static_cast<std::size_t>(end - begin),
-                                   static_cast<std::size_t>(dim), weight.const_data_ptr<float>(),
-                                   bias.const_data_ptr<float>(), static_cast<float>(eps),
-                                   to + begin * dim);
-                   });
+  at::parallel_for(
+      0, x.numel() / dim, 1 + kLeastValues / dim, [&](std::int64_t begin, std::int64_t end) {
+        norm_to_bytes(from + begin * dim, static_cast<std::size_t>(end - begin),
+                      static_cast<std::size_t>(dim), weight.const_data_ptr<float>(),
+                      bias.const_data_ptr<float>(), static_cast<float>(eps), to + begin * dim);
+      });
   return out;
 }
 
@@ -185,8 +185,8 @@ void replace_in(torch::jit::Block& block, torch::jit::Graph& graph) {
     if (!operator_for(*node).empty()) calls.push_back(node);
   }
   for (torch::jit::Node* const call : calls) {
-    torch::jit::Node* const fused = graph.create(c10::Symbol::fromQualString(operator_for(*call)),
-                                                 call->inputs().slice(1), 1);
+    torch::jit::Node* const fused =
+        graph.create(c10::Symbol::fromQualString(operator_for(*call)), call->inputs().slice(1), 1);
     fused->insertBefore(call);
     fused->output()->setType(c10::TensorType::get());
     call->output()->replaceAllUsesWith(fused->output());

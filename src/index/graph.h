@@ -45,8 +45,8 @@ struct RepairStep {
 // have to pause for microseconds only.
 //
 // Insertion is HNSW's (Malkov and Yashunin, arXiv 1603.09320), some vectors at a time, as
-// ParlayANN does (Manohar et al., PPoPP 2024): all of a batch look for neighbours in the graph as it
-// is and among each other, then the lists of those that were chosen are pruned, each once. The
+// ParlayANN does (Manohar et al., PPoPP 2024): all of a batch look for neighbours in the graph as
+// it is and among each other, then the lists of those that were chosen are pruned, each once. The
 // result does not depend on the number of threads.
 //
 // Removal marks a slot; walks go on through it. When an eighth of the slots are marked, a repair is

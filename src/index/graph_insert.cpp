@@ -116,8 +116,8 @@ void Graph::plan_back_links(Slot to, int level, std::span<const Slot> from, Walk
   select(memory.found, links_.max_neighbours(level), memory, list);
 }
 
-Insertions Graph::plan_insert(std::span<const std::span<const float>> rows,
-                              std::span<const Id> ids, std::size_t threads) {
+Insertions Graph::plan_insert(std::span<const std::span<const float>> rows, std::span<const Id> ids,
+                              std::size_t threads) {
   Insertions batch;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Slot slot = i < free_.size() ? free_[free_.size() - 1 - i]
@@ -230,7 +230,8 @@ void Graph::commit_nodes(const Insertions& insertions) noexcept {
     ++live_;
   }
   commit(insertions.own);
-  drawn_.erase(drawn_.begin(), drawn_.begin() + static_cast<std::ptrdiff_t>(insertions.each.size()));
+  drawn_.erase(drawn_.begin(),
+               drawn_.begin() + static_cast<std::ptrdiff_t>(insertions.each.size()));
 }
 
 }  // namespace vsearch::index

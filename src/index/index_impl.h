@@ -32,8 +32,9 @@ struct Index::Impl {
   // These need `writer` held.
   void add(MatrixView rows, std::span<const Id> row_ids, const Progress& progress);
   void make_room(std::size_t new_vectors);
-  void insert(index::Graph& into, index::IdTable& table, std::span<const std::vector<float>> vectors,
-              std::span<const Id> ids, std::vector<Change>& changes);
+  void insert(index::Graph& into, index::IdTable& table,
+              std::span<const std::vector<float>> vectors, std::span<const Id> ids,
+              std::vector<Change>& changes);
   void undo(std::span<const Change> changes) noexcept;
   void maintain(std::size_t changes) noexcept;
   void rebuild();

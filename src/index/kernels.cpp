@@ -75,8 +75,9 @@ void quantise(const float* weights, float factor, std::size_t dim, std::int8_t* 
   generic::quantise(weights, factor, dim, bytes);
 }
 
-constexpr Kernels kPortable{"portable",          inner_product,    squared_l2, code_products,
-                            fixed_inner_product, fixed_squared_l2, decode, weigh, quantise};
+constexpr Kernels kPortable{
+    "portable",       inner_product, squared_l2, code_products, fixed_inner_product,
+    fixed_squared_l2, decode,        weigh,      quantise};
 
 std::vector<Kernels> find_kernels() {
   std::vector<Kernels> found;

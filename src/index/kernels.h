@@ -37,8 +37,8 @@ struct Kernels {
   // the sum of (weights[i] - units[i] * number)^2.
   float (*fixed_inner_product)(const std::uint8_t* high, const std::uint8_t* low,
                                const float* weights, std::size_t dim);
-  float (*fixed_squared_l2)(const std::uint8_t* high, const std::uint8_t* low,
-                            const float* weights, const float* units, std::size_t dim);
+  float (*fixed_squared_l2)(const std::uint8_t* high, const std::uint8_t* low, const float* weights,
+                            const float* units, std::size_t dim);
 
   // vector[i] = lowest[i] + units[i] * (256 * high[i] + low[i])
   void (*decode)(const std::uint8_t* high, const std::uint8_t* low, const float* lowest,

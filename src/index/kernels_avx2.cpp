@@ -72,10 +72,10 @@ VSEARCH_AVX2 void code_products(const std::uint8_t* codes, std::size_t width,
     __m256i s1 = _mm256_setzero_si256();
     for (std::size_t i = 0; i < width; i += 32) {
       const auto half = [&](std::size_t at) VSEARCH_AVX2 {
-        const __m256i c = _mm256_cvtepu8_epi16(
-            _mm_loadu_si128(reinterpret_cast<const __m128i*>(code + at)));
-        const __m256i w = _mm256_cvtepi8_epi16(
-            _mm_loadu_si128(reinterpret_cast<const __m128i*>(weights + at)));
+        const __m256i c =
+            _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(code + at)));
+        const __m256i w =
+            _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(weights + at)));
         return _mm256_madd_epi16(c, w);
       };
       s0 = _mm256_add_epi32(s0, half(i));
@@ -123,21 +123,23 @@ VSEARCH_AVX2 float fixed_squared_l2(const std::uint8_t* high, const std::uint8_t
 }
 
 VSEARCH_AVX2 void decode(const std::uint8_t* high, const std::uint8_t* low, const float* lowest,
-            const float* units, std::size_t dim, float* vector) {
+                         const float* units, std::size_t dim, float* vector) {
   generic::decode(high, low, lowest, units, dim, vector);
 }
 
-VSEARCH_AVX2 QuerySums weigh(const float* vector, const float* lowest, const float* units, std::size_t dim,
-                float* weights) {
+VSEARCH_AVX2 QuerySums weigh(const float* vector, const float* lowest, const float* units,
+                             std::size_t dim, float* weights) {
   return generic::weigh(vector, lowest, units, dim, weights);
 }
 
-VSEARCH_AVX2 void quantise(const float* weights, float factor, std::size_t dim, std::int8_t* bytes) {
+VSEARCH_AVX2 void quantise(const float* weights, float factor, std::size_t dim,
+                           std::int8_t* bytes) {
   generic::quantise(weights, factor, dim, bytes);
 }
 
-constexpr Kernels kKernels{"avx2",        inner_product,       squared_l2,
-                           code_products, fixed_inner_product, fixed_squared_l2, decode, weigh, quantise};
+constexpr Kernels kKernels{
+    "avx2",           inner_product, squared_l2, code_products, fixed_inner_product,
+    fixed_squared_l2, decode,        weigh,      quantise};
 
 }  // namespace
 

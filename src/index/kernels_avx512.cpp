@@ -37,14 +37,14 @@ VSEARCH_AVX512 void code_products(const std::uint8_t* codes, std::size_t width,
       sum_d = _mm512_dpbusd_epi32(sum_d, _mm512_loadu_si512(d + i), w);
     }
     // The four sums over lanes at once.
-    const __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(sum_a, sum_b),
-                                        _mm512_unpackhi_epi32(sum_a, sum_b));
-    const __m512i cd = _mm512_add_epi32(_mm512_unpacklo_epi32(sum_c, sum_d),
-                                        _mm512_unpackhi_epi32(sum_c, sum_d));
+    const __m512i ab =
+        _mm512_add_epi32(_mm512_unpacklo_epi32(sum_a, sum_b), _mm512_unpackhi_epi32(sum_a, sum_b));
+    const __m512i cd =
+        _mm512_add_epi32(_mm512_unpacklo_epi32(sum_c, sum_d), _mm512_unpackhi_epi32(sum_c, sum_d));
     const __m512i abcd =
         _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
-    const __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(abcd),
-                                          _mm512_extracti64x4_epi64(abcd, 1));
+    const __m256i half =
+        _mm256_add_epi32(_mm512_castsi512_si256(abcd), _mm512_extracti64x4_epi64(abcd, 1));
     _mm_storeu_si128(
         reinterpret_cast<__m128i*>(results + s),
         _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1)));
@@ -99,16 +99,17 @@ VSEARCH_AVX512 float fixed_squared_l2(const std::uint8_t* high, const std::uint8
 }
 
 VSEARCH_AVX512 void decode(const std::uint8_t* high, const std::uint8_t* low, const float* lowest,
-            const float* units, std::size_t dim, float* vector) {
+                           const float* units, std::size_t dim, float* vector) {
   generic::decode(high, low, lowest, units, dim, vector);
 }
 
-VSEARCH_AVX512 QuerySums weigh(const float* vector, const float* lowest, const float* units, std::size_t dim,
-                float* weights) {
+VSEARCH_AVX512 QuerySums weigh(const float* vector, const float* lowest, const float* units,
+                               std::size_t dim, float* weights) {
   return generic::weigh(vector, lowest, units, dim, weights);
 }
 
-VSEARCH_AVX512 void quantise(const float* weights, float factor, std::size_t dim, std::int8_t* bytes) {
+VSEARCH_AVX512 void quantise(const float* weights, float factor, std::size_t dim,
+                             std::int8_t* bytes) {
   generic::quantise(weights, factor, dim, bytes);
 }
 
@@ -123,8 +124,15 @@ const Kernels* avx512_kernels() {
     return nullptr;
   }
   // In float32, wider registers gain nothing.
-  static const Kernels kernels{"avx512-vnni", avx2->inner_product, avx2->squared_l2,
-                               code_products, fixed_inner_product, fixed_squared_l2, decode, weigh, quantise};
+  static const Kernels kernels{"avx512-vnni",
+                               avx2->inner_product,
+                               avx2->squared_l2,
+                               code_products,
+                               fixed_inner_product,
+                               fixed_squared_l2,
+                               decode,
+                               weigh,
+                               quantise};
   return &kernels;
 }
 

@@ -61,8 +61,7 @@ std::uint64_t file_bytes(const Header& header) {
   const std::uint64_t vector = header.dim * std::uint64_t{is_fixed_point(header) ? 2U : 4U};
   const std::uint64_t ranges = is_fixed_point(header) ? 2 * sizeof(float) * header.dim : 0;
   return header.header_bytes + 2 * padded(n) + n * sizeof(Id) + ranges + padded(n * vector) +
-         padded(n * base_list) +
-         padded(header.upper_lists * list) + kChecksumBytes;
+         padded(n * base_list) + padded(header.upper_lists * list) + kChecksumBytes;
 }
 
 template <typename T>

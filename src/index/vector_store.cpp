@@ -81,9 +81,8 @@ void VectorStore::write(Slot slot, std::span<const float> vector) noexcept {
   }
 }
 
-void VectorStore::write_numbers(Slot slot, std::span<const float> vector,
-                                const FixedPoint& numbers, Arena& high, Arena& low,
-                                Arena& norms) const noexcept {
+void VectorStore::write_numbers(Slot slot, std::span<const float> vector, const FixedPoint& numbers,
+                                Arena& high, Arena& low, Arena& norms) const noexcept {
   numbers.encode(vector, bytes_at(high, slot), bytes_at(low, slot));
   if (metric_ != Metric::kL2) return;
   float norm = 0;

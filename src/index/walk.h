@@ -61,9 +61,9 @@ class Pool {
   void offer(float distance, Slot slot) {
     if (size_ == breadth_ && !(distance < items_[size_ - 1].distance)) return;
     Candidate* const begin = items_.data();
-    Candidate* const at = std::upper_bound(
-        begin, begin + size_, distance,
-        [](float value, const Candidate& item) { return value < item.distance; });
+    Candidate* const at =
+        std::upper_bound(begin, begin + size_, distance,
+                         [](float value, const Candidate& item) { return value < item.distance; });
     if (size_ < breadth_) ++size_;
     std::copy_backward(at, begin + size_ - 1, begin + size_);
     *at = {distance, slot};

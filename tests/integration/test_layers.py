@@ -13,7 +13,6 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.MULTILINE)
 # Third-party headers and the only places that may see them.
 CONFINED = {
     r"(torch|ATen|c10)/": ("src/encoder/torch", "src/train/"),
-    r"hnswlib/": ("src/index/",),
     r"sqlite3": ("src/catalog/",),
     r"(turbojpeg|jpeglib|png\.h|stb/|stb_image|webp/)": ("src/image/",),
     r"roaring/": ("src/index/",),

@@ -123,9 +123,9 @@ TEST_CASE("every kernel makes the same of a query") {
         most = std::max(most, std::abs(weights[i]));
         CHECK(weights[i] == vector[i] * units[i]);
         CHECK(std::abs(static_cast<float>(bytes[i]) - weights[i] * 127.0F / sums.most) < 0.501F);
-        CHECK(decoded[i] ==
-              Approx(lowest[i] + units[i] * static_cast<float>(256 * high[i] + low[i]))
-                  .margin(1e-6));
+        CHECK(
+            decoded[i] ==
+            Approx(lowest[i] + units[i] * static_cast<float>(256 * high[i] + low[i])).margin(1e-6));
       }
       CHECK(sums.base == Approx(base).margin(1e-4));
       CHECK(sums.middle == Approx(middle).margin(1e-8));

@@ -50,7 +50,7 @@ TEST_CASE("fixed point loses at most half a unit of each dimension") {
     REQUIRE(numbers.covers(rows.row(row)));
     numbers.encode(rows.row(row), high.data(), low.data());
     vsearch::index::kernels().back().decode(high.data(), low.data(), numbers.low.data(),
-                                             numbers.unit.data(), 70, decoded.data());
+                                            numbers.unit.data(), 70, decoded.data());
     for (std::size_t i = 0; i < 70; ++i) {
       REQUIRE(std::abs(decoded[i] - rows.row(row)[i]) <= 0.51F * numbers.unit[i] + 1e-6F);
     }
@@ -122,7 +122,8 @@ TEST_CASE("a new encoding keeps the vectors") {
   }
   VectorStore::Query query;
   store.prepare(rows.row(3), query);
-  CHECK(store.exact(query, 3) == Approx(true_distance(rows.row(3), rows.row(3), metric)).margin(0.05));
+  CHECK(store.exact(query, 3) ==
+        Approx(true_distance(rows.row(3), rows.row(3), metric)).margin(0.05));
 }
 
 TEST_CASE("an index takes vectors far beyond those it began with") {

@@ -68,7 +68,8 @@ float largest_difference(const at::Tensor& a, const at::Tensor& b) {
   return (a.to(at::kFloat) - b.to(at::kFloat)).abs().max().item<float>();
 }
 
-// Bytes as the operators order them, each group of `size`: value c * size / 4 + j in byte 4 * j + c.
+// Bytes as the operators order them, each group of `size`: value c * size / 4 + j in byte 4 * j +
+// c.
 at::Tensor in_order(const at::Tensor& bytes, std::int64_t size) {
   return bytes.view({-1, size / 4, 4}).transpose(1, 2).reshape(bytes.sizes()).to(at::kFloat);
 }
@@ -119,7 +120,7 @@ TEST_CASE("bfloat16 attention is as exact as its result can be") {
   const at::Tensor mixed = fused.run(rounded, heads, size);
   CHECK(mixed.scalar_type() == at::kBFloat16);
   const bool ours = vsearch::encoder::attention_bf16::supports(static_cast<std::size_t>(tokens),
-                                                    static_cast<std::size_t>(size));
+                                                               static_cast<std::size_t>(size));
   // What is left to torch rounds the scores, too, so that only torch itself comes near it.
   const at::Tensor expected = plain.run(ours ? rounded.to(at::kFloat) : rounded, heads, size);
   REQUIRE(mixed.sizes() == expected.sizes());

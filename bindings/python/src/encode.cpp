@@ -85,8 +85,7 @@ class Work {
       if (failure == nullptr) {
         std::ranges::copy(embedding, result_.embeddings.row(index).begin());
       } else {
-        const std::string message =
-            fmt::format("{}: {}", pictures_[index].name(), failure->what());
+        const std::string message = fmt::format("{}: {}", pictures_[index].name(), failure->what());
         fail(index, Error(failure->code(), message));
       }
       return true;

@@ -5,7 +5,7 @@
 #include "vsearch/vsearch.h"
 
 // What the library is built from must not reach those who use it.
-#if __has_include(<torch/script.h>) || __has_include(<hnswlib/hnswlib.h>)
+#if __has_include(<torch/script.h>)
 #error "a private dependency of libvsearch is on the consumer's include path"
 #endif
 

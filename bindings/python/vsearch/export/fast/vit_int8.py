@@ -8,9 +8,9 @@ last block for the class token alone stays in bfloat16: there is nothing to gain
 
 ``norm_to_bytes`` and ``mix_heads_to_bytes`` are written here for torch alone; the library has
 operators of its own for them (docs/models.md, "Fast forms"). Scale and zero point are folded into
-the layer norm and into the rows of v, so that values arrive in steps of a byte. 2^23 is added, which
-rounds: the lowest byte of a float between 2^23 and 2^24 is its value. Four channels are then packed
-into each 32-bit word. torch's own conversion from float to bytes is several times slower.
+the layer norm and into the rows of v, so that values arrive in steps of a byte. 2^23 is added,
+which rounds: the lowest byte of a float between 2^23 and 2^24 is its value. Four channels are then
+packed into each 32-bit word. torch's own conversion from float to bytes is several times slower.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from ..vit import VitConfig
 from .calibration import Ranges
 from .layers import ACTIVATIONS
 from .vit import QUICK_GELU, ClassBlock, FastVit, branch_scale, mix_heads
+
 
 def pack_bytes(steps: torch.Tensor) -> torch.Tensor:
     """Float ``2^23 + q`` to bytes q, clamped to 0..255, with the channels in the order of

@@ -1,4 +1,4 @@
-"""hnswlib 0.8.0, compiled for this machine from the headers in .deps; see hnswlib.cpp."""
+"""hnswlib 0.8.0, compiled for this machine; see hnswlib.cpp and fetch_hnswlib."""
 
 from __future__ import annotations
 

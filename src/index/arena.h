@@ -53,7 +53,8 @@ class Arena {
     return mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   }
   void* enlarge(std::size_t bytes) {
-#ifdef __linux__
+// ThreadSanitizer does not know of mremap, and sees races with what was there before.
+#if defined(__linux__) && !defined(__SANITIZE_THREAD__)
     return mremap(memory_, mapped_bytes_, bytes, MREMAP_MAYMOVE);
 #else
     void* memory = map(bytes);

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 
 from .. import ExportError
 
-COUNT = 32
+COUNT = 64
 _size_px = 288
 _suffixes = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 

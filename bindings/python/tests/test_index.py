@@ -12,7 +12,7 @@ def vectors():
 
 @pytest.fixture(scope="module")
 def index(vectors):
-    index = vsearch.Index(16)
+    index = vsearch.Index(16, storage="float32")
     index.add(vectors, np.arange(1000) + 5000)
     return index
 
@@ -42,6 +42,22 @@ def test_search_of_one_and_of_many(index, vectors):
     assert one_ids.shape == one_distances.shape == (5,)
     np.testing.assert_array_equal(one_ids, ids[3])
     np.testing.assert_array_equal(one_distances, distances[3])
+
+
+def test_fixed_point_is_the_default_and_nearly_as_exact(vectors):
+    index = vsearch.Index(16, threads=2)
+    assert index.storage == "int8"
+    index.add(vectors, np.arange(1000))
+    queries = np.random.default_rng(8).standard_normal((50, 16), dtype=np.float32)
+    ids, distances = index.search(queries, k=5)
+    expected = np.take_along_axis(cosine_distances(queries, vectors), ids.astype(np.int64), 1)
+    np.testing.assert_allclose(distances, expected, atol=1e-4)
+    assert len(index.vector(3)) == 16
+
+
+def test_a_storage_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match="storage is 'int4': give 'int8' or 'float32'"):
+        vsearch.Index(16, storage="int4")
 
 
 def test_searching_among_some(index, vectors):

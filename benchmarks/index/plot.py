@@ -40,7 +40,9 @@ def main(source: Path) -> None:
             part = [row for row in rows if (row["data"], row["contender"]) == (name, contender)]
             # Settings measured for both recalls appear twice.
             points = {r: q for row in part for r, q in zip(row["recalls"], row["qps_of_settings"])}
-            axes.plot(*zip(*sorted(points.items())), "o-", ms=3, color=colour, label=contender)
+            recalls = sorted(points)
+            rates = [points[recall] for recall in recalls]
+            axes.plot(recalls, rates, "o-", ms=3, color=colour, label=contender)
         axes.set_yscale("log")
         axes.set_xlim(0.9, 1.0)
         axes.set_title(name, fontsize=10)

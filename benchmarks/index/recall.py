@@ -43,8 +43,9 @@ def tune(worker: Worker) -> list[dict]:
         (recall,) = worker.ask({"do": "recalls", **request})["recall"]
         (rate,) = worker.ask({"do": "rates", **request})["qps"]
         tried.append({"setting": setting, "recall": recall, "qps": rate})
-        if graph and tried[-1]["recall"] > ENOUGH:
-            break
+        before = tried[-4]["recall"] if len(tried) > 3 else 0.0
+        if graph and (recall > ENOUGH or recall < before + 0.0005):
+            break  # it goes no further
     tried.sort(key=lambda point: (-point["recall"], -point["qps"]))
     best: list[dict] = []
     for point in tried:
@@ -57,7 +58,11 @@ def tune(worker: Worker) -> list[dict]:
 
 
 def around(points: list[dict], target: float) -> list:
-    """The settings of which some are below a recall and some above, also on other queries."""
+    """The settings of which some are below a recall and some above, also on other queries. None
+    where it is out of reach.
+    """
+    if points[-1]["recall"] < target - 0.005:
+        return []
     above = sum(point["recall"] < target for point in points)
     return [point["setting"] for point in points[max(0, above - 2) : above + 2]]
 

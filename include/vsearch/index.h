@@ -12,7 +12,9 @@
 
 namespace vsearch {
 
-// A set of ids that a search may return. A value: copies are deep.
+// A set of ids that a search may return. A value: copies are deep. It remembers where an index
+// holds its ids, until that index changes: to search with one filter several times costs less than
+// with as many equal ones.
 // Threads: const members may be called from many threads at once.
 class IdFilter {
  public:
@@ -29,8 +31,10 @@ class IdFilter {
   std::uint64_t size() const;
   std::vector<Id> ids() const;  // ascending
 
+  struct Impl;  // of the library's own
+
  private:
-  struct Impl;
+  friend class Index;
   std::unique_ptr<Impl> impl_;
 };
 

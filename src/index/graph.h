@@ -3,11 +3,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
 
+#include "index/id_filter.h"
 #include "index/links.h"
 #include "index/vector_store.h"
 #include "index/walk.h"
@@ -85,9 +85,11 @@ class Graph {
   WalkMemories::Lease walk_memory() const { return WalkMemories::Lease(memories_); }
 
   // Fills `memory.found` with the live slots that a best-first walk with `breadth` candidates finds
-  // near `memory.query`, and of these only those for which `filter`, if it is given, is true; by
-  // ascending distance as a walk sees it (VectorStore::near). Throws std::bad_alloc.
-  void walk(std::size_t breadth, const std::function<bool(Slot)>* filter, WalkMemory& memory) const;
+  // near `memory.query`, and of these only those in `filter`, if it is given; by ascending
+  // distance as a walk sees it (VectorStore::near). Finds nothing where hardly anything around the
+  // query matches: the nearest that do are then on all sides of it, and no walk meets them all.
+  // Throws std::bad_alloc.
+  void walk(std::size_t breadth, const SlotFilter* filter, WalkMemory& memory) const;
 
   // How `rows` would enter the graph. Takes free slots, of which there must be enough, and writes
   // into their memory, which nobody reads before commit(). The encoding covers `rows`; there is
@@ -110,7 +112,7 @@ class Graph {
   VectorStore::Encoding plan_encoding(std::span<const std::span<const float>> rows) const {
     return vectors_.encoding_for(rows, slots_);
   }
-  void commit(VectorStore::Encoding&& encoding) noexcept { vectors_.commit(std::move(encoding)); }
+  void commit(VectorStore::Encoding& encoding) noexcept { vectors_.commit(encoding); }
 
   // The next `count` slots of the repair under way, or of a new one if that is due. Throws
   // std::bad_alloc, with nothing changed.
@@ -143,8 +145,15 @@ class Graph {
 
   Slot descend(int from_level, int to_level, Slot start, WalkMemory& memory) const;
   void walk_level(Slot start, int level, std::size_t breadth, WalkMemory& memory) const;
-  void walk_filtered(Slot start, std::size_t breadth, const std::function<bool(Slot)>& filter,
+  void walk_filtered(Slot start, std::size_t breadth, const SlotFilter& filter,
                      WalkMemory& memory) const;
+  bool matches(const SlotFilter& filter, Slot slot) const {
+    if (filter.matching != nullptr) return filter.matching->contains(slot);
+    return state(slot) == SlotState::kLive && filter.ids->contains(id(slot));
+  }
+  void meet(const SlotFilter& filter, Slot from, std::size_t enough, WalkMemory& memory) const;
+  void offer_met(WalkMemory& memory) const;
+  bool matches_around(const SlotFilter& filter, Slot start) const;
   void keep_live(std::size_t count, WalkMemory& memory) const;
 
   // Of `candidates`, ascending, those that are nearer to the centre than to any chosen before.

@@ -60,13 +60,22 @@ void Graph::walk_level(Slot start, int level, std::size_t breadth, WalkMemory& m
         if (visited.insert(list[i])) memory.met.push_back(list[i]);
       }
     }
-    for (const Slot slot : memory.met) vectors_.prefetch(slot);
-    vectors_.near(memory.query, memory.met, distances);
-    for (std::size_t i = 0; i < memory.met.size(); ++i) pool.offer(distances[i], memory.met[i]);
+    offer_met(memory);
     // What will most likely be expanded next.
     for (std::size_t i = 0; i < std::min(kTogether, pool.size()); ++i) {
       if (level == 0) links_.prefetch(pool.slot(i));
     }
+  }
+}
+
+// Offers the slots in memory.met to memory.pool.
+void Graph::offer_met(WalkMemory& memory) const {
+  memory.distances.resize(std::max(memory.distances.size(), memory.met.size()));
+  float* const distances = memory.distances.data();
+  for (const Slot slot : memory.met) vectors_.prefetch(slot);
+  vectors_.near(memory.query, memory.met, distances);
+  for (std::size_t i = 0; i < memory.met.size(); ++i) {
+    memory.pool.offer(distances[i], memory.met[i]);
   }
 }
 
@@ -79,8 +88,7 @@ void Graph::keep_live(std::size_t count, WalkMemory& memory) const {
   }
 }
 
-void Graph::walk(std::size_t breadth, const std::function<bool(Slot)>* filter,
-                 WalkMemory& memory) const {
+void Graph::walk(std::size_t breadth, const SlotFilter* filter, WalkMemory& memory) const {
   memory.found.clear();
   if (live_ == 0) return;
   const Slot start = descend(top_level_, 0, entry_, memory);
@@ -94,44 +102,68 @@ void Graph::walk(std::size_t breadth, const std::function<bool(Slot)>* filter,
   keep_live(breadth, memory);
 }
 
-// Goes on through slots that do not match, until what is left is farther than `breadth` that do.
-void Graph::walk_filtered(Slot start, std::size_t breadth, const std::function<bool(Slot)>& filter,
+// Appends to memory.met the neighbours of `from` that match, and of those that do not match their
+// neighbours that do, until there are `enough`.
+void Graph::meet(const SlotFilter& filter, Slot from, std::size_t enough,
+                 WalkMemory& memory) const {
+  Visited& visited = memory.visited;
+  std::vector<Slot>& bridges = memory.bridges;
+  bridges.clear();
+  for (const Slot slot : links_.neighbours(from, 0)) {
+    if (!visited.insert(slot)) continue;
+    (matches(filter, slot) ? memory.met : bridges).push_back(slot);
+  }
+  for (const Slot bridge : bridges) links_.prefetch(bridge);
+  for (const Slot bridge : bridges) {
+    if (memory.met.size() >= enough) return;
+    for (const Slot slot : links_.neighbours(bridge, 0)) {
+      if (matches(filter, slot) && visited.insert(slot)) memory.met.push_back(slot);
+    }
+  }
+}
+
+// Whether of the neighbours of `start` and theirs a quarter as many match as of all, at least.
+bool Graph::matches_around(const SlotFilter& filter, Slot start) const {
+  std::size_t looked_at = 0;
+  std::size_t matching = 0;
+  for (const Slot near : links_.neighbours(start, 0)) {
+    for (const Slot slot : links_.neighbours(near, 0)) {
+      ++looked_at;
+      matching += matches(filter, slot) ? 1 : 0;
+    }
+  }
+  return 4.0 * static_cast<double>(matching) >= filter.share * static_cast<double>(looked_at);
+}
+
+// Walks what matches only, over bridges of one slot that does not, as ACORN does (Patel et al.,
+// SIGMOD 2024).
+void Graph::walk_filtered(Slot start, std::size_t breadth, const SlotFilter& filter,
                           WalkMemory& memory) const {
-  const auto farther = [](const Candidate& a, const Candidate& b) { return b < a; };
-  const auto matches = [&](Slot slot) { return state(slot) == SlotState::kLive && filter(slot); };
-  std::vector<Candidate>& found = memory.found;  // a heap, the farthest first
-  std::vector<Candidate> open;                   // a heap, the nearest first
-  memory.distances.resize(std::max(memory.distances.size(), links_.max_neighbours(0)));
-  float* const distances = memory.distances.data();
-  const auto offer = [&](float distance, Slot slot) {
-    if (found.size() == breadth && !(distance < found.front().distance)) return;
-    open.push_back({distance, slot});
-    std::push_heap(open.begin(), open.end(), farther);
-    if (!matches(slot)) return;
-    found.push_back({distance, slot});
-    std::push_heap(found.begin(), found.end());
-    if (found.size() <= breadth) return;
-    std::pop_heap(found.begin(), found.end());
-    found.pop_back();
-  };
+  memory.found.clear();
+  if (!matches_around(filter, start)) return;
+  Pool& pool = memory.pool;
+  const std::size_t enough = links_.max_neighbours(0);
+  pool.begin(breadth);
   memory.visited.begin(slots_);
   memory.visited.insert(start);
-  vectors_.near(memory.query, {&start, 1}, distances);
-  offer(distances[0], start);
-  while (!open.empty()) {
-    std::pop_heap(open.begin(), open.end(), farther);
-    const Candidate nearest = open.back();
-    open.pop_back();
-    if (found.size() == breadth && nearest.distance > found.front().distance) break;
-    memory.met.clear();
-    for (const Slot slot : links_.neighbours(nearest.slot, 0)) {
-      if (memory.visited.insert(slot)) memory.met.push_back(slot);
-    }
-    for (const Slot slot : memory.met) vectors_.prefetch(slot);
-    vectors_.near(memory.query, memory.met, distances);
-    for (std::size_t i = 0; i < memory.met.size(); ++i) offer(distances[i], memory.met[i]);
+  memory.met.clear();
+  if (matches(filter, start)) memory.met.push_back(start);
+  for (const Slot seed : filter.seeds) {
+    if (memory.visited.insert(seed)) memory.met.push_back(seed);
   }
-  std::sort_heap(found.begin(), found.end());
+  meet(filter, start, memory.met.size() + enough, memory);
+  offer_met(memory);
+  for (;;) {
+    memory.expanded.clear();
+    pool.take(kTogether, memory.expanded);
+    if (memory.expanded.empty()) break;
+    memory.met.clear();
+    for (const Slot slot : memory.expanded) {
+      meet(filter, slot, memory.met.size() + enough, memory);
+    }
+    offer_met(memory);
+  }
+  keep_live(breadth, memory);
 }
 
 }  // namespace vsearch::index

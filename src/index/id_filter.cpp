@@ -1,12 +1,59 @@
-#include <roaring/roaring64map.hh>
+#include "index/id_filter.h"
 
-#include "vsearch/index.h"
+#include <algorithm>
+#include <bit>
 
 namespace vsearch {
 
-struct IdFilter::Impl {
-  Roaring64Map ids;
-};
+std::shared_ptr<const index::MatchingSlots> IdFilter::Impl::matching(const index::IdTable& table,
+                                                                     std::size_t slot_count,
+                                                                     index::Version version,
+                                                                     bool needed) {
+  // Searches that want the same wait for the first of them instead of doing its work again.
+  const std::lock_guard lock(mutex);
+  if (found && found_in == version) return found;
+  if (!needed && asked_in != version) {
+    asked_in = version;
+    return nullptr;
+  }
+  auto result = std::make_shared<index::MatchingSlots>();
+  result->slots.reserve(std::min<std::uint64_t>(ids.cardinality(), table.size()));
+  result->bits.resize((slot_count + 63) / 64);
+  const auto take = [&](Id id) {
+    if (const std::optional<index::Slot> slot = table.find(id)) {
+      result->bits[*slot / 64] |= std::uint64_t{1} << (*slot % 64);
+    }
+  };
+  if (ids.cardinality() <= table.size()) {
+    for (const std::uint64_t id : ids) take(id);
+  } else {
+    for (const Id id : table.ids()) {
+      if (ids.contains(static_cast<std::uint64_t>(id))) take(id);
+    }
+  }
+  for (std::size_t word = 0; word < result->bits.size(); ++word) {
+    for (std::uint64_t left = result->bits[word]; left != 0; left &= left - 1) {
+      result->slots.push_back(
+          static_cast<index::Slot>(word * 64 + static_cast<std::size_t>(std::countr_zero(left))));
+    }
+  }
+  found = result;
+  found_in = version;
+  return result;
+}
+
+std::vector<index::Slot> IdFilter::Impl::some(const index::IdTable& table,
+                                              std::size_t count) const {
+  std::vector<index::Slot> slots;
+  const std::uint64_t size = ids.cardinality();
+  const std::uint64_t taken = std::min<std::uint64_t>(count, size);
+  for (std::uint64_t i = 0; i < taken; ++i) {
+    std::uint64_t id = 0;
+    if (!ids.select(i * size / taken, &id)) break;
+    if (const std::optional<index::Slot> slot = table.find(id)) slots.push_back(*slot);
+  }
+  return slots;
+}
 
 IdFilter::IdFilter() : impl_(std::make_unique<Impl>()) {}
 
@@ -28,6 +75,7 @@ IdFilter& IdFilter::operator=(IdFilter&& other) noexcept = default;
 
 void IdFilter::insert(Id id) {
   impl_->ids.add(static_cast<std::uint64_t>(id));
+  impl_->found.reset();
 }
 
 bool IdFilter::contains(Id id) const {

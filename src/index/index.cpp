@@ -1,6 +1,7 @@
 #include "vsearch/index.h"
 
 #include <algorithm>
+#include <atomic>
 #include <shared_mutex>
 #include <thread>
 #include <unordered_map>
@@ -63,6 +64,11 @@ std::vector<std::size_t> effective_rows(std::span<const Id> ids) {
   return rows;
 }
 
+std::uint64_t next_serial() {
+  static std::atomic<std::uint64_t> last = 0;
+  return ++last;
+}
+
 std::size_t threads_for(const IndexOptions& options) {
   if (options.threads > 0) return options.threads;
   return std::max(1U, std::thread::hardware_concurrency());
@@ -98,7 +104,7 @@ struct Index::Impl::Change {
   std::optional<index::Slot> replaced;
 };
 
-Index::Impl::Impl(const IndexOptions& options_) : options(options_) {
+Index::Impl::Impl(const IndexOptions& options_) : options(options_), serial(next_serial()) {
   index::check_options(options);
   graph = std::make_unique<index::Graph>(options);
 }
@@ -108,6 +114,7 @@ void Index::Impl::add(MatrixView rows, std::span<const Id> row_ids, const Progre
   std::vector<Change> changes;
   changes.reserve(effective.size());
   make_room(effective.size());
+  Previous previous;
   bool cancelled = false;
   std::vector<std::vector<float>> vectors;
   std::vector<Id> ids;
@@ -125,9 +132,9 @@ void Index::Impl::add(MatrixView rows, std::span<const Id> row_ids, const Progre
         vectors.push_back(index::prepared(rows.row(effective[i]), options.metric));
         ids.push_back(row_ids[effective[i]]);
       }
-      insert(*graph, slots, vectors, ids, changes);
+      insert(*graph, slots, vectors, ids, changes, previous);
     } catch (...) {
-      undo(changes);
+      undo(changes, previous);
       throw;
     }
   }
@@ -163,12 +170,15 @@ void Index::Impl::make_room(std::size_t new_vectors) {
 // Inserts into `into`, for which there is room, and appends to `changes`, which has room, too.
 void Index::Impl::insert(index::Graph& into, index::IdTable& table,
                          std::span<const std::vector<float>> vectors, std::span<const Id> ids,
-                         std::vector<Change>& changes) {
+                         std::vector<Change>& changes, Previous& previous) {
   const std::vector<std::span<const float>> rows(vectors.begin(), vectors.end());
   if (!into.vectors().covers(rows)) {
     index::VectorStore::Encoding encoding = into.plan_encoding(rows);
-    const std::lock_guard lock(access);
-    into.commit(std::move(encoding));
+    {
+      const std::lock_guard lock(access);
+      into.commit(encoding);
+    }
+    if (!previous) previous.emplace(std::move(encoding));
   }
   const std::size_t lists = into.draw_levels(rows.size());
   if (into.free_upper() < lists) {
@@ -178,6 +188,7 @@ void Index::Impl::insert(index::Graph& into, index::IdTable& table,
   const index::Insertions insertions = into.plan_insert(rows, ids, threads_for(options));
   {
     const std::lock_guard lock(access);
+    ++change_count;
     into.commit_nodes(insertions);
     for (const index::Insertions::One& one : insertions.each) {
       const std::optional<index::Slot> replaced = table.find(one.id);
@@ -193,9 +204,10 @@ void Index::Impl::insert(index::Graph& into, index::IdTable& table,
   }
 }
 
-void Index::Impl::undo(std::span<const Change> changes) noexcept {
+void Index::Impl::undo(std::span<const Change> changes, Previous& previous) noexcept {
   for (const Change& change : changes) {
     const std::lock_guard lock(access);
+    ++change_count;
     if (change.replaced) {
       graph->commit_restore(*change.replaced);
       slots.set(change.id, *change.replaced);
@@ -204,6 +216,9 @@ void Index::Impl::undo(std::span<const Change> changes) noexcept {
     }
     graph->commit_remove(change.slot);
   }
+  if (!previous) return;
+  const std::lock_guard lock(access);
+  graph->commit(*previous);
 }
 
 // Makes slots of removed vectors usable again. Where there is no memory for that it waits for the
@@ -240,6 +255,7 @@ void Index::Impl::rebuild() {
   index::IdTable fresh_slots(graph->live());
   std::vector<Change> changes;
   changes.reserve(graph->live());
+  Previous previous;
   std::vector<std::vector<float>> vectors;
   std::vector<Id> ids;
   for (index::Slot slot = 0; slot < graph->slots(); ++slot) {
@@ -248,11 +264,12 @@ void Index::Impl::rebuild() {
       ids.push_back(graph->id(slot));
     }
     if (vectors.size() < kLeastBatch && slot + 1 < graph->slots()) continue;
-    insert(*fresh, fresh_slots, vectors, ids, changes);
+    insert(*fresh, fresh_slots, vectors, ids, changes, previous);
     vectors.clear();
     ids.clear();
   }
   const std::lock_guard lock(access);
+  ++change_count;
   std::swap(graph, fresh);
   std::swap(slots, fresh_slots);
 }
@@ -306,6 +323,7 @@ std::uint64_t Index::remove(std::span<const Id> ids) {
   std::uint64_t removed = 0;
   for (std::size_t begin = 0; begin < ids.size(); begin += kRemovalsPerLock) {
     const std::lock_guard lock(impl_->access);
+    ++impl_->change_count;
     for (const Id id : ids.subspan(begin, std::min(kRemovalsPerLock, ids.size() - begin))) {
       const std::optional<index::Slot> slot = impl_->slots.find(id);
       if (!slot) continue;

@@ -14,6 +14,7 @@
 
 #include "index/fair_shared_mutex.h"
 #include "index/graph.h"
+#include "index/id_filter.h"
 #include "index/id_table.h"
 #include "index/vectors.h"
 #include "vsearch/error.h"
@@ -27,15 +28,20 @@ namespace vsearch {
 struct Index::Impl {
   explicit Impl(const IndexOptions& options_);
 
+  // Of the slots that ids are in. Needs `access`, shared at least.
+  index::Version version() const { return {serial, change_count}; }
+
   struct Change;
+  // How vectors were encoded when a call began, if that has changed since.
+  using Previous = std::optional<index::VectorStore::Encoding>;
 
   // These need `writer` held.
   void add(MatrixView rows, std::span<const Id> row_ids, const Progress& progress);
   void make_room(std::size_t new_vectors);
   void insert(index::Graph& into, index::IdTable& table,
               std::span<const std::vector<float>> vectors, std::span<const Id> ids,
-              std::vector<Change>& changes);
-  void undo(std::span<const Change> changes) noexcept;
+              std::vector<Change>& changes, Previous& previous);
+  void undo(std::span<const Change> changes, Previous& previous) noexcept;
   void maintain(std::size_t changes) noexcept;
   void rebuild();
 
@@ -44,6 +50,8 @@ struct Index::Impl {
   mutable index::FairSharedMutex access;
   std::unique_ptr<index::Graph> graph;
   index::IdTable slots;
+  std::uint64_t change_count = 0;  // of `slots` and of what is live; guarded by `access`
+  const std::uint64_t serial;      // of this index, among all of the process
 };
 
 namespace index {

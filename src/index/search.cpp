@@ -1,6 +1,6 @@
 // How a search is carried out: a walk of the graph, or a comparison with every vector that matches.
 #include <algorithm>
-#include <functional>
+#include <memory>
 #include <shared_mutex>
 
 #include "index/index_impl.h"
@@ -43,19 +43,15 @@ float reported(float distance, Metric metric) {
   return metric == Metric::kCosine ? std::clamp(distance, 0.0F, 2.0F) : distance;
 }
 
-// Whether comparing with all of `matches` vectors costs less than a walk that looks for `breadth`
-// of them among `live`. A walk computes about kDistancesPerCandidate * breadth distances if all
-// match, live / matches times as many if not all do, and at most one a vector; each of them costs
-// about kWalkCost times as much as one of a scan. Measured on 20,000 vectors of 128 and of 512
-// dimensions with breadth 64, both cost the same at 4,000 to 8,000 matches; this says 5,060.
+// Whether comparing with all of `matches` vectors costs less than a walk with `breadth` candidates,
+// of which each makes the walk look at some thirty others, and the more the fewer match: then it
+// looks behind those that do not.
 bool scan_is_cheaper(std::size_t matches, std::size_t breadth, std::size_t live) {
-  constexpr double kDistancesPerCandidate = 10.0;
-  constexpr double kWalkCost = 2.0;
-  const auto all = static_cast<double>(live);
-  const auto some = static_cast<double>(matches);
-  const double walked =
-      std::min(all, kDistancesPerCandidate * static_cast<double>(breadth) * all / some);
-  return some <= kWalkCost * walked;
+  constexpr double kComparedPerCandidate = 25.0;
+  constexpr double kBridges = 3.0;
+  const double share = static_cast<double>(matches) / static_cast<double>(live);
+  return static_cast<double>(matches) <=
+         kComparedPerCandidate * static_cast<double>(breadth) * (1.0 + kBridges * (1.0 - share));
 }
 
 // Distances as walks see them are computed for so many slots at a time.
@@ -65,63 +61,72 @@ constexpr std::size_t kScanTogether = 256;
 // wanted. Without that, recall in int8 stops at .97 to .98; more of them gain nothing at .99.
 constexpr std::size_t kRescored = 20;
 
+// Where a filtered walk begins, besides the slot that HNSW's upper levels lead to: what matches may
+// lie far from everything near the query.
+constexpr std::size_t kSeeds = 64;
+
 // One search.
 class Search {
  public:
-  Search(const index::Graph& graph, const index::IdTable& slots, Metric metric,
-         const SearchOptions& options)
+  // `filter`: what stands behind options.filter, null if there is none.
+  Search(const index::Graph& graph, const index::IdTable& slots, index::Version version,
+         Metric metric, const SearchOptions& options, IdFilter::Impl* filter)
       : graph_(graph),
         slots_(slots),
+        version_(version),
         metric_(metric),
         options_(options),
+        filter_(filter),
         memory_(graph.walk_memory()) {}
 
   std::vector<Neighbor> run(std::span<const float> query) {
     const std::size_t live = graph_.live();
     // Those of the filter that are in the index may be fewer.
     const std::size_t matches =
-        options_.filter == nullptr
+        filter_ == nullptr
             ? live
             : static_cast<std::size_t>(std::min<std::uint64_t>(options_.filter->size(), live));
     if (matches == 0) return {};
     graph_.vectors().prepare(query, memory_->query);
     const std::size_t breadth = std::max(options_.breadth, options_.k);
     if (!options_.exact && !scan_is_cheaper(matches, breadth, live)) {
-      std::vector<Neighbor> result = walk(breadth);
-      // A walk does not reach what no link leads to.
+      std::vector<Neighbor> result =
+          walk(breadth, static_cast<double>(matches) / static_cast<double>(live));
+      // A walk does not reach what no link leads to, nor what lies on the far side of everything.
       if (result.size() >= std::min<std::size_t>(options_.k, matches)) return result;
     }
     return scan();
   }
 
  private:
-  std::vector<Neighbor> walk(std::size_t breadth) {
-    if (options_.filter == nullptr) {
+  std::shared_ptr<const index::MatchingSlots> matching(bool needed) const {
+    return filter_->matching(slots_, graph_.slots(), version_, needed);
+  }
+
+  // `share`: of the vectors that match, if there is a filter.
+  std::vector<Neighbor> walk(std::size_t breadth, double share) {
+    if (filter_ == nullptr) {
       graph_.walk(breadth, nullptr, *memory_);
     } else {
-      const std::function<bool(index::Slot)> matches = [this](index::Slot slot) {
-        return options_.filter->contains(graph_.id(slot));
-      };
-      graph_.walk(breadth, &matches, *memory_);
+      const auto found = matching(false);
+      const index::SlotFilter filter{options_.filter, found.get(), filter_->some(slots_, kSeeds),
+                                     share};
+      graph_.walk(breadth, &filter, *memory_);
     }
     return rescored();
   }
 
   std::vector<Neighbor> scan() {
-    std::vector<index::Slot> matching;
-    if (options_.filter != nullptr && options_.filter->size() < graph_.live()) {
-      for (const Id id : options_.filter->ids()) {
-        if (const std::optional<index::Slot> slot = slots_.find(id)) matching.push_back(*slot);
-      }
-    } else {
-      for (index::Slot slot = 0; slot < graph_.slots(); ++slot) {
-        if (graph_.state(slot) != index::SlotState::kLive) continue;
-        if (options_.filter == nullptr || options_.filter->contains(graph_.id(slot))) {
-          matching.push_back(slot);
-        }
-      }
+    if (filter_ != nullptr) {
+      const auto found = matching(true);
+      return options_.exact ? exactly(found->slots) : near(found->slots);
     }
-    return options_.exact ? exactly(matching) : near(matching);
+    std::vector<index::Slot> all;
+    all.reserve(graph_.live());
+    for (index::Slot slot = 0; slot < graph_.slots(); ++slot) {
+      if (graph_.state(slot) == index::SlotState::kLive) all.push_back(slot);
+    }
+    return options_.exact ? exactly(all) : near(all);
   }
 
   std::vector<Neighbor> exactly(std::span<const index::Slot> matching) {
@@ -161,8 +166,10 @@ class Search {
 
   const index::Graph& graph_;
   const index::IdTable& slots_;
+  const index::Version version_;
   const Metric metric_;
   const SearchOptions& options_;
+  IdFilter::Impl* const filter_;
   const index::WalkMemories::Lease memory_;
 };
 
@@ -187,7 +194,10 @@ std::vector<Neighbor> Index::search(std::span<const float> query,
   return index::with_memory_for("search", [&] {
     const std::vector<float> prepared = index::prepared(query, made_with.metric);
     const std::shared_lock lock(impl_->access);
-    return Search(*impl_->graph, impl_->slots, made_with.metric, options).run(prepared);
+    IdFilter::Impl* const filter =
+        options.filter == nullptr ? nullptr : options.filter->impl_.get();
+    return Search(*impl_->graph, impl_->slots, impl_->version(), made_with.metric, options, filter)
+        .run(prepared);
   });
 }
 

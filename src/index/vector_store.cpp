@@ -66,11 +66,11 @@ VectorStore::Encoding VectorStore::encoding_for(std::span<const std::span<const 
   return encoding;
 }
 
-void VectorStore::commit(Encoding&& encoding) noexcept {
-  numbers_ = std::move(encoding.numbers);
-  high_ = std::move(encoding.high);
-  low_ = std::move(encoding.low);
-  norms_ = std::move(encoding.norms);
+void VectorStore::commit(Encoding& encoding) noexcept {
+  std::swap(numbers_, encoding.numbers);
+  std::swap(high_, encoding.high);
+  std::swap(low_, encoding.low);
+  std::swap(norms_, encoding.norms);
 }
 
 void VectorStore::write(Slot slot, std::span<const float> vector) noexcept {

@@ -56,7 +56,8 @@ class VectorStore {
   // An encoding in which it can, with the vectors of slots below `slots` in it. Throws
   // std::bad_alloc.
   Encoding encoding_for(std::span<const std::span<const float>> rows, std::size_t slots) const;
-  void commit(Encoding&& encoding) noexcept;
+  // `encoding` gets what was there before: to be committed again, it must be in this state.
+  void commit(Encoding& encoding) noexcept;
 
   void write(Slot slot, std::span<const float> vector) noexcept;
   void read(Slot slot, std::span<float> vector) const;

@@ -97,6 +97,7 @@ struct WalkMemory {
   VectorStore::Query other;
   std::vector<Slot> expanded;
   std::vector<Slot> met;
+  std::vector<Slot> bridges;
   std::vector<float> distances;
   std::vector<Candidate> found;
   std::vector<Candidate> left;
@@ -121,27 +122,25 @@ class WalkMemories {
 
  private:
   std::unique_ptr<WalkMemory> take() {
-    {
-      const std::lock_guard lock(mutex_);
-      if (!idle_.empty()) {
-        std::unique_ptr<WalkMemory> memory = std::move(idle_.back());
-        idle_.pop_back();
-        return memory;
-      }
+    const std::lock_guard lock(mutex_);
+    if (!idle_.empty()) {
+      std::unique_ptr<WalkMemory> memory = std::move(idle_.back());
+      idle_.pop_back();
+      return memory;
     }
-    return std::make_unique<WalkMemory>();
+    idle_.reserve(made_ + 1);  // so that put() cannot fail
+    auto memory = std::make_unique<WalkMemory>();
+    ++made_;
+    return memory;
   }
   void put(std::unique_ptr<WalkMemory> memory) noexcept {
     const std::lock_guard lock(mutex_);
-    try {
-      idle_.push_back(std::move(memory));
-    } catch (const std::bad_alloc&) {
-      return;  // freed instead
-    }
+    idle_.push_back(std::move(memory));
   }
 
   std::mutex mutex_;
   std::vector<std::unique_ptr<WalkMemory>> idle_;
+  std::size_t made_ = 0;
 };
 
 }  // namespace vsearch::index

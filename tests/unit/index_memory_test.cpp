@@ -66,6 +66,7 @@ IndexOptions options() {
   result.dim = kDim;
   result.links = 4;
   result.build_breadth = 20;
+  result.threads = 1;  // where no other can be started, one does the work without a word
   return result;
 }
 

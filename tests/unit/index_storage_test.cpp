@@ -83,7 +83,10 @@ TEST_CASE("distances of both kinds are near the true ones") {
   const Matrix rows = clusters.draw(60);
   VectorStore store(dim, metric, storage);
   store.reserve(rows.rows);
-  if (!store.covers(spans(rows))) store.commit(store.encoding_for(spans(rows), 0));
+  if (!store.covers(spans(rows))) {
+    auto encoding = store.encoding_for(spans(rows), 0);
+    store.commit(encoding);
+  }
   for (Slot slot = 0; slot < rows.rows; ++slot) store.write(slot, rows.row(slot));
   VectorStore::Query query;
   store.prepare(rows.row(0), query);
@@ -107,12 +110,18 @@ TEST_CASE("a new encoding keeps the vectors") {
   const Matrix rows = clusters.draw(30);
   VectorStore store(40, metric, Storage::kInt8);
   store.reserve(30);
-  store.commit(store.encoding_for(spans(rows), 0));
+  {
+    auto encoding = store.encoding_for(spans(rows), 0);
+    store.commit(encoding);
+  }
   for (Slot slot = 0; slot < 30; ++slot) store.write(slot, rows.row(slot));
   Matrix far(1, 40);
   for (float& value : far.data) value = 50;
   REQUIRE_FALSE(store.covers(spans(far)));
-  store.commit(store.encoding_for(spans(far), 30));
+  {
+    auto encoding = store.encoding_for(spans(far), 30);
+    store.commit(encoding);
+  }
   std::vector<float> decoded(40);
   for (Slot slot = 0; slot < 30; ++slot) {
     store.read(slot, decoded);

@@ -232,6 +232,88 @@ TEST_CASE("filters: none, one, few, many, all") {
   CHECK(vsearch_test::recall(index, queries.view(), options) >= 0.95);
 }
 
+TEST_CASE("a filtered walk finds what matches, wherever it lies") {
+  constexpr std::size_t kCount = 16000;
+  constexpr std::size_t kDim = 32;
+  Clusters clusters(14, kDim, 40, 0.8F);
+  Index index = make(kDim);
+  const Matrix rows = clusters.draw(kCount);
+  index.add(rows.view(), ids_from(0, kCount));
+  const Matrix queries = clusters.draw(20);
+  SearchOptions options;
+  double found = 0;
+  options.breadth = 40;  // not so many that comparing all is cheaper
+  for (std::size_t row = 0; row < queries.rows; ++row) {
+    SearchOptions all;
+    all.k = kCount;
+    all.exact = true;
+    const std::vector<Id> near_to_far = ids_of(index.search(queries.row(row), all));
+    const std::size_t quarter = kCount * 3 / 10;
+    const std::span<const Id> order(near_to_far);
+    const IdFilter nearest{order.first(quarter)};
+    const IdFilter farthest{order.last(quarter)};
+    IdFilter any;
+    for (Id id = row; id < kCount; id += 3) any.insert(id);
+    IdFilter most;
+    for (Id id = 0; id < kCount; ++id) {
+      if (id % 10 != 0) most.insert(id);
+    }
+    for (const IdFilter* const filter :
+         std::initializer_list<const IdFilter*>{&nearest, &farthest, &any, &most}) {
+      options.filter = filter;
+      INFO("query " << row << ", " << filter->size() << " match");
+      const auto first = index.search(queries.row(row), options);
+      const auto again = index.search(queries.row(row), options);  // knows the slots by now
+      REQUIRE(first.size() == options.k);
+      CHECK(again == first);
+      for (const Neighbor& hit : first) REQUIRE(filter->contains(hit.id));
+      const MatrixView one{queries.row(row).data(), 1, kDim};
+      found += vsearch_test::recall(index, one, options) / static_cast<double>(4 * queries.rows);
+    }
+  }
+  CHECK(found >= 0.93);
+  for (const double share : {0.3, 0.9}) {
+    IdFilter filter;
+    for (Id id = 0; id < kCount; ++id) {
+      if (static_cast<double>(id * 7919 % 1000) < 1000 * share) filter.insert(id);
+    }
+    options.filter = &filter;
+    CHECK(vsearch_test::recall(index, queries.view(), options) >= 0.93);
+  }
+}
+
+TEST_CASE("a filter follows an index that changes, and serves several") {
+  Clusters clusters(15, 16);
+  Index index = make(16);
+  Index other = make(16);
+  const Matrix rows = clusters.draw(200);
+  index.add(rows.view(), ids_from(0, 200));
+  other.add(rows.view(), ids_from(100, 200));
+  IdFilter filter(ids_from(90, 20));
+  SearchOptions options;
+  options.k = 100;
+  options.filter = &filter;
+  const auto found = [&](const Index& in) {
+    std::vector<Id> ids = ids_of(in.search(rows.row(0), options));
+    std::sort(ids.begin(), ids.end());
+    return ids;
+  };
+  for (int twice = 0; twice < 2; ++twice) {
+    CHECK(found(index) == ids_from(90, 20));
+    CHECK(found(other) == ids_from(100, 10));
+  }
+  index.remove(ids_from(0, 100));
+  CHECK(found(index) == ids_from(100, 10));
+  index.add({rows.row(5).data(), 3, 16}, ids_from(95, 3));
+  CHECK(found(index) ==
+        std::vector<Id>{95, 96, 97, 100, 101, 102, 103, 104, 105, 106, 107, 108, 109});
+  filter.insert(150);
+  CHECK(found(index).back() == 150);
+  const IdFilter copy = filter;
+  options.filter = &copy;
+  CHECK(found(index).size() == 14);
+}
+
 TEST_CASE("a filter may name ids that are not there, or nothing") {
   Clusters clusters(16, 8);
   Index index = make(8);

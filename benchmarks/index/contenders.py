@@ -167,18 +167,16 @@ class Session:
     def mixed(self, request: dict) -> dict:
         """The 99th percentile of a query's time, alone and beside a thread that inserts."""
         stop = threading.Event()
-        size = self.ready["size"]
-        rows, ids = np.array(self.data.base[size:]), np.arange(size, len(self.data.base))
-        inserted = 0
+        size, inserted, step = self.ready["size"], 0, 100
+        others = np.array(self.data.base[size:])
 
         def insert() -> None:
             nonlocal inserted
             while not stop.is_set():
-                if inserted == len(rows):
-                    raise RuntimeError("nothing is left to insert")
-                batch = slice(inserted, inserted + 100)
-                self.engine.add(rows[batch], ids[batch])
-                inserted += len(ids[batch])
+                begin = inserted % (len(others) - step)  # the same ones again where they run out
+                ids = np.arange(size + inserted, size + inserted + step)
+                self.engine.add(others[begin : begin + step], ids)
+                inserted += step
 
         idle = self._latency(request["setting"])
         with ThreadPoolExecutor(1) as pool:
@@ -188,7 +186,8 @@ class Session:
             rate = inserted / (time.perf_counter() - begin)
             stop.set()
             inserting.result()
-        self.engine.remove(ids[:inserted])  # as it was, for the next time
+        # As it was, for the next time.
+        self.engine.remove(np.arange(size, size + inserted))
         return {"p99": [idle, loaded, rate]}
 
     def _latency(self, setting) -> float:

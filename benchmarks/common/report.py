@@ -60,7 +60,7 @@ def print_table(rows: list[dict], columns: list[str]) -> None:
 
 
 def machine() -> dict:
-    info = {"system": platform.platform(), "cores": os.cpu_count()}
+    info = {"system": f"{platform.system()} {platform.machine()}", "cores": os.cpu_count()}
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         key, _, value = line.partition(":")
         if key.strip() == "model name":

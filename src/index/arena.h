@@ -30,7 +30,6 @@ class Arena {
   }
 
   std::size_t record_bytes() const { return record_bytes_; }
-  std::byte* data() const { return memory_; }
   std::byte* at(Slot slot) const { return memory_ + slot * record_bytes_; }
 
   // Makes room for `records` in all. Throws std::bad_alloc, with nothing changed.

@@ -37,16 +37,17 @@ std::shared_ptr<const index::MatchingSlots> IdFilter::Impl::matching(const index
           static_cast<index::Slot>(word * 64 + static_cast<std::size_t>(std::countr_zero(left))));
     }
   }
+  result->seeds = seeds(table);
   found = result;
   found_in = version;
   return result;
 }
 
-std::vector<index::Slot> IdFilter::Impl::some(const index::IdTable& table,
-                                              std::size_t count) const {
+std::vector<index::Slot> IdFilter::Impl::seeds(const index::IdTable& table) const {
+  constexpr std::uint64_t kSeeds = 64;
   std::vector<index::Slot> slots;
   const std::uint64_t size = ids.cardinality();
-  const std::uint64_t taken = std::min<std::uint64_t>(count, size);
+  const std::uint64_t taken = std::min(kSeeds, size);
   for (std::uint64_t i = 0; i < taken; ++i) {
     std::uint64_t id = 0;
     if (!ids.select(i * size / taken, &id)) break;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <roaring/roaring64map.hh>
+#include <span>
 #include <vector>
 
 #include "index/id_table.h"
@@ -26,6 +27,7 @@ struct Version {
 struct MatchingSlots {
   std::vector<Slot> slots;          // ascending
   std::vector<std::uint64_t> bits;  // one for each slot of the index
+  std::vector<Slot> seeds;          // IdFilter::Impl::seeds()
 
   bool contains(Slot slot) const { return (bits[slot / 64] >> (slot % 64) & 1) != 0; }
 };
@@ -34,7 +36,7 @@ struct MatchingSlots {
 struct SlotFilter {
   const IdFilter* ids;
   const MatchingSlots* matching;  // null: look the ids of slots up
-  std::vector<Slot> seeds;        // that match
+  std::span<const Slot> seeds;    // that match
   double share;                   // of all that match
 };
 
@@ -50,8 +52,9 @@ struct IdFilter::Impl {
   std::shared_ptr<const index::MatchingSlots> matching(const index::IdTable& table,
                                                        std::size_t slot_count,
                                                        index::Version version, bool needed);
-  // The slots of some of the ids, at most `count`.
-  std::vector<index::Slot> some(const index::IdTable& table, std::size_t count) const;
+  // The slots of some of the ids. Where a filtered walk begins, besides the slot that HNSW's upper
+  // levels lead to: what matches may lie far from everything near the query.
+  std::vector<index::Slot> seeds(const index::IdTable& table) const;
 
   Roaring64Map ids;
 

@@ -27,9 +27,6 @@ class LinkChanges {
     lists_.push_back({slot, level, neighbours_.size(), neighbours.size()});
     neighbours_.insert(neighbours_.end(), neighbours.begin(), neighbours.end());
   }
-  void append(const LinkChanges& other) {
-    for (const List& list : other.lists_) add(list.slot, list.level, other.neighbours(list));
-  }
   std::span<const List> lists() const { return lists_; }
   std::span<const Slot> neighbours(const List& list) const {
     return std::span(neighbours_).subspan(list.begin, list.size);

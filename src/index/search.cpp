@@ -61,10 +61,6 @@ constexpr std::size_t kScanTogether = 256;
 // wanted. Without that, recall in int8 stops at .97 to .98; more of them gain nothing at .99.
 constexpr std::size_t kRescored = 20;
 
-// Where a filtered walk begins, besides the slot that HNSW's upper levels lead to: what matches may
-// lie far from everything near the query.
-constexpr std::size_t kSeeds = 64;
-
 // One search.
 class Search {
  public:
@@ -109,7 +105,9 @@ class Search {
       graph_.walk(breadth, nullptr, *memory_);
     } else {
       const auto found = matching(false);
-      const index::SlotFilter filter{options_.filter, found.get(), filter_->some(slots_, kSeeds),
+      const std::vector<index::Slot> seeds =
+          found ? std::vector<index::Slot>() : filter_->seeds(slots_);
+      const index::SlotFilter filter{options_.filter, found.get(), found ? found->seeds : seeds,
                                      share};
       graph_.walk(breadth, &filter, *memory_);
     }

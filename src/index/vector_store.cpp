@@ -84,6 +84,12 @@ void VectorStore::write(Slot slot, std::span<const float> vector) noexcept {
 void VectorStore::write_numbers(Slot slot, std::span<const float> vector, const FixedPoint& numbers,
                                 Arena& high, Arena& low, Arena& norms) const noexcept {
   numbers.encode(vector, bytes_at(high, slot), bytes_at(low, slot));
+  write_norm(slot, numbers, high, norms);
+}
+
+// Of the vector as walks see it; only L2 needs it.
+void VectorStore::write_norm(Slot slot, const FixedPoint& numbers, const Arena& high,
+                             const Arena& norms) const noexcept {
   if (metric_ != Metric::kL2) return;
   float norm = 0;
   for (std::size_t i = 0; i < dim_; ++i) {
@@ -122,14 +128,7 @@ void VectorStore::restore(Slot slot, std::span<const std::byte> bytes) noexcept 
   }
   std::memcpy(high_.at(slot), bytes.data(), dim_);
   std::memcpy(low_.at(slot), bytes.data() + dim_, dim_);
-  if (metric_ != Metric::kL2) return;
-  float norm = 0;
-  for (std::size_t i = 0; i < dim_; ++i) {
-    const float value =
-        numbers_.low[i] + numbers_.unit[i] * (256.0F * bytes_at(high_, slot)[i] + 128);
-    norm += value * value;
-  }
-  *float_at(norms_, slot) = norm;
+  write_norm(slot, numbers_, high_, norms_);
 }
 
 void VectorStore::prepare(std::span<const float> vector, Query& query) const {

@@ -83,6 +83,8 @@ class VectorStore {
   const std::byte* near_at(Slot slot) const {
     return storage_ == Storage::kFloat32 ? floats_.at(slot) : high_.at(slot);
   }
+  void write_norm(Slot slot, const FixedPoint& numbers, const Arena& high,
+                  const Arena& norms) const noexcept;
   void write_numbers(Slot slot, std::span<const float> vector, const FixedPoint& numbers,
                      Arena& high, Arena& low, Arena& norms) const noexcept;
   void finish_query(Query& query) const;

@@ -20,7 +20,6 @@ struct Candidate {
   friend bool operator<(const Candidate& a, const Candidate& b) {
     return a.distance != b.distance ? a.distance < b.distance : a.slot < b.slot;
   }
-  friend bool operator==(const Candidate&, const Candidate&) = default;
 };
 
 // Which slots a walk has met. To forget is to count on.
@@ -38,7 +37,6 @@ class Visited {
     marks_[slot] = epoch_;
     return true;
   }
-  void prefetch(Slot slot) const { __builtin_prefetch(marks_.data() + slot); }
 
  private:
   std::vector<std::uint16_t> marks_;

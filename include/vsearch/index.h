@@ -56,11 +56,19 @@ struct IndexOptions {
   std::uint32_t threads = 0;  // that add() may use; 0: as many as the machine has
 };
 
+// What answering took: noise-free, unlike time. Of a batch: sums.
+struct SearchReport {
+  std::uint64_t distances = 0;  // vectors that were compared with a query
+  std::uint64_t expanded = 0;   // vectors whose neighbours in the graph were looked at
+};
+
 struct SearchOptions {               // per call; the index keeps no query state
   std::uint32_t k = 10;              // neighbours wanted, at least 1
   std::uint32_t breadth = 64;        // HNSW ef; raised to k when smaller
   const IdFilter* filter = nullptr;  // only these ids; borrowed for the call
   bool exact = false;                // compare with every vector: the oracle, and best when few
+  std::uint32_t threads = 1;         // that search_batch() may use; 0: as many as there are
+  SearchReport* report = nullptr;    // if not null, receives what it took
 };
 
 struct IndexStats {
@@ -104,6 +112,12 @@ class Index {
   // Throws kInvalidArgument (k = 0, or a query that add() would refuse), kOutOfMemory.
   std::vector<Neighbor> search(std::span<const float> query,
                                const SearchOptions& options = {}) const;
+
+  // The same for each row of `queries` [n x dim], in their order: with less work than one after
+  // the other, since what one waits for is fetched while others are computed.
+  // Throws as search() does (the message names the row).
+  std::vector<std::vector<Neighbor>> search_batch(MatrixView queries,
+                                                  const SearchOptions& options = {}) const;
 
   // The stored vector of `id` [dim] (unit length under cosine). Throws kKeyNotFound.
   std::vector<float> vector(Id id) const;

@@ -17,6 +17,7 @@ Slot Graph::descend(int from_level, int to_level, Slot start, WalkMemory& memory
   Slot nearest = start;
   float distance = 0;
   vectors_.near(memory.query, {&start, 1}, &distance);
+  ++memory.report.distances;
   for (int level = from_level; level > to_level; --level) {
     for (bool moved = true; moved;) {
       moved = false;
@@ -24,6 +25,8 @@ Slot Graph::descend(int from_level, int to_level, Slot start, WalkMemory& memory
       for (const Slot slot : list) vectors_.prefetch(slot);
       memory.distances.resize(std::max(memory.distances.size(), list.size()));
       vectors_.near(memory.query, list, memory.distances.data());
+      memory.report.distances += list.size();
+      ++memory.report.expanded;
       for (std::size_t i = 0; i < list.size(); ++i) {
         if (memory.distances[i] < distance) {
           distance = memory.distances[i];
@@ -74,6 +77,8 @@ void Graph::offer_met(WalkMemory& memory) const {
   float* const distances = memory.distances.data();
   for (const Slot slot : memory.met) vectors_.prefetch(slot);
   vectors_.near(memory.query, memory.met, distances);
+  memory.report.distances += memory.met.size();
+  memory.report.expanded += memory.expanded.size();
   for (std::size_t i = 0; i < memory.met.size(); ++i) {
     memory.pool.offer(distances[i], memory.met[i]);
   }

@@ -73,7 +73,11 @@ class Search {
         metric_(metric),
         options_(options),
         filter_(filter),
-        memory_(graph.walk_memory()) {}
+        memory_(graph.walk_memory()) {
+    memory_->report = {};
+  }
+
+  const SearchReport& report() const { return memory_->report; }
 
   std::vector<Neighbor> run(std::span<const float> query) {
     const std::size_t live = graph_.live();
@@ -130,6 +134,7 @@ class Search {
   std::vector<Neighbor> exactly(std::span<const index::Slot> matching) {
     Nearest nearest(options_.k);
     for (const index::Slot slot : matching) nearest.offer(neighbour(slot));
+    memory_->report.distances += matching.size();
     return nearest.take();
   }
 
@@ -145,6 +150,7 @@ class Search {
       graph_.vectors().near(memory_->query, part, distances);
       for (std::size_t i = 0; i < part.size(); ++i) pool.offer(distances[i], part[i]);
     }
+    memory_->report.distances += matching.size();
     Nearest nearest(options_.k);
     for (std::size_t i = 0; i < pool.size(); ++i) nearest.offer(neighbour(pool.slot(i)));
     return nearest.take();
@@ -173,30 +179,59 @@ class Search {
 
 }  // namespace
 
-std::vector<Neighbor> Index::search(std::span<const float> query,
-                                    const SearchOptions& options) const {
-  const IndexOptions& made_with = impl_->options;
-  if (query.size() != made_with.dim) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("the query has {} dimensions but the index has {}: use the encoder the "
-                            "index was made for",
-                            query.size(), made_with.dim));
-  }
+namespace {
+
+void check_options(const SearchOptions& options) {
   if (options.k == 0) {
     throw Error(ErrorCode::kInvalidArgument, "k is 0: ask for at least one neighbour");
   }
+}
+
+// `name`: of the query, in messages.
+void check_query(std::span<const float> query, const IndexOptions& made_with,
+                 const std::string& name) {
+  if (query.size() != made_with.dim) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{} has {} dimensions but the index has {}: use the encoder the index "
+                            "was made for",
+                            name, query.size(), made_with.dim));
+  }
   const std::string defect = index::vector_defect(query, made_with.metric);
   if (!defect.empty()) {
-    throw Error(ErrorCode::kInvalidArgument, fmt::format("the query {}", defect));
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("{} {}", name, defect));
   }
+}
+
+}  // namespace
+
+std::vector<Neighbor> Index::search(std::span<const float> query,
+                                    const SearchOptions& options) const {
+  const IndexOptions& made_with = impl_->options;
+  check_query(query, made_with, "the query");
+  check_options(options);
   return index::with_memory_for("search", [&] {
     const std::vector<float> prepared = index::prepared(query, made_with.metric);
     const std::shared_lock lock(impl_->access);
     IdFilter::Impl* const filter =
         options.filter == nullptr ? nullptr : options.filter->impl_.get();
-    return Search(*impl_->graph, impl_->slots, impl_->version(), made_with.metric, options, filter)
-        .run(prepared);
+    Search search(*impl_->graph, impl_->slots, impl_->version(), made_with.metric, options, filter);
+    std::vector<Neighbor> result = search.run(prepared);
+    if (options.report != nullptr) *options.report = search.report();
+    return result;
   });
+}
+
+std::vector<std::vector<Neighbor>> Index::search_batch(MatrixView queries,
+                                                       const SearchOptions& options) const {
+  check_options(options);
+  for (std::size_t row = 0; row < queries.rows; ++row) {
+    check_query(queries.row(row), impl_->options, fmt::format("query {}", row));
+  }
+  std::vector<std::vector<Neighbor>> results;
+  for (std::size_t row = 0; row < queries.rows; ++row) {
+    results.push_back(search(queries.row(row), options));
+  }
+  return results;
 }
 
 }  // namespace vsearch

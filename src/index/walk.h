@@ -10,6 +10,7 @@
 
 #include "index/id_table.h"
 #include "index/vector_store.h"
+#include "vsearch/index.h"
 
 namespace vsearch::index {
 
@@ -99,6 +100,7 @@ struct WalkMemory {
   std::vector<float> distances;
   std::vector<Candidate> found;
   std::vector<Candidate> left;
+  SearchReport report;  // of the walks since somebody set it to nothing
 };
 
 // Hands out WalkMemory. Threads: any.

@@ -82,14 +82,16 @@ class Graph {
   std::size_t max_neighbours(int level) const { return links_.max_neighbours(level); }
   const VectorStore& vectors() const { return vectors_; }
 
-  WalkMemories::Lease walk_memory() const { return WalkMemories::Lease(memories_); }
+  WalkMemories& walk_memories() const { return memories_; }
 
-  // Fills `memory.found` with the live slots that a best-first walk with `breadth` candidates finds
-  // near `memory.query`, and of these only those in `filter`, if it is given; by ascending
-  // distance as a walk sees it (VectorStore::near). Finds nothing where hardly anything around the
-  // query matches: the nearest that do are then on all sides of it, and no walk meets them all.
+  // Fills the `found` of each of `walks` with the live slots that a best-first walk with `breadth`
+  // candidates finds near its `query`, and of these only those in `filter`, if it is given; by
+  // ascending distance as a walk sees it (VectorStore::near). Finds nothing where hardly anything
+  // around the query matches: the nearest that do are then on all sides of it, and no walk meets
+  // them all. Several walks together are quicker than one after the other, and find the same.
   // Throws std::bad_alloc.
-  void walk(std::size_t breadth, const SlotFilter* filter, WalkMemory& memory) const;
+  void walk(std::size_t breadth, const SlotFilter* filter,
+            std::span<WalkMemory* const> walks) const;
 
   // How `rows` would enter the graph. Takes free slots, of which there must be enough, and writes
   // into their memory, which nobody reads before commit(). The encoding covers `rows`; there is
@@ -144,15 +146,20 @@ class Graph {
   void set_id(Slot slot, Id id) { *reinterpret_cast<Id*>(ids_.at(slot)) = id; }
 
   Slot descend(int from_level, int to_level, Slot start, WalkMemory& memory) const;
-  void walk_level(Slot start, int level, std::size_t breadth, WalkMemory& memory) const;
-  void walk_filtered(Slot start, std::size_t breadth, const SlotFilter& filter,
-                     WalkMemory& memory) const;
+  void walk_from(Slot start, int level, std::size_t breadth, WalkMemory& memory) const;
+  void walk_level(std::span<WalkMemory* const> walks, int level, const SlotFilter* filter) const;
+  bool advance(Step& step, int level, const SlotFilter* filter) const;
+  void begin(std::size_t breadth, std::span<const Slot> starts, WalkMemory& memory) const;
+  void begin_filtered(std::size_t breadth, Slot start, const SlotFilter& filter,
+                      WalkMemory& memory) const;
+  void offer(std::span<const Slot> met, WalkMemory& memory) const;
+  void meet(Slot from, int level, Visited& visited, std::vector<Slot>& met) const;
+  void meet_matching(const SlotFilter& filter, Slot from, WalkMemory& memory,
+                     std::vector<Slot>& met) const;
   bool matches(const SlotFilter& filter, Slot slot) const {
     if (filter.matching != nullptr) return filter.matching->contains(slot);
     return state(slot) == SlotState::kLive && filter.ids->contains(id(slot));
   }
-  void meet(const SlotFilter& filter, Slot from, std::size_t enough, WalkMemory& memory) const;
-  void offer_met(WalkMemory& memory) const;
   bool matches_around(const SlotFilter& filter, Slot start) const;
   void keep_live(std::size_t count, WalkMemory& memory) const;
 

@@ -6,8 +6,7 @@
 namespace vsearch::index {
 namespace {
 
-// Candidates that are expanded together: while the vectors of one's neighbours come from memory,
-// those of the others come too.
+// Steps that take turns in all: as many as memory can serve at once.
 constexpr std::size_t kTogether = 4;
 
 }  // namespace
@@ -39,49 +38,68 @@ Slot Graph::descend(int from_level, int to_level, Slot start, WalkMemory& memory
   return nearest;
 }
 
-// Fills memory.pool, removed slots included.
-void Graph::walk_level(Slot start, int level, std::size_t breadth, WalkMemory& memory) const {
-  Pool& pool = memory.pool;
-  Visited& visited = memory.visited;
-  const std::size_t most = links_.max_neighbours(level);
-  memory.met.reserve(kTogether * most);
-  memory.distances.resize(std::max(memory.distances.size(), kTogether * most));
-  float* const distances = memory.distances.data();
-  pool.begin(breadth);
-  visited.begin(slots_);
-  visited.insert(start);
-  vectors_.near(memory.query, {&start, 1}, distances);
-  pool.offer(distances[0], start);
-  for (;;) {
-    memory.expanded.clear();
-    pool.take(kTogether, memory.expanded);
-    if (memory.expanded.empty()) return;
-    memory.met.clear();
-    for (const Slot slot : memory.expanded) {
-      const Slot* const list = links_.list(slot, level);
-      for (std::size_t i = 0; i < most && list[i] != LinkLists::kNone; ++i) {
-        if (visited.insert(list[i])) memory.met.push_back(list[i]);
-      }
+// Lets a step go on until it waits for memory. False when its walk has no candidate for it now.
+bool Graph::advance(Step& step, int level, const SlotFilter* filter) const {
+  WalkMemory& memory = *step.walk;
+  if (step.waits == Step::Waits::kLinks) {
+    step.met.clear();
+    if (filter == nullptr) {
+      meet(step.from, level, memory.visited, step.met);
+    } else {
+      meet_matching(*filter, step.from, memory, step.met);
     }
-    offer_met(memory);
-    // What will most likely be expanded next.
-    for (std::size_t i = 0; i < std::min(kTogether, pool.size()); ++i) {
-      if (level == 0) links_.prefetch(pool.slot(i));
-    }
+    for (const Slot slot : step.met) vectors_.prefetch(slot);
+    step.waits = Step::Waits::kVectors;
+    return true;
+  }
+  if (step.waits == Step::Waits::kVectors) offer(step.met, memory);
+  const std::optional<Slot> next = memory.pool.take();
+  step.waits = next ? Step::Waits::kLinks : Step::Waits::kNothing;
+  if (!next) return false;
+  step.from = *next;
+  ++memory.report.expanded;
+  if (level == 0) links_.prefetch(step.from);
+  return true;
+}
+
+// Walks on from what is in the pools of `walks`, until they have expanded all that they hold.
+void Graph::walk_level(std::span<WalkMemory* const> walks, int level,
+                       const SlotFilter* filter) const {
+  std::vector<Step>& steps = walks.front()->steps;
+  steps.resize(std::max(kTogether, walks.size()));
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    steps[i].walk = walks[i % walks.size()];
+    steps[i].waits = Step::Waits::kNothing;
+  }
+  for (bool walking = true; walking;) {
+    walking = false;
+    for (Step& step : steps) walking |= advance(step, level, filter);
   }
 }
 
-// Offers the slots in memory.met to memory.pool.
-void Graph::offer_met(WalkMemory& memory) const {
-  memory.distances.resize(std::max(memory.distances.size(), memory.met.size()));
-  float* const distances = memory.distances.data();
+// Fills memory.pool, removed slots included.
+void Graph::walk_from(Slot start, int level, std::size_t breadth, WalkMemory& memory) const {
+  begin(breadth, {&start, 1}, memory);
+  WalkMemory* const alone = &memory;
+  walk_level({&alone, 1}, level, nullptr);
+}
+
+// Empties the pool and offers it slots to start from.
+void Graph::begin(std::size_t breadth, std::span<const Slot> starts, WalkMemory& memory) const {
+  memory.pool.begin(breadth);
+  memory.visited.begin(slots_);
+  memory.met.resize(starts.size());
+  memory.met.resize(memory.visited.insert(starts, memory.met.data()));
   for (const Slot slot : memory.met) vectors_.prefetch(slot);
-  vectors_.near(memory.query, memory.met, distances);
-  memory.report.distances += memory.met.size();
-  memory.report.expanded += memory.expanded.size();
-  for (std::size_t i = 0; i < memory.met.size(); ++i) {
-    memory.pool.offer(distances[i], memory.met[i]);
-  }
+  offer(memory.met, memory);
+}
+
+void Graph::offer(std::span<const Slot> met, WalkMemory& memory) const {
+  memory.distances.resize(std::max(memory.distances.size(), met.size()));
+  float* const distances = memory.distances.data();
+  vectors_.near(memory.query, met, distances);
+  memory.report.distances += met.size();
+  for (std::size_t i = 0; i < met.size(); ++i) memory.pool.offer(distances[i], met[i]);
 }
 
 // Fills memory.found with the `count` nearest live slots of the pool.
@@ -93,36 +111,48 @@ void Graph::keep_live(std::size_t count, WalkMemory& memory) const {
   }
 }
 
-void Graph::walk(std::size_t breadth, const SlotFilter* filter, WalkMemory& memory) const {
-  memory.found.clear();
+void Graph::walk(std::size_t breadth, const SlotFilter* filter,
+                 std::span<WalkMemory* const> walks) const {
+  for (WalkMemory* const memory : walks) memory->found.clear();
   if (live_ == 0) return;
-  const Slot start = descend(top_level_, 0, entry_, memory);
-  if (filter != nullptr) {
-    walk_filtered(start, breadth, *filter, memory);
-    return;
-  }
   // Removed slots take places in the pool: as many as there are of them, on average.
   const std::size_t more = std::min(breadth, breadth * removed_ / live_ + (removed_ > 0 ? 1 : 0));
-  walk_level(start, 0, breadth + more, memory);
-  keep_live(breadth, memory);
+  for (WalkMemory* const memory : walks) {
+    const Slot start = descend(top_level_, 0, entry_, *memory);
+    if (filter == nullptr) {
+      begin(breadth + more, {&start, 1}, *memory);
+    } else {
+      begin_filtered(breadth, start, *filter, *memory);
+    }
+  }
+  walk_level(walks, 0, filter);
+  for (WalkMemory* const memory : walks) keep_live(breadth, *memory);
 }
 
-// Appends to memory.met the neighbours of `from` that match, and of those that do not match their
-// neighbours that do, until there are `enough`.
-void Graph::meet(const SlotFilter& filter, Slot from, std::size_t enough,
-                 WalkMemory& memory) const {
+// Puts the neighbours of `from` that were not met before into `met`, which is empty.
+void Graph::meet(Slot from, int level, Visited& visited, std::vector<Slot>& met) const {
+  const std::span<const Slot> list = links_.neighbours(from, level);
+  met.resize(list.size());
+  met.resize(visited.insert(list, met.data()));
+}
+
+// Puts the neighbours of `from` that match into `met`, and of those that do not match their
+// neighbours that do, until there are as many as a slot has neighbours.
+void Graph::meet_matching(const SlotFilter& filter, Slot from, WalkMemory& memory,
+                          std::vector<Slot>& met) const {
+  const std::size_t enough = links_.max_neighbours(0);
   Visited& visited = memory.visited;
   std::vector<Slot>& bridges = memory.bridges;
   bridges.clear();
   for (const Slot slot : links_.neighbours(from, 0)) {
     if (!visited.insert(slot)) continue;
-    (matches(filter, slot) ? memory.met : bridges).push_back(slot);
+    (matches(filter, slot) ? met : bridges).push_back(slot);
   }
   for (const Slot bridge : bridges) links_.prefetch(bridge);
   for (const Slot bridge : bridges) {
-    if (memory.met.size() >= enough) return;
+    if (met.size() >= enough) return;
     for (const Slot slot : links_.neighbours(bridge, 0)) {
-      if (matches(filter, slot) && visited.insert(slot)) memory.met.push_back(slot);
+      if (matches(filter, slot) && visited.insert(slot)) met.push_back(slot);
     }
   }
 }
@@ -142,33 +172,17 @@ bool Graph::matches_around(const SlotFilter& filter, Slot start) const {
 
 // Walks what matches only, over bridges of one slot that does not, as ACORN does (Patel et al.,
 // SIGMOD 2024).
-void Graph::walk_filtered(Slot start, std::size_t breadth, const SlotFilter& filter,
-                          WalkMemory& memory) const {
-  memory.found.clear();
-  if (!matches_around(filter, start)) return;
-  Pool& pool = memory.pool;
-  const std::size_t enough = links_.max_neighbours(0);
-  pool.begin(breadth);
-  memory.visited.begin(slots_);
-  memory.visited.insert(start);
+void Graph::begin_filtered(std::size_t breadth, Slot start, const SlotFilter& filter,
+                           WalkMemory& memory) const {
+  if (!matches_around(filter, start)) {
+    begin(breadth, {}, memory);
+    return;
+  }
+  begin(breadth, filter.seeds, memory);
   memory.met.clear();
-  if (matches(filter, start)) memory.met.push_back(start);
-  for (const Slot seed : filter.seeds) {
-    if (memory.visited.insert(seed)) memory.met.push_back(seed);
-  }
-  meet(filter, start, memory.met.size() + enough, memory);
-  offer_met(memory);
-  for (;;) {
-    memory.expanded.clear();
-    pool.take(kTogether, memory.expanded);
-    if (memory.expanded.empty()) break;
-    memory.met.clear();
-    for (const Slot slot : memory.expanded) {
-      meet(filter, slot, memory.met.size() + enough, memory);
-    }
-    offer_met(memory);
-  }
-  keep_live(breadth, memory);
+  meet_matching(filter, start, memory, memory.met);
+  if (matches(filter, start) && memory.visited.insert(start)) memory.met.push_back(start);
+  offer(memory.met, memory);
 }
 
 }  // namespace vsearch::index

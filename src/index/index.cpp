@@ -69,11 +69,6 @@ std::uint64_t next_serial() {
   return ++last;
 }
 
-std::size_t threads_for(const IndexOptions& options) {
-  if (options.threads > 0) return options.threads;
-  return std::max(1U, std::thread::hardware_concurrency());
-}
-
 }  // namespace
 
 namespace index {
@@ -93,6 +88,10 @@ void check_options(const IndexOptions& options) {
   check("build_breadth", options.build_breadth, 1, kMaxBuildBreadth);
   check("storage", static_cast<std::uint32_t>(options.storage), 0,
         static_cast<std::uint32_t>(Storage::kFloat32));
+}
+
+std::size_t threads_for(std::uint32_t threads) {
+  return threads > 0 ? threads : std::max(1U, std::thread::hardware_concurrency());
 }
 
 }  // namespace index
@@ -185,7 +184,7 @@ void Index::Impl::insert(index::Graph& into, index::IdTable& table,
     const std::lock_guard lock(access);
     into.reserve_upper(lists);
   }
-  const index::Insertions insertions = into.plan_insert(rows, ids, threads_for(options));
+  const index::Insertions insertions = into.plan_insert(rows, ids, index::threads_for(options.threads));
   {
     const std::lock_guard lock(access);
     ++change_count;

@@ -35,6 +35,11 @@ struct Index::Impl {
   // How vectors were encoded when a call began, if that has changed since.
   using Previous = std::optional<index::VectorStore::Encoding>;
 
+  // Throws std::bad_alloc.
+  SearchReport search(std::span<const std::span<const float>> queries,
+                      const SearchOptions& search_options,
+                      std::span<std::vector<Neighbor>> results) const;
+
   // These need `writer` held.
   void add(MatrixView rows, std::span<const Id> row_ids, const Progress& progress);
   void make_room(std::size_t new_vectors);
@@ -58,6 +63,9 @@ namespace index {
 
 // Throws kInvalidArgument if dim, links, build_breadth or metric is out of range.
 void check_options(const IndexOptions& options);
+
+// As options mean it: 0 is as many as the machine has.
+std::size_t threads_for(std::uint32_t threads);
 
 // Runs `work`; memory that runs out becomes an Error that says what for.
 template <typename Work>

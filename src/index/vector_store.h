@@ -74,7 +74,7 @@ class VectorStore {
 
   void prefetch(Slot slot) const {
     const char* const from = reinterpret_cast<const char*>(near_at(slot));
-    for (std::size_t i = 0; i < near_bytes_; i += 64) __builtin_prefetch(from + i);
+    for (std::size_t i = 0; i < near_bytes_; i += 64) __builtin_prefetch(from + i, 0, 2);
   }
   void near(Query& query, std::span<const Slot> slots, float* distances) const;
   float exact(const Query& query, Slot slot) const;

@@ -4,8 +4,12 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <limits>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "index/id_table.h"
@@ -23,25 +27,40 @@ struct Candidate {
   }
 };
 
-// Which slots a walk has met. To forget is to count on.
+// Which slots a walk has met.
 class Visited {
  public:
   void begin(std::size_t slots) {
-    if (marks_.size() < slots) marks_.resize(slots);
-    if (++epoch_ == 0) {
-      std::fill(marks_.begin(), marks_.end(), std::uint16_t{0});
-      epoch_ = 1;
-    }
+    for (std::size_t i = 0; i < count_; ++i) words_[log_[i] / 64] = 0;
+    count_ = 0;
+    if (words_.size() * 64 < slots) words_.resize((slots + 63) / 64);
   }
   bool insert(Slot slot) {  // false: it was there
-    if (marks_[slot] == epoch_) return false;
-    marks_[slot] = epoch_;
-    return true;
+    Slot inserted = 0;
+    return insert({&slot, 1}, &inserted) == 1;
+  }
+  // Writes those of `slots` that were not there to `inserted`, which has room for all, and returns
+  // how many. Without branches, since which they are cannot be foretold.
+  std::size_t insert(std::span<const Slot> slots, Slot* inserted) {
+    if (log_.size() < count_ + slots.size()) log_.resize(2 * count_ + slots.size());
+    std::uint64_t* const words = words_.data();
+    std::size_t count = 0;
+    for (const Slot slot : slots) {
+      const std::uint64_t word = words[slot / 64];
+      const std::uint64_t bit = std::uint64_t{1} << (slot % 64);
+      words[slot / 64] = word | bit;
+      inserted[count] = slot;
+      count += (word & bit) == 0 ? 1 : 0;
+    }
+    std::copy_n(inserted, count, log_.data() + count_);
+    count_ += count;
+    return count;
   }
 
  private:
-  std::vector<std::uint16_t> marks_;
-  std::uint16_t epoch_ = 0;
+  std::vector<std::uint64_t> words_;  // one bit a slot
+  std::vector<Slot> log_;             // whose bits are set
+  std::size_t count_ = 0;
 };
 
 // The nearest candidates that a walk has met, at most `breadth`, in ascending order.
@@ -49,43 +68,71 @@ class Pool {
  public:
   void begin(std::size_t breadth) {
     breadth_ = breadth;
-    items_.resize(breadth);
+    distances_.assign(breadth + kBlock, std::numeric_limits<float>::infinity());
+    slots_.resize(breadth);
     size_ = 0;
     next_ = 0;
   }
   std::size_t size() const { return size_; }
-  Slot slot(std::size_t i) const { return items_[i].slot & ~kExpanded; }
-  float distance(std::size_t i) const { return items_[i].distance; }
+  Slot slot(std::size_t i) const { return slots_[i] & ~kExpanded; }
+  float distance(std::size_t i) const { return distances_[i]; }
 
   void offer(float distance, Slot slot) {
-    if (size_ == breadth_ && !(distance < items_[size_ - 1].distance)) return;
-    Candidate* const begin = items_.data();
-    Candidate* const at =
-        std::upper_bound(begin, begin + size_, distance,
-                         [](float value, const Candidate& item) { return value < item.distance; });
+    if (size_ == breadth_ && !(distance < distances_[size_ - 1])) return;
+    const std::size_t at = std::min(place_of(distance), size_);
     if (size_ < breadth_) ++size_;
-    std::copy_backward(at, begin + size_ - 1, begin + size_);
-    *at = {distance, slot};
-    next_ = std::min(next_, static_cast<std::size_t>(at - begin));
+    const std::size_t moved = size_ - 1 - at;
+    std::memmove(&distances_[at] + 1, &distances_[at], moved * sizeof(float));
+    std::memmove(&slots_[at] + 1, &slots_[at], moved * sizeof(Slot));
+    distances_[at] = distance;
+    slots_[at] = slot;
+    next_ = std::min(next_, at);
   }
 
-  // Appends the nearest candidates that were not given out before, at most `count`.
-  void take(std::size_t count, std::vector<Slot>& to) {
-    for (; count > 0 && next_ < size_; ++next_) {
-      if ((items_[next_].slot & kExpanded) != 0) continue;
-      to.push_back(items_[next_].slot);
-      items_[next_].slot |= kExpanded;
-      --count;
-    }
+  // The nearest candidate that was not given out before.
+  std::optional<Slot> take() {
+    while (next_ < size_ && (slots_[next_] & kExpanded) != 0) ++next_;
+    if (next_ == size_) return std::nullopt;
+    const Slot slot = slots_[next_];
+    slots_[next_++] |= kExpanded;
+    return slot;
   }
 
  private:
   static constexpr Slot kExpanded = 0x80000000;  // slots are below, see Graph::kMaxSlots
+  static constexpr std::size_t kBlock = 16;
 
-  std::vector<Candidate> items_;
+  // How many are at most as far: counted without branches, first in whole blocks.
+  std::size_t place_of(float distance) const {
+    const float* const distances = distances_.data();
+    std::size_t at = 0;
+    for (std::size_t end = kBlock; end <= size_; end += kBlock) {
+      at += distances[end - 1] <= distance ? kBlock : 0;
+    }
+    const float* const block = distances + at;
+    std::size_t within = 0;
+    for (std::size_t i = 0; i < kBlock; ++i) within += block[i] <= distance ? 1 : 0;
+    return at + within;
+  }
+
+  std::vector<float> distances_;  // infinite where there is none yet, and for a block behind
+  std::vector<Slot> slots_;
   std::size_t breadth_ = 0;
   std::size_t size_ = 0;
   std::size_t next_ = 0;  // all before were given out
+};
+
+struct WalkMemory;
+
+// One step of a walk: a candidate, and the slots met behind it. Several steps take turns, of one
+// walk or of different ones: while the links or the vectors of one come from memory, others go on.
+struct Step {
+  enum class Waits : std::uint8_t { kNothing, kLinks, kVectors };
+
+  WalkMemory* walk = nullptr;
+  Slot from = 0;
+  Waits waits = Waits::kNothing;
+  std::vector<Slot> met;
 };
 
 // Reused from one walk to the next.
@@ -94,7 +141,7 @@ struct WalkMemory {
   Pool pool;
   VectorStore::Query query;
   VectorStore::Query other;
-  std::vector<Slot> expanded;
+  std::vector<Step> steps;
   std::vector<Slot> met;
   std::vector<Slot> bridges;
   std::vector<float> distances;

@@ -62,9 +62,12 @@ struct SearchReport {
   std::uint64_t expanded = 0;   // vectors whose neighbours in the graph were looked at
 };
 
-struct SearchOptions {               // per call; the index keeps no query state
-  std::uint32_t k = 10;              // neighbours wanted, at least 1
-  std::uint32_t breadth = 64;        // HNSW ef; raised to k when smaller
+struct SearchOptions {         // per call; the index keeps no query state
+  std::uint32_t k = 10;        // neighbours wanted, at least 1
+  std::uint32_t breadth = 64;  // HNSW ef; raised to k when smaller
+  // Instead of `breadth`: the share of the k nearest that is wanted on average, below 1, such as
+  // 0.95. See Index::calibrate(). 0: `breadth` says.
+  double recall = 0;
   const IdFilter* filter = nullptr;  // only these ids; borrowed for the call
   bool exact = false;                // compare with every vector: the oracle, and best when few
   std::uint32_t threads = 1;         // that search_batch() may use; 0: as many as there are
@@ -109,7 +112,8 @@ class Index {
 
   // At most k neighbours of `query` [dim], nearest first (equal distances: smaller id first);
   // fewer only if fewer match.
-  // Throws kInvalidArgument (k = 0, or a query that add() would refuse), kOutOfMemory.
+  // Throws kInvalidArgument (k = 0, recall not in [0, 1), or a query that add() would refuse),
+  // kOutOfMemory.
   std::vector<Neighbor> search(std::span<const float> query,
                                const SearchOptions& options = {}) const;
 
@@ -118,6 +122,14 @@ class Index {
   // Throws as search() does (the message names the row).
   std::vector<std::vector<Neighbor>> search_batch(MatrixView queries,
                                                   const SearchOptions& options = {}) const;
+
+  // Finds out how far searches must go for SearchOptions::recall, by comparing the answers to the
+  // first 256 of `queries` [n x dim], such as shoppers have asked, with exact ones, which takes as
+  // long as so many exact searches. Without any: by queries made beside stored vectors, which real
+  // ones resemble more or less; the recall may then be missed by some points. So does the first
+  // search with a recall, and again one after as many vectors have changed as there were; it takes
+  // as long as two thousand others. Not kept in snapshots. Throws as search_batch() does.
+  void calibrate(MatrixView queries = {}) const;
 
   // The stored vector of `id` [dim] (unit length under cosine). Throws kKeyNotFound.
   std::vector<float> vector(Id id) const;

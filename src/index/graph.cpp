@@ -11,7 +11,8 @@ constexpr std::size_t kFirstCapacity = 64;
 }  // namespace
 
 Graph::Graph(const IndexOptions& options)
-    : build_breadth_(std::max(options.build_breadth, options.links)),
+    : metric_(options.metric),
+      build_breadth_(std::max(options.build_breadth, options.links)),
       level_scale_(1.0 / std::log(static_cast<double>(options.links))),
       vectors_(options.dim, options.metric, options.storage),
       links_(options.links),

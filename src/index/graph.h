@@ -21,6 +21,11 @@ enum class SlotState : std::uint8_t {
   kRemoved = 2  // not found, but walks still pass through it
 };
 
+// Walks are right about the order of what they find only as far as a vector's upper bytes tell. So
+// many candidates more than are wanted are compared exactly: without that, recall in int8 stops at
+// .97 to .98; more of them gain nothing at .99.
+constexpr std::size_t kRescored = 20;
+
 // Vectors that are to enter the graph together: everything that commit() will write.
 struct Insertions {
   struct One {
@@ -84,14 +89,14 @@ class Graph {
 
   WalkMemories& walk_memories() const { return memories_; }
 
-  // Fills the `found` of each of `walks` with the live slots that a best-first walk with `breadth`
-  // candidates finds near its `query`, and of these only those in `filter`, if it is given; by
-  // ascending distance as a walk sees it (VectorStore::near). Finds nothing where hardly anything
-  // around the query matches: the nearest that do are then on all sides of it, and no walk meets
-  // them all. Several walks together are quicker than one after the other, and find the same.
-  // Throws std::bad_alloc.
-  void walk(std::size_t breadth, const SlotFilter* filter,
-            std::span<WalkMemory* const> walks) const;
+  // Fills `memory.found` with the live slots that a best-first walk finds near `memory.query`, and
+  // of these only those in `filter`, if it is given; by ascending distance as a walk sees it
+  // (VectorStore::near). Finds nothing where hardly anything around the query matches: the nearest
+  // that do are then on all sides of it, and no walk meets them all. Throws std::bad_alloc.
+  void walk(const Effort& effort, const SlotFilter* filter, WalkMemory& memory) const;
+
+  // Fills `memory.found` with the `count` nearest of a pool that are live.
+  void keep_live(const Pool& pool, std::size_t count, WalkMemory& memory) const;
 
   // How `rows` would enter the graph. Takes free slots, of which there must be enough, and writes
   // into their memory, which nobody reads before commit(). The encoding covers `rows`; there is
@@ -141,18 +146,27 @@ class Graph {
     std::uint8_t level;
   };
   using Selected = std::vector<Slot>;
+  // Through which slots a walk goes, and which it finds.
+  enum class Passes : std::uint8_t { kAll, kAllForMatching, kMatching };
+  struct Terms {
+    int level;
+    Passes passes = Passes::kAll;
+    const SlotFilter* filter = nullptr;
+  };
 
   Node& node(Slot slot) const { return *reinterpret_cast<Node*>(nodes_.at(slot)); }
   void set_id(Slot slot, Id id) { *reinterpret_cast<Id*>(ids_.at(slot)) = id; }
 
   Slot descend(int from_level, int to_level, Slot start, WalkMemory& memory) const;
-  void walk_from(Slot start, int level, std::size_t breadth, WalkMemory& memory) const;
-  void walk_level(std::span<WalkMemory* const> walks, int level, const SlotFilter* filter) const;
-  bool advance(Step& step, int level, const SlotFilter* filter) const;
-  void begin(std::size_t breadth, std::span<const Slot> starts, WalkMemory& memory) const;
-  void begin_filtered(std::size_t breadth, Slot start, const SlotFilter& filter,
-                      WalkMemory& memory) const;
-  void offer(std::span<const Slot> met, WalkMemory& memory) const;
+  // Where distances are measured from: 1 - <a, b> of any vectors has no natural zero, so parts of
+  // it are taken of <a, b>.
+  float origin() const { return metric_ == Metric::kInnerProduct ? -1.0F : 0.0F; }
+  void walk_from(Slot start, int level, const Effort& effort, WalkMemory& memory) const;
+  void walk_filtered(Slot start, const Effort& effort, const SlotFilter& filter,
+                     WalkMemory& memory) const;
+  void walk_on(const Terms& terms, WalkMemory& memory) const;
+  bool advance(Step& step, const Terms& terms, WalkMemory& memory) const;
+  void offer(std::span<const Slot> met, const Terms& terms, WalkMemory& memory) const;
   void meet(Slot from, int level, Visited& visited, std::vector<Slot>& met) const;
   void meet_matching(const SlotFilter& filter, Slot from, WalkMemory& memory,
                      std::vector<Slot>& met) const;
@@ -160,8 +174,7 @@ class Graph {
     if (filter.matching != nullptr) return filter.matching->contains(slot);
     return state(slot) == SlotState::kLive && filter.ids->contains(id(slot));
   }
-  bool matches_around(const SlotFilter& filter, Slot start) const;
-  void keep_live(std::size_t count, WalkMemory& memory) const;
+  double share_around(const SlotFilter& filter, Slot start) const;
 
   // Of `candidates`, ascending, those that are nearer to the centre than to any chosen before.
   void select(std::span<const Candidate> candidates, std::size_t most, WalkMemory& memory,
@@ -176,6 +189,7 @@ class Graph {
   void choose_entry() noexcept;
   int draw_level();
 
+  const Metric metric_;
   const std::size_t build_breadth_;
   const double level_scale_;
   VectorStore vectors_;

@@ -83,8 +83,8 @@ void Graph::plan_own_links(const Insertions& batch, std::size_t number, WalkMemo
     std::vector<Candidate>& found = memory.found;
     found.clear();
     if (live_ > 0 && level <= top_level_) {
-      walk_from(start, level, build_breadth_, memory);
-      keep_live(build_breadth_, memory);
+      walk_from(start, level, {build_breadth_}, memory);
+      keep_live(memory.pool, build_breadth_, memory);
       if (!found.empty()) start = found.front().slot;
     }
     for (std::size_t i = 0; i < mates.size(); ++i) {

@@ -184,10 +184,12 @@ void Index::Impl::insert(index::Graph& into, index::IdTable& table,
     const std::lock_guard lock(access);
     into.reserve_upper(lists);
   }
-  const index::Insertions insertions = into.plan_insert(rows, ids, index::threads_for(options.threads));
+  const index::Insertions insertions =
+      into.plan_insert(rows, ids, index::threads_for(options.threads));
   {
     const std::lock_guard lock(access);
     ++change_count;
+    vectors_changed += insertions.each.size();
     into.commit_nodes(insertions);
     for (const index::Insertions::One& one : insertions.each) {
       const std::optional<index::Slot> replaced = table.find(one.id);
@@ -328,6 +330,7 @@ std::uint64_t Index::remove(std::span<const Id> ids) {
       if (!slot) continue;
       impl_->slots.erase(id);
       impl_->graph->commit_remove(*slot);
+      ++impl_->vectors_changed;
       ++removed;
     }
   }

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <map>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -12,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "index/calibration.h"
 #include "index/fair_shared_mutex.h"
 #include "index/graph.h"
 #include "index/id_filter.h"
@@ -35,10 +37,13 @@ struct Index::Impl {
   // How vectors were encoded when a call began, if that has changed since.
   using Previous = std::optional<index::VectorStore::Encoding>;
 
-  // Throws std::bad_alloc.
-  SearchReport search(std::span<const std::span<const float>> queries,
-                      const SearchOptions& search_options,
-                      std::span<std::vector<Neighbor>> results) const;
+  // What Index::search() does, without its checks. Throws std::bad_alloc.
+  std::vector<Neighbor> search(std::span<const float> query, const SearchOptions& search_options,
+                               SearchReport& report) const;
+
+  // Of searches for k neighbours; made when it is not there, or when as many vectors have changed
+  // since as there were. Throws std::bad_alloc.
+  std::shared_ptr<const index::Calibration> calibration(std::size_t k) const;
 
   // These need `writer` held.
   void add(MatrixView rows, std::span<const Id> row_ids, const Progress& progress);
@@ -55,8 +60,18 @@ struct Index::Impl {
   mutable index::FairSharedMutex access;
   std::unique_ptr<index::Graph> graph;
   index::IdTable slots;
-  std::uint64_t change_count = 0;  // of `slots` and of what is live; guarded by `access`
-  const std::uint64_t serial;      // of this index, among all of the process
+  std::uint64_t change_count = 0;     // of `slots` and of what is live; guarded by `access`
+  std::uint64_t vectors_changed = 0;  // added or removed; guarded by `access`
+
+  struct Calibrated {
+    std::shared_ptr<const index::Calibration> found;
+    std::uint64_t made_at = 0;  // vectors_changed
+    std::size_t live = 0;
+  };
+  mutable std::mutex calibrating;  // of these two
+  mutable std::map<std::size_t, Calibrated> calibrations;
+  mutable std::vector<std::vector<float>> calibration_queries;
+  const std::uint64_t serial;  // of this index, among all of the process
 };
 
 namespace index {

@@ -1,6 +1,6 @@
 // How a search is carried out: a walk of the graph, or a comparison with every vector that matches.
 #include <algorithm>
-#include <deque>
+#include <bit>
 #include <memory>
 #include <mutex>
 #include <shared_mutex>
@@ -46,73 +46,57 @@ float reported(float distance, Metric metric) {
   return metric == Metric::kCosine ? std::clamp(distance, 0.0F, 2.0F) : distance;
 }
 
-// Whether comparing with all of `matches` vectors costs less than a walk with `breadth` candidates,
-// of which each makes the walk look at some thirty others, and the more the fewer match: then it
-// looks behind those that do not.
-bool scan_is_cheaper(std::size_t matches, std::size_t breadth, std::size_t live) {
-  constexpr double kComparedPerCandidate = 25.0;
-  constexpr double kBridges = 3.0;
+// Whether comparing with all of `matches` vectors costs less than a walk that expands `expected`
+// candidates. Times are those of one comparison in a scan; they were measured with 10,000 to
+// 300,000 vectors of 384 dimensions.
+bool scan_is_cheaper(std::size_t matches, std::size_t expected, std::size_t live) {
+  constexpr double kBegin = 700.0;
+  constexpr double kCandidate = 30.0;  // with its neighbours
+  constexpr double kMatch = 140.0;     // where a walk goes from match to match, over others
   const double share = static_cast<double>(matches) / static_cast<double>(live);
-  return static_cast<double>(matches) <=
-         kComparedPerCandidate * static_cast<double>(breadth) * (1.0 + kBridges * (1.0 - share));
+  const double candidates = static_cast<double>(expected);
+  const double walk = kBegin + std::min(kCandidate / share, kMatch) * candidates;
+  return static_cast<double>(matches) <= walk;
 }
 
 // Distances as walks see them are computed for so many slots at a time.
 constexpr std::size_t kScanTogether = 256;
 
-// What a walk or a scan found is put right by exact distances, for so many candidates more than are
-// wanted. Without that, recall in int8 stops at .97 to .98; more of them gain nothing at .99.
-constexpr std::size_t kRescored = 20;
-
-// Queries of a batch that are answered together: while the memory that one walk waits for is on its
-// way, the others go on.
-constexpr std::size_t kQueriesTogether = 4;
-
-// A search for the neighbours of some queries.
+// One search.
 class Search {
  public:
   // `filter`: what stands behind options.filter, null if there is none.
   Search(const index::Graph& graph, const index::IdTable& slots, index::Version version,
-         Metric metric, const SearchOptions& options, IdFilter::Impl* filter)
+         Metric metric, const SearchOptions& options, const index::Effort& effort,
+         IdFilter::Impl* filter)
       : graph_(graph),
         slots_(slots),
         version_(version),
         metric_(metric),
         options_(options),
-        filter_(filter) {}
+        effort_(effort),
+        filter_(filter),
+        memory_(graph.walk_memories()) {
+    memory_->report = {};
+  }
 
-  // As many results as queries.
-  void run(std::span<const std::vector<float>> queries, std::span<std::vector<Neighbor>> results) {
+  const SearchReport& report() const { return memory_->report; }
+
+  std::vector<Neighbor> run(std::span<const float> query) {
     const std::size_t live = graph_.live();
     // Those of the filter that are in the index may be fewer.
     const std::size_t matches =
         filter_ == nullptr
             ? live
             : static_cast<std::size_t>(std::min<std::uint64_t>(options_.filter->size(), live));
-    if (matches == 0) return;
-    for (const std::vector<float>& query : queries) {
-      memories_.emplace_back(graph_.walk_memories());
-      memories_.back()->report = {};
-      graph_.vectors().prepare(query, memories_.back()->query);
-    }
-    const std::size_t breadth = std::max(options_.breadth, options_.k);
-    const bool walks = !options_.exact && !scan_is_cheaper(matches, breadth, live);
-    if (walks) walk(breadth, static_cast<double>(matches) / static_cast<double>(live));
-    for (std::size_t i = 0; i < queries.size(); ++i) {
-      if (walks) results[i] = rescored(*memories_[i]);
+    if (matches == 0) return {};
+    graph_.vectors().prepare(query, memory_->query);
+    if (!options_.exact && !scan_is_cheaper(matches, effort_.expected, live)) {
+      std::vector<Neighbor> result = walk(static_cast<double>(matches) / static_cast<double>(live));
       // A walk does not reach what no link leads to, nor what lies on the far side of everything.
-      const bool enough = results[i].size() >= std::min<std::size_t>(options_.k, matches);
-      if (!walks || !enough) results[i] = scan(*memories_[i]);
+      if (result.size() >= std::min<std::size_t>(options_.k, matches)) return result;
     }
-  }
-
-  SearchReport report() const {
-    SearchReport sum;
-    for (const auto& memory : memories_) {
-      sum.distances += memory->report.distances;
-      sum.expanded += memory->report.expanded;
-    }
-    return sum;
+    return scan();
   }
 
  private:
@@ -121,71 +105,68 @@ class Search {
   }
 
   // `share`: of the vectors that match, if there is a filter.
-  void walk(std::size_t breadth, double share) {
-    std::vector<index::WalkMemory*> walks;
-    for (const auto& memory : memories_) walks.push_back(&*memory);
+  std::vector<Neighbor> walk(double share) {
     if (filter_ == nullptr) {
-      graph_.walk(breadth, nullptr, walks);
-      return;
+      graph_.walk(effort_, nullptr, *memory_);
+    } else {
+      const auto found = matching(false);
+      const std::vector<index::Slot> seeds =
+          found ? std::vector<index::Slot>() : filter_->seeds(slots_);
+      const index::SlotFilter filter{options_.filter, found.get(), found ? found->seeds : seeds,
+                                     share};
+      graph_.walk(effort_, &filter, *memory_);
     }
-    const auto found = matching(false);
-    const std::vector<index::Slot> seeds =
-        found ? std::vector<index::Slot>() : filter_->seeds(slots_);
-    const index::SlotFilter filter{options_.filter, found.get(), found ? found->seeds : seeds,
-                                   share};
-    graph_.walk(breadth, &filter, walks);
+    return rescored();
   }
 
-  std::vector<Neighbor> scan(index::WalkMemory& memory) const {
+  std::vector<Neighbor> scan() {
     if (filter_ != nullptr) {
       const auto found = matching(true);
-      return options_.exact ? exactly(found->slots, memory) : near(found->slots, memory);
+      return options_.exact ? exactly(found->slots) : near(found->slots);
     }
     std::vector<index::Slot> all;
     all.reserve(graph_.live());
     for (index::Slot slot = 0; slot < graph_.slots(); ++slot) {
       if (graph_.state(slot) == index::SlotState::kLive) all.push_back(slot);
     }
-    return options_.exact ? exactly(all, memory) : near(all, memory);
+    return options_.exact ? exactly(all) : near(all);
   }
 
-  std::vector<Neighbor> exactly(std::span<const index::Slot> matching,
-                                index::WalkMemory& memory) const {
+  std::vector<Neighbor> exactly(std::span<const index::Slot> matching) {
     Nearest nearest(options_.k);
-    for (const index::Slot slot : matching) nearest.offer(neighbour(slot, memory));
-    memory.report.distances += matching.size();
+    for (const index::Slot slot : matching) nearest.offer(neighbour(slot));
+    memory_->report.distances += matching.size();
     return nearest.take();
   }
 
-  std::vector<Neighbor> near(std::span<const index::Slot> matching,
-                             index::WalkMemory& memory) const {
+  std::vector<Neighbor> near(std::span<const index::Slot> matching) {
     // Not as tight as after a walk: nobody has looked at the neighbours of these.
-    const std::size_t kept = std::size_t{2} * options_.k + kRescored;
-    index::Pool& pool = memory.pool;
-    pool.begin(std::min(kept, matching.size()));
-    memory.distances.resize(std::max(memory.distances.size(), kScanTogether));
-    float* const distances = memory.distances.data();
+    const std::size_t kept = std::size_t{2} * options_.k + index::kRescored;
+    index::Pool& pool = memory_->pool;
+    pool.begin({std::min(kept, matching.size())}, 0.0F);
+    memory_->distances.resize(std::max(memory_->distances.size(), kScanTogether));
+    float* const distances = memory_->distances.data();
     for (std::size_t begin = 0; begin < matching.size(); begin += kScanTogether) {
       const auto part = matching.subspan(begin, std::min(kScanTogether, matching.size() - begin));
-      graph_.vectors().near(memory.query, part, distances);
+      graph_.vectors().near(memory_->query, part, distances);
       for (std::size_t i = 0; i < part.size(); ++i) pool.offer(distances[i], part[i]);
     }
-    memory.report.distances += matching.size();
+    memory_->report.distances += matching.size();
     Nearest nearest(options_.k);
-    for (std::size_t i = 0; i < pool.size(); ++i) nearest.offer(neighbour(pool.slot(i), memory));
+    for (std::size_t i = 0; i < pool.size(); ++i) nearest.offer(neighbour(pool.slot(i)));
     return nearest.take();
   }
 
-  std::vector<Neighbor> rescored(const index::WalkMemory& memory) const {
-    const std::vector<index::Candidate>& found = memory.found;
-    const std::size_t count = std::min<std::size_t>(found.size(), options_.k + kRescored);
+  std::vector<Neighbor> rescored() {
+    const std::vector<index::Candidate>& found = memory_->found;
+    const std::size_t count = std::min<std::size_t>(found.size(), options_.k + index::kRescored);
     Nearest nearest(options_.k);
-    for (std::size_t i = 0; i < count; ++i) nearest.offer(neighbour(found[i].slot, memory));
+    for (std::size_t i = 0; i < count; ++i) nearest.offer(neighbour(found[i].slot));
     return nearest.take();
   }
 
-  Neighbor neighbour(index::Slot slot, const index::WalkMemory& memory) const {
-    return {graph_.id(slot), reported(graph_.vectors().exact(memory.query, slot), metric_)};
+  Neighbor neighbour(index::Slot slot) const {
+    return {graph_.id(slot), reported(graph_.vectors().exact(memory_->query, slot), metric_)};
   }
 
   const index::Graph& graph_;
@@ -193,8 +174,9 @@ class Search {
   const index::Version version_;
   const Metric metric_;
   const SearchOptions& options_;
+  const index::Effort effort_;
   IdFilter::Impl* const filter_;
-  std::deque<index::WalkMemories::Lease> memories_;  // of the queries
+  const index::WalkMemories::Lease memory_;
 };
 
 }  // namespace
@@ -204,6 +186,12 @@ namespace {
 void check_options(const SearchOptions& options) {
   if (options.k == 0) {
     throw Error(ErrorCode::kInvalidArgument, "k is 0: ask for at least one neighbour");
+  }
+  if (!(options.recall >= 0.0 && options.recall < 1.0)) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("recall is {}: give a share below 1, such as 0.95, or ask for exact "
+                            "search",
+                            options.recall));
   }
 }
 
@@ -222,19 +210,69 @@ void check_query(std::span<const float> query, const IndexOptions& made_with,
   }
 }
 
+void check_queries(MatrixView queries, const IndexOptions& made_with) {
+  for (std::size_t row = 0; row < queries.rows; ++row) {
+    check_query(queries.row(row), made_with, fmt::format("query {}", row));
+  }
+}
+
 }  // namespace
 
-SearchReport Index::Impl::search(std::span<const std::span<const float>> queries,
-                                 const SearchOptions& search_options,
-                                 std::span<std::vector<Neighbor>> results) const {
-  std::vector<std::vector<float>> prepared;
-  for (const auto query : queries) prepared.push_back(index::prepared(query, options.metric));
+std::vector<Neighbor> Index::Impl::search(std::span<const float> query,
+                                          const SearchOptions& search_options,
+                                          SearchReport& report) const {
+  const std::vector<float> prepared = index::prepared(query, options.metric);
+  index::Effort effort{std::max(search_options.breadth, search_options.k)};
+  if (search_options.recall > 0.0 && !search_options.exact) {
+    effort = calibration(search_options.k)->effort(search_options.recall, search_options.k);
+  }
   IdFilter::Impl* const filter =
       search_options.filter == nullptr ? nullptr : search_options.filter->impl_.get();
   const std::shared_lock lock(access);
-  Search search(*graph, slots, version(), options.metric, search_options, filter);
-  search.run(prepared, results);
-  return search.report();
+  Search search(*graph, slots, version(), options.metric, search_options, effort, filter);
+  std::vector<Neighbor> result = search.run(prepared);
+  report = search.report();
+  return result;
+}
+
+std::shared_ptr<const index::Calibration> Index::Impl::calibration(std::size_t k) const {
+  // For every power of two: how far to reach depends little on how many are wanted.
+  const std::size_t rounded = std::bit_ceil(k);
+  const std::lock_guard lock(calibrating);
+  std::uint64_t changes = 0;
+  std::size_t live = 0;
+  {
+    const std::shared_lock reading(access);
+    changes = vectors_changed;
+    live = graph->live();
+  }
+  Calibrated& calibrated = calibrations[rounded];
+  if (!calibrated.found || changes > calibrated.made_at + calibrated.live) {
+    const auto on_graph = [this](const std::function<void(const index::Graph&)>& work) {
+      const std::shared_lock reading(access);
+      work(*graph);
+    };
+    calibrated = {std::make_shared<index::Calibration>(on_graph, calibration_queries, rounded),
+                  changes, live};
+  }
+  return calibrated.found;
+}
+
+void Index::calibrate(MatrixView queries) const {
+  constexpr std::size_t kMost = 256;
+  check_queries(queries, impl_->options);
+  index::with_memory_for("calibrate", [&] {
+    std::vector<std::vector<float>> prepared;
+    for (std::size_t row = 0; row < std::min(queries.rows, kMost); ++row) {
+      prepared.push_back(index::prepared(queries.row(row), impl_->options.metric));
+    }
+    {
+      const std::lock_guard lock(impl_->calibrating);
+      impl_->calibration_queries = std::move(prepared);
+      impl_->calibrations.clear();
+    }
+    static_cast<void>(impl_->calibration(SearchOptions().k));
+  });
 }
 
 std::vector<Neighbor> Index::search(std::span<const float> query,
@@ -242,8 +280,8 @@ std::vector<Neighbor> Index::search(std::span<const float> query,
   check_query(query, impl_->options, "the query");
   check_options(options);
   return index::with_memory_for("search", [&] {
-    std::vector<Neighbor> result;
-    const SearchReport report = impl_->search({&query, 1}, options, {&result, 1});
+    SearchReport report;
+    std::vector<Neighbor> result = impl_->search(query, options, report);
     if (options.report != nullptr) *options.report = report;
     return result;
   });
@@ -252,28 +290,22 @@ std::vector<Neighbor> Index::search(std::span<const float> query,
 std::vector<std::vector<Neighbor>> Index::search_batch(MatrixView queries,
                                                        const SearchOptions& options) const {
   check_options(options);
-  for (std::size_t row = 0; row < queries.rows; ++row) {
-    check_query(queries.row(row), impl_->options, fmt::format("query {}", row));
-  }
+  check_queries(queries, impl_->options);
   return index::with_memory_for("search", [&] {
-    std::vector<std::span<const float>> rows;
-    for (std::size_t row = 0; row < queries.rows; ++row) rows.push_back(queries.row(row));
-    std::vector<std::vector<Neighbor>> results(rows.size());
-    const std::size_t groups = (rows.size() + kQueriesTogether - 1) / kQueriesTogether;
-    SearchReport report;
-    std::mutex mutex;  // of the report
-    util::share(groups, index::threads_for(options.threads), [&](const auto& next) {
-      while (const std::optional<std::size_t> group = next()) {
-        const std::size_t begin = *group * kQueriesTogether;
-        const std::size_t count = std::min(kQueriesTogether, rows.size() - begin);
-        const SearchReport part = impl_->search(std::span(rows).subspan(begin, count), options,
-                                                std::span(results).subspan(begin, count));
-        const std::lock_guard lock(mutex);
-        report.distances += part.distances;
-        report.expanded += part.expanded;
+    std::vector<std::vector<Neighbor>> results(queries.rows);
+    std::vector<SearchReport> reports(queries.rows);
+    util::share(queries.rows, index::threads_for(options.threads), [&](const auto& next) {
+      while (const std::optional<std::size_t> row = next()) {
+        results[*row] = impl_->search(queries.row(*row), options, reports[*row]);
       }
     });
-    if (options.report != nullptr) *options.report = report;
+    if (options.report != nullptr) {
+      *options.report = {};
+      for (const SearchReport& report : reports) {
+        options.report->distances += report.distances;
+        options.report->expanded += report.expanded;
+      }
+    }
     return results;
   });
 }

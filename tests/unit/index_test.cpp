@@ -430,3 +430,97 @@ TEST_CASE("an index moves with its contents") {
   CHECK(third.search(std::vector<float>{1, 0})[0].id == 1);
   CHECK(third.options().dim == 2);
 }
+
+TEST_CASE("a batch of queries is answered like one after the other") {
+  Clusters clusters(5, 24);
+  Index index = make(24);
+  index.add(clusters.draw(3000).view(), ids_from(0, 3000));
+  const Matrix queries = clusters.draw(37);
+  vsearch::SearchReport one_by_one;
+  std::vector<std::vector<Id>> expected;
+  SearchOptions options;
+  options.breadth = 32;
+  for (std::size_t row = 0; row < queries.rows; ++row) {
+    vsearch::SearchReport report;
+    options.report = &report;
+    expected.push_back(ids_of(index.search(queries.row(row), options)));
+    one_by_one.distances += report.distances;
+    one_by_one.expanded += report.expanded;
+  }
+  CHECK(one_by_one.expanded > queries.rows);
+  CHECK(one_by_one.distances > one_by_one.expanded);
+  vsearch::SearchReport report;
+  options.report = &report;
+  options.threads = GENERATE(1U, 2U, 0U);
+  const auto found = index.search_batch(queries.view(), options);
+  REQUIRE(found.size() == expected.size());
+  for (std::size_t row = 0; row < queries.rows; ++row) CHECK(ids_of(found[row]) == expected[row]);
+  CHECK(report.distances == one_by_one.distances);
+  CHECK(report.expanded == one_by_one.expanded);
+  CHECK(index.search_batch({nullptr, 0, 24}, options).empty());
+  CHECK(report.distances == 0);
+}
+
+TEST_CASE("a bad query of a batch is named") {
+  Index index = make(4);
+  add_one(index, 1, {1, 0, 0, 0});
+  Matrix queries(3, 4);
+  std::fill(queries.data.begin(), queries.data.end(), 1.0F);
+  queries.row(2)[1] = std::numeric_limits<float>::quiet_NaN();
+  CHECK_THAT(
+      error_message(ErrorCode::kInvalidArgument, [&] { index.search_batch(queries.view()); }),
+      Contains("query 2"));
+  CHECK_THAT(error_message(ErrorCode::kInvalidArgument,
+                           [&] {
+                             index.search_batch({queries.data.data(), 4, 3});
+                           }),
+             Contains("query 0 has 3 dimensions"));
+}
+
+TEST_CASE("searches reach the recall they were asked for") {
+  const Metric metric = GENERATE(Metric::kCosine, Metric::kInnerProduct, Metric::kL2);
+  Clusters clusters(9, 48, 200, 1.0F);
+  Index index = make(48, metric);
+  index.add(clusters.draw(12000).view(), ids_from(0, 12000));
+  const Matrix queries = clusters.draw(150);
+  SearchOptions options;
+  options.exact = true;
+  const auto truth = index.search_batch(queries.view(), options);
+  options.exact = false;
+  index.calibrate(queries.view());
+  std::uint64_t before = 0;
+  for (const double recall : {0.8, 0.9, 0.97, 0.999}) {
+    vsearch::SearchReport report;
+    options.recall = recall;
+    options.report = &report;
+    const auto found = index.search_batch(queries.view(), options);
+    std::size_t hits = 0;
+    for (std::size_t row = 0; row < queries.rows; ++row) {
+      const std::vector<Id> right = ids_of(truth[row]);
+      for (const Id id : ids_of(found[row])) hits += std::count(right.begin(), right.end(), id);
+    }
+    CHECK(static_cast<double>(hits) / (10.0 * 150) >= recall - 0.02);
+    CHECK(report.distances >= before);  // more is not to be had for less
+    before = report.distances;
+  }
+  CHECK(before < 150ULL * 12000);
+  for (const double recall : {-0.1, 1.0, std::numeric_limits<double>::quiet_NaN()}) {
+    options.recall = recall;
+    CHECK_THAT(
+        error_message(ErrorCode::kInvalidArgument, [&] { index.search(queries.row(0), options); }),
+        Contains("recall"));
+  }
+}
+
+TEST_CASE("a recall may be asked for without calibrating, of any index") {
+  SearchOptions options;
+  options.recall = 0.95;
+  Index index = make(16);
+  CHECK(index.search(std::vector<float>(16, 1.0F), options).empty());
+  Clusters clusters(3, 16);
+  index.add(clusters.draw(40).view(), ids_from(0, 40));
+  CHECK(index.search(clusters.draw(1).row(0), options).size() == 10);
+  index.add(clusters.draw(6000).view(), ids_from(40, 6000));  // then it calibrates again
+  options.k = 100;
+  CHECK(index.search(clusters.draw(1).row(0), options).size() == 100);
+}

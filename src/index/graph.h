@@ -3,8 +3,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "index/id_filter.h"
@@ -54,10 +56,10 @@ struct RepairStep {
 // it is and among each other, then the lists of those that were chosen are pruned, each once. The
 // result does not depend on the number of threads.
 //
-// Removal marks a slot; walks go on through it. When an eighth of the slots are marked, a repair is
-// due: slot by slot, some with each later change, links to marked slots are replaced by links to
-// what lies behind them, as FreshDiskANN does (arXiv 2105.09613); after the last one the marked
-// slots are free.
+// Removal marks a slot; walks go on through it. When one slot in 32 is marked, a repair is due:
+// slot by slot, some with each later change, links to marked slots are replaced by links to what
+// lies behind them, as FreshDiskANN does (arXiv 2105.09613), and by links back from there; after
+// the last one the marked slots are free.
 //
 // Threads: const members may run at the same time, and beside the plan_...() members, of which one
 // may run at a time. Every other member must run alone.
@@ -146,6 +148,7 @@ class Graph {
     std::uint8_t level;
   };
   using Selected = std::vector<Slot>;
+  using PlannedLists = std::map<std::pair<Slot, int>, Selected>;  // by slot and level
   // Through which slots a walk goes, and which it finds.
   enum class Passes : std::uint8_t { kAll, kAllForMatching, kMatching };
   struct Terms {
@@ -184,7 +187,7 @@ class Graph {
   void plan_back_links(Slot to, int level, std::span<const Slot> from, WalkMemory& memory,
                        Selected& list) const;
   void begin_repair();
-  bool plan_repaired_list(Slot slot, int level, LinkChanges& changes);
+  bool plan_repaired_list(Slot slot, int level, PlannedLists& planned);
   void free_retiring() noexcept;
   void choose_entry() noexcept;
   int draw_level();

@@ -10,7 +10,7 @@ namespace {
 // fewer it goes from match to match, which takes longer for each.
 constexpr double kDense = 0.05;
 // Where it is so many times less than that of all, the query is far from everything that matches.
-constexpr double kFar = 4.0;
+constexpr double kFar = 2.0;
 // How many candidates such a walk may keep for each match that is wanted.
 constexpr std::size_t kCandidatesPerMatch = 24;
 

@@ -24,8 +24,8 @@ constexpr std::size_t kBatchShare = 64;  // of the vectors that are there
 constexpr std::size_t kListsPerLock = 256;
 constexpr std::size_t kRemovalsPerLock = 256;
 // Slots that a repair looks at for each vector added or removed, all of them under one lock: a
-// repair that begins when one slot in eight is removed ends before one in sixteen more is.
-constexpr std::size_t kRepairsPerChange = 16;
+// repair that begins when one slot in 32 is removed ends before one in 64 more is.
+constexpr std::size_t kRepairsPerChange = 64;
 // Fewer removed vectors than this are not worth building the index anew.
 constexpr std::size_t kRebuildMinimum = 64;
 

@@ -93,8 +93,14 @@ class Search {
     graph_.vectors().prepare(query, memory_->query);
     if (!options_.exact && !scan_is_cheaper(matches, effort_.expected, live)) {
       std::vector<Neighbor> result = walk(static_cast<double>(matches) / static_cast<double>(live));
+      const std::size_t wanted = std::min<std::size_t>(options_.k, matches);
+      if (result.size() < wanted && filter_ == nullptr && graph_.removed() > 0) {
+        // Removed vectors have taken more places than they do on average.
+        effort_ = {2 * effort_.breadth + index::kRescored};
+        result = walk(1.0);
+      }
       // A walk does not reach what no link leads to, nor what lies on the far side of everything.
-      if (result.size() >= std::min<std::size_t>(options_.k, matches)) return result;
+      if (result.size() >= wanted) return result;
     }
     return scan();
   }
@@ -174,7 +180,7 @@ class Search {
   const index::Version version_;
   const Metric metric_;
   const SearchOptions& options_;
-  const index::Effort effort_;
+  index::Effort effort_;
   IdFilter::Impl* const filter_;
   const index::WalkMemories::Lease memory_;
 };

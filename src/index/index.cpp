@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <limits>
 #include <shared_mutex>
 #include <thread>
 #include <unordered_map>
@@ -64,6 +65,23 @@ std::vector<std::size_t> effective_rows(std::span<const Id> ids) {
   return rows;
 }
 
+// The least and the largest value of each dimension of some vectors.
+struct Extremes {
+  explicit Extremes(std::size_t dim)
+      : least(dim, std::numeric_limits<float>::infinity()),
+        most(dim, -std::numeric_limits<float>::infinity()) {}
+
+  void take(std::span<const float> vector) {
+    for (std::size_t i = 0; i < vector.size(); ++i) {
+      least[i] = std::min(least[i], vector[i]);
+      most[i] = std::max(most[i], vector[i]);
+    }
+  }
+
+  std::vector<float> least;
+  std::vector<float> most;
+};
+
 std::uint64_t next_serial() {
   static std::atomic<std::uint64_t> last = 0;
   return ++last;
@@ -114,6 +132,12 @@ void Index::Impl::add(MatrixView rows, std::span<const Id> row_ids, const Progre
   changes.reserve(effective.size());
   make_room(effective.size());
   Previous previous;
+  // Once for all: to encode anew is to go through everything that is there.
+  Extremes extremes(options.dim);
+  for (const std::size_t row : effective) {
+    extremes.take(index::prepared(rows.row(row), options.metric));
+  }
+  fit_encoding(*graph, extremes.least, extremes.most, previous);
   bool cancelled = false;
   std::vector<std::vector<float>> vectors;
   std::vector<Id> ids;
@@ -131,7 +155,7 @@ void Index::Impl::add(MatrixView rows, std::span<const Id> row_ids, const Progre
         vectors.push_back(index::prepared(rows.row(effective[i]), options.metric));
         ids.push_back(row_ids[effective[i]]);
       }
-      insert(*graph, slots, vectors, ids, changes, previous);
+      insert(*graph, slots, vectors, ids, changes);
     } catch (...) {
       undo(changes, previous);
       throw;
@@ -166,19 +190,25 @@ void Index::Impl::make_room(std::size_t new_vectors) {
   }
 }
 
-// Inserts into `into`, for which there is room, and appends to `changes`, which has room, too.
+// An encoding of `into` that can take all vectors of which `least` and `most` are the extremes.
+void Index::Impl::fit_encoding(index::Graph& into, std::span<const float> least,
+                               std::span<const float> most, Previous& previous) {
+  const std::span<const float> rows[] = {least, most};
+  if (into.vectors().covers(rows)) return;
+  index::VectorStore::Encoding encoding = into.plan_encoding(rows);
+  {
+    const std::lock_guard lock(access);
+    into.commit(encoding);
+  }
+  if (!previous) previous.emplace(std::move(encoding));
+}
+
+// Inserts into `into`, which has room and an encoding for them, and appends to `changes`, which has
+// room, too.
 void Index::Impl::insert(index::Graph& into, index::IdTable& table,
                          std::span<const std::vector<float>> vectors, std::span<const Id> ids,
-                         std::vector<Change>& changes, Previous& previous) {
+                         std::vector<Change>& changes) {
   const std::vector<std::span<const float>> rows(vectors.begin(), vectors.end());
-  if (!into.vectors().covers(rows)) {
-    index::VectorStore::Encoding encoding = into.plan_encoding(rows);
-    {
-      const std::lock_guard lock(access);
-      into.commit(encoding);
-    }
-    if (!previous) previous.emplace(std::move(encoding));
-  }
   const std::size_t lists = into.draw_levels(rows.size());
   if (into.free_upper() < lists) {
     const std::lock_guard lock(access);
@@ -256,7 +286,15 @@ void Index::Impl::rebuild() {
   index::IdTable fresh_slots(graph->live());
   std::vector<Change> changes;
   changes.reserve(graph->live());
-  Previous previous;
+  Extremes extremes(options.dim);
+  std::vector<float> vector(options.dim);
+  for (index::Slot slot = 0; slot < graph->slots(); ++slot) {
+    if (graph->state(slot) != index::SlotState::kLive) continue;
+    graph->vectors().read(slot, vector);
+    extremes.take(vector);
+  }
+  Previous none;  // the fresh graph had no other
+  if (graph->live() > 0) fit_encoding(*fresh, extremes.least, extremes.most, none);
   std::vector<std::vector<float>> vectors;
   std::vector<Id> ids;
   for (index::Slot slot = 0; slot < graph->slots(); ++slot) {
@@ -265,7 +303,7 @@ void Index::Impl::rebuild() {
       ids.push_back(graph->id(slot));
     }
     if (vectors.size() < kLeastBatch && slot + 1 < graph->slots()) continue;
-    insert(*fresh, fresh_slots, vectors, ids, changes, previous);
+    insert(*fresh, fresh_slots, vectors, ids, changes);
     vectors.clear();
     ids.clear();
   }

@@ -50,7 +50,9 @@ struct Index::Impl {
   void make_room(std::size_t new_vectors);
   void insert(index::Graph& into, index::IdTable& table,
               std::span<const std::vector<float>> vectors, std::span<const Id> ids,
-              std::vector<Change>& changes, Previous& previous);
+              std::vector<Change>& changes);
+  void fit_encoding(index::Graph& into, std::span<const float> least, std::span<const float> most,
+                    Previous& previous);
   void undo(std::span<const Change> changes, Previous& previous) noexcept;
   void maintain(std::size_t changes) noexcept;
   void rebuild();

@@ -87,13 +87,10 @@ void Graph::plan_own_links(const Insertions& batch, std::size_t number, WalkMemo
       keep_live(memory.pool, build_breadth_, memory);
       if (!found.empty()) start = found.front().slot;
     }
-    const bool full = found.size() == build_breadth_;
-    const float farthest = full ? found.back().distance : Effort::kNoLimit;
+    // Those that are far, too: among tight clusters, they are links to others.
     const auto met = static_cast<std::ptrdiff_t>(found.size());
     for (std::size_t i = 0; i < mates.size(); ++i) {
-      if (i != number && batch.each[i].level >= level && to_mates[i] < farthest) {
-        found.push_back({to_mates[i], mates[i]});
-      }
+      if (i != number && batch.each[i].level >= level) found.push_back({to_mates[i], mates[i]});
     }
     std::sort(found.begin() + met, found.end());
     std::inplace_merge(found.begin(), found.begin() + met, found.end());

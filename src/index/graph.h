@@ -187,6 +187,8 @@ class Graph {
   void plan_back_links(Slot to, int level, std::span<const Slot> from, WalkMemory& memory,
                        Selected& list) const;
   void begin_repair();
+  bool is_diverse(const Candidate& candidate, std::span<const Slot> kept, float slack,
+                  WalkMemory& memory) const;
   bool plan_repaired_list(Slot slot, int level, PlannedLists& planned);
   void free_retiring() noexcept;
   void choose_entry() noexcept;

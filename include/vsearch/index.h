@@ -70,7 +70,8 @@ struct SearchOptions {         // per call; the index keeps no query state
   double recall = 0;
   const IdFilter* filter = nullptr;  // only these ids; borrowed for the call
   bool exact = false;                // compare with every vector: the oracle, and best when few
-  std::uint32_t threads = 1;         // that search_batch() may use; 0: as many as there are
+  // That search_batch() may use, and search() if it is exact; 0: as many as there are.
+  std::uint32_t threads = 1;
   SearchReport* report = nullptr;    // if not null, receives what it took
 };
 
@@ -118,7 +119,10 @@ class Index {
                                const SearchOptions& options = {}) const;
 
   // The same for each row of `queries` [n x dim], in their order: with less work than one after
-  // the other, since what one waits for is fetched while others are computed.
+  // the other, since what one waits for is fetched while others are computed. Exact searches, whose
+  // answers are the same to the last bit, become matrix products: the more of them, up to about a
+  // thousand, the quicker is each. Beside changes each answer is that of one moment of the call;
+  // changes do not wait for more than some milliseconds of it.
   // Throws as search() does (the message names the row).
   std::vector<std::vector<Neighbor>> search_batch(MatrixView queries,
                                                   const SearchOptions& options = {}) const;

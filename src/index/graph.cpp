@@ -1,6 +1,7 @@
 #include "index/graph.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 
 namespace vsearch::index {
@@ -19,6 +20,11 @@ Graph::Graph(const IndexOptions& options)
       ids_(sizeof(Id)),
       nodes_(sizeof(Node)) {
   reserve(kFirstCapacity);
+}
+
+std::uint64_t Graph::next_layout() noexcept {
+  static std::atomic<std::uint64_t> last = 0;
+  return ++last;
 }
 
 std::size_t Graph::memory_bytes() const {

@@ -91,6 +91,12 @@ class Graph {
 
   WalkMemories& walk_memories() const { return memories_; }
 
+  // A number that changes whenever slots of which somebody holds a list, or what was prepared for
+  // their encoding, may come to mean something else: when slots are freed, when vectors are encoded
+  // anew. No two graphs have the same. As long as it stays, a slot that was live once holds the
+  // same vector under the same id, removed or not.
+  std::uint64_t layout() const { return layout_; }
+
   // Fills `memory.found` with the live slots that a best-first walk finds near `memory.query`, and
   // of these only those in `filter`, if it is given; by ascending distance as a walk sees it
   // (VectorStore::near). Finds nothing where hardly anything around the query matches: the nearest
@@ -121,7 +127,10 @@ class Graph {
   VectorStore::Encoding plan_encoding(std::span<const std::span<const float>> rows) const {
     return vectors_.encoding_for(rows, slots_);
   }
-  void commit(VectorStore::Encoding& encoding) noexcept { vectors_.commit(encoding); }
+  void commit(VectorStore::Encoding& encoding) noexcept {
+    vectors_.commit(encoding);
+    layout_ = next_layout();
+  }
 
   // The next `count` slots of the repair under way, or of a new one if that is due. Throws
   // std::bad_alloc, with nothing changed.
@@ -156,6 +165,8 @@ class Graph {
     Passes passes = Passes::kAll;
     const SlotFilter* filter = nullptr;
   };
+
+  static std::uint64_t next_layout() noexcept;
 
   Node& node(Slot slot) const { return *reinterpret_cast<Node*>(nodes_.at(slot)); }
   void set_id(Slot slot, Id id) { *reinterpret_cast<Id*>(ids_.at(slot)) = id; }
@@ -208,6 +219,7 @@ class Graph {
   std::size_t removed_ = 0;
   Slot entry_ = 0;
   int top_level_ = -1;
+  std::uint64_t layout_ = next_layout();
 
   // Of the writer only: searches do not read these.
   std::vector<Slot> free_;       // slots below slots() that may be taken

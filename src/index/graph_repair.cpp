@@ -138,6 +138,7 @@ void Graph::free_retiring() noexcept {
   }
   retiring_.clear();
   repairing_ = false;
+  layout_ = next_layout();
 }
 
 }  // namespace vsearch::index

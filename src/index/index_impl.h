@@ -34,6 +34,7 @@ struct Index::Impl {
   index::Version version() const { return {serial, change_count}; }
 
   struct Change;
+  struct ExactSearch;
   // How vectors were encoded when a call began, if that has changed since.
   using Previous = std::optional<index::VectorStore::Encoding>;
 
@@ -44,6 +45,10 @@ struct Index::Impl {
   // Of searches for k neighbours; made when it is not there, or when as many vectors have changed
   // since as there were. Throws std::bad_alloc.
   std::shared_ptr<const index::Calibration> calibration(std::size_t k) const;
+
+  // Index::search_batch() with SearchOptions::exact, without its checks. Throws std::bad_alloc.
+  SearchReport search_exactly(MatrixView queries, const SearchOptions& search_options,
+                              std::span<std::vector<Neighbor>> results) const;
 
   // These need `writer` held.
   void add(MatrixView rows, std::span<const Id> row_ids, const Progress& progress);
@@ -80,6 +85,10 @@ namespace index {
 
 // Throws kInvalidArgument if dim, links, build_breadth or metric is out of range.
 void check_options(const IndexOptions& options);
+
+// What a search throws kInvalidArgument for; `queries` are those of a batch.
+void check_options(const SearchOptions& options);
+void check_queries(MatrixView queries, const IndexOptions& made_with);
 
 // As options mean it: 0 is as many as the machine has.
 std::size_t threads_for(std::uint32_t threads);

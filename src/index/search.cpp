@@ -5,46 +5,13 @@
 #include <mutex>
 #include <shared_mutex>
 
+#include "index/exact.h"
 #include "index/index_impl.h"
+#include "index/nearest.h"
 #include "util/parallel.h"
 
 namespace vsearch {
 namespace {
-
-bool nearer(const Neighbor& a, const Neighbor& b) {
-  return a.distance != b.distance ? a.distance < b.distance : a.id < b.id;
-}
-
-// Keeps the k nearest of what it is given.
-class Nearest {
- public:
-  explicit Nearest(std::size_t k) : k_(k) {}
-
-  void offer(const Neighbor& neighbour) {
-    if (heap_.size() == k_) {
-      if (!nearer(neighbour, heap_.front())) return;
-      std::pop_heap(heap_.begin(), heap_.end(), nearer);
-      heap_.back() = neighbour;
-    } else {
-      heap_.push_back(neighbour);
-    }
-    std::push_heap(heap_.begin(), heap_.end(), nearer);
-  }
-
-  std::vector<Neighbor> take() {
-    std::sort_heap(heap_.begin(), heap_.end(), nearer);
-    return std::move(heap_);
-  }
-
- private:
-  std::size_t k_;
-  std::vector<Neighbor> heap_;  // the farthest first
-};
-
-// What rounding adds beyond the range of 1 - cosine is cut off.
-float reported(float distance, Metric metric) {
-  return metric == Metric::kCosine ? std::clamp(distance, 0.0F, 2.0F) : distance;
-}
 
 // Whether comparing with all of `matches` vectors costs less than a walk that expands `expected`
 // candidates. Times are those of one comparison in a scan; they were measured with 10,000 to
@@ -62,7 +29,7 @@ bool scan_is_cheaper(std::size_t matches, std::size_t expected, std::size_t live
 // Distances as walks see them are computed for so many slots at a time.
 constexpr std::size_t kScanTogether = 256;
 
-// One search.
+// One search that may miss some.
 class Search {
  public:
   // `filter`: what stands behind options.filter, null if there is none.
@@ -91,7 +58,7 @@ class Search {
             : static_cast<std::size_t>(std::min<std::uint64_t>(options_.filter->size(), live));
     if (matches == 0) return {};
     graph_.vectors().prepare(query, memory_->query);
-    if (!options_.exact && !scan_is_cheaper(matches, effort_.expected, live)) {
+    if (!scan_is_cheaper(matches, effort_.expected, live)) {
       std::vector<Neighbor> result = walk(static_cast<double>(matches) / static_cast<double>(live));
       const std::size_t wanted = std::min<std::size_t>(options_.k, matches);
       if (result.size() < wanted && filter_ == nullptr && graph_.removed() > 0) {
@@ -126,23 +93,8 @@ class Search {
   }
 
   std::vector<Neighbor> scan() {
-    if (filter_ != nullptr) {
-      const auto found = matching(true);
-      return options_.exact ? exactly(found->slots) : near(found->slots);
-    }
-    std::vector<index::Slot> all;
-    all.reserve(graph_.live());
-    for (index::Slot slot = 0; slot < graph_.slots(); ++slot) {
-      if (graph_.state(slot) == index::SlotState::kLive) all.push_back(slot);
-    }
-    return options_.exact ? exactly(all) : near(all);
-  }
-
-  std::vector<Neighbor> exactly(std::span<const index::Slot> matching) {
-    Nearest nearest(options_.k);
-    for (const index::Slot slot : matching) nearest.offer(neighbour(slot));
-    memory_->report.distances += matching.size();
-    return nearest.take();
+    if (filter_ != nullptr) return near(matching(true)->slots);
+    return near(index::live_slots(graph_));
   }
 
   std::vector<Neighbor> near(std::span<const index::Slot> matching) {
@@ -158,7 +110,7 @@ class Search {
       for (std::size_t i = 0; i < part.size(); ++i) pool.offer(distances[i], part[i]);
     }
     memory_->report.distances += matching.size();
-    Nearest nearest(options_.k);
+    index::Nearest<> nearest(options_.k);
     for (std::size_t i = 0; i < pool.size(); ++i) nearest.offer(neighbour(pool.slot(i)));
     return nearest.take();
   }
@@ -166,13 +118,14 @@ class Search {
   std::vector<Neighbor> rescored() {
     const std::vector<index::Candidate>& found = memory_->found;
     const std::size_t count = std::min<std::size_t>(found.size(), options_.k + index::kRescored);
-    Nearest nearest(options_.k);
+    index::Nearest<> nearest(options_.k);
     for (std::size_t i = 0; i < count; ++i) nearest.offer(neighbour(found[i].slot));
     return nearest.take();
   }
 
   Neighbor neighbour(index::Slot slot) const {
-    return {graph_.id(slot), reported(graph_.vectors().exact(memory_->query, slot), metric_)};
+    return {graph_.id(slot),
+            index::reported(graph_.vectors().exact(memory_->query, slot), metric_)};
   }
 
   const index::Graph& graph_;
@@ -187,7 +140,7 @@ class Search {
 
 }  // namespace
 
-namespace {
+namespace index {
 
 void check_options(const SearchOptions& options) {
   if (options.k == 0) {
@@ -201,6 +154,8 @@ void check_options(const SearchOptions& options) {
   }
 }
 
+namespace {
+
 // `name`: of the query, in messages.
 void check_query(std::span<const float> query, const IndexOptions& made_with,
                  const std::string& name) {
@@ -210,11 +165,13 @@ void check_query(std::span<const float> query, const IndexOptions& made_with,
                             "was made for",
                             name, query.size(), made_with.dim));
   }
-  const std::string defect = index::vector_defect(query, made_with.metric);
+  const std::string defect = vector_defect(query, made_with.metric);
   if (!defect.empty()) {
     throw Error(ErrorCode::kInvalidArgument, fmt::format("{} {}", name, defect));
   }
 }
+
+}  // namespace
 
 void check_queries(MatrixView queries, const IndexOptions& made_with) {
   for (std::size_t row = 0; row < queries.rows; ++row) {
@@ -222,14 +179,19 @@ void check_queries(MatrixView queries, const IndexOptions& made_with) {
   }
 }
 
-}  // namespace
+}  // namespace index
 
 std::vector<Neighbor> Index::Impl::search(std::span<const float> query,
                                           const SearchOptions& search_options,
                                           SearchReport& report) const {
+  if (search_options.exact) {
+    std::vector<Neighbor> result;
+    report = search_exactly({query.data(), 1, query.size()}, search_options, {&result, 1});
+    return result;
+  }
   const std::vector<float> prepared = index::prepared(query, options.metric);
   index::Effort effort{std::max(search_options.breadth, search_options.k)};
-  if (search_options.recall > 0.0 && !search_options.exact) {
+  if (search_options.recall > 0.0) {
     effort = calibration(search_options.k)->effort(search_options.recall, search_options.k);
   }
   IdFilter::Impl* const filter =
@@ -266,7 +228,7 @@ std::shared_ptr<const index::Calibration> Index::Impl::calibration(std::size_t k
 
 void Index::calibrate(MatrixView queries) const {
   constexpr std::size_t kMost = 256;
-  check_queries(queries, impl_->options);
+  index::check_queries(queries, impl_->options);
   index::with_memory_for("calibrate", [&] {
     std::vector<std::vector<float>> prepared;
     for (std::size_t row = 0; row < std::min(queries.rows, kMost); ++row) {
@@ -283,8 +245,8 @@ void Index::calibrate(MatrixView queries) const {
 
 std::vector<Neighbor> Index::search(std::span<const float> query,
                                     const SearchOptions& options) const {
-  check_query(query, impl_->options, "the query");
-  check_options(options);
+  index::check_query(query, impl_->options, "the query");
+  index::check_options(options);
   return index::with_memory_for("search", [&] {
     SearchReport report;
     std::vector<Neighbor> result = impl_->search(query, options, report);
@@ -295,10 +257,15 @@ std::vector<Neighbor> Index::search(std::span<const float> query,
 
 std::vector<std::vector<Neighbor>> Index::search_batch(MatrixView queries,
                                                        const SearchOptions& options) const {
-  check_options(options);
-  check_queries(queries, impl_->options);
+  index::check_options(options);
+  index::check_queries(queries, impl_->options);
   return index::with_memory_for("search", [&] {
     std::vector<std::vector<Neighbor>> results(queries.rows);
+    if (options.exact) {
+      const SearchReport report = impl_->search_exactly(queries, options, results);
+      if (options.report != nullptr) *options.report = report;
+      return results;
+    }
     std::vector<SearchReport> reports(queries.rows);
     util::share(queries.rows, index::threads_for(options.threads), [&](const auto& next) {
       while (const std::optional<std::size_t> row = next()) {

@@ -35,6 +35,7 @@ class IdFilter {
 
  private:
   friend class Index;
+  friend class ExactSearcher;
   std::unique_ptr<Impl> impl_;
 };
 
@@ -150,6 +151,7 @@ class Index {
   static Index load(const std::filesystem::path& path, std::string* stamp = nullptr);
 
  private:
+  friend class ExactSearcher;
   struct Impl;
   explicit Index(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;

@@ -4,6 +4,7 @@
 #include "vsearch/catalog.h"
 #include "vsearch/encoder.h"
 #include "vsearch/error.h"
+#include "vsearch/exact_searcher.h"
 #include "vsearch/filter.h"
 #include "vsearch/image.h"
 #include "vsearch/index.h"

@@ -1,4 +1,5 @@
 #include "vsearch/index.h"
+#include "vsearch/exact_searcher.h"
 
 #include <fmt/format.h>
 
@@ -14,8 +15,9 @@
 namespace vsearch::python {
 namespace {
 
-// Between two looks for Ctrl-C.
+// Between two looks for Ctrl-C. Exact searches share the work of a batch, of as many as they can.
 constexpr std::size_t kQueriesAtATime = 64;
+constexpr std::size_t kExactAtATime = 256;
 
 MatrixView view_of(const Floats& rows) {
   return {rows.data(), static_cast<std::size_t>(rows.shape(0)),
@@ -72,22 +74,32 @@ struct Answers {
   std::vector<float> distances;
 };
 
-Answers search_all(const Index& index, MatrixView queries, const SearchOptions& options,
-                   const Progress& progress) {
+void check_dimension(MatrixView queries, const Index& index) {
   if (queries.rows > 0 && queries.cols != index.options().dim) {
     throw Error(ErrorCode::kInvalidArgument,
                 fmt::format("query has {} dimensions, but the index has {}", queries.cols,
                             index.options().dim));
   }
+}
+
+// `search`: answers some rows of `queries`, at most `at_a_time`.
+template <typename Search>
+Answers search_all(MatrixView queries, std::size_t at_a_time, const Progress& progress,
+                   const Search& search) {
   std::vector<std::vector<Neighbor>> found;
   found.reserve(queries.rows);
   Answers answers;
-  for (std::size_t row = 0; row < queries.rows; ++row) {
-    if (row % kQueriesAtATime == 0 && row > 0 && !progress(row, queries.rows)) {
+  while (found.size() < queries.rows) {
+    if (!found.empty() && !progress(found.size(), queries.rows)) {
       throw Error(ErrorCode::kCancelled, "the search was cancelled");
     }
-    found.push_back(index.search(queries.row(row), options));
-    answers.width = std::max(answers.width, found.back().size());
+    const std::size_t begin = found.size();
+    const std::size_t count = std::min(at_a_time, queries.rows - begin);
+    const MatrixView part{queries.row(begin).data(), count, queries.cols};
+    for (std::vector<Neighbor>& each : search(part)) {
+      answers.width = std::max(answers.width, each.size());
+      found.push_back(std::move(each));
+    }
   }
   answers.ids.assign(queries.rows * answers.width, 0);
   answers.distances.assign(queries.rows * answers.width, std::numeric_limits<float>::infinity());
@@ -100,9 +112,17 @@ Answers search_all(const Index& index, MatrixView queries, const SearchOptions& 
   return answers;
 }
 
+py::tuple to_tuple(Answers answers, std::size_t queries) {
+  const std::vector<py::ssize_t> shape{static_cast<py::ssize_t>(queries),
+                                       static_cast<py::ssize_t>(answers.width)};
+  return py::make_tuple(to_numpy(std::move(answers.ids), shape),
+                        to_numpy(std::move(answers.distances), shape));
+}
+
 py::tuple search(const Index& self, py::handle query, std::uint32_t k, std::uint32_t breadth,
-                 py::handle ids, bool exact) {
-  const Floats queries = to_floats(query, 2, "query");
+                 py::handle ids, bool exact, std::uint32_t threads) {
+  const Floats rows = to_floats(query, 2, "query");
+  const MatrixView queries = view_of(rows);
   std::optional<IdFilter> filter;
   if (!ids.is_none()) filter.emplace(span_of(to_ids(ids, "ids")));
   SearchOptions options;
@@ -110,13 +130,50 @@ py::tuple search(const Index& self, py::handle query, std::uint32_t k, std::uint
   options.breadth = breadth;
   options.filter = filter ? &*filter : nullptr;
   options.exact = exact;
+  options.threads = threads;
   LongCall call{py::none()};
-  Answers answers = call.run([&](const Progress& progress) {
-    return search_all(self, view_of(queries), options, progress);
-  });
-  const std::vector<py::ssize_t> shape{queries.shape(0), static_cast<py::ssize_t>(answers.width)};
-  return py::make_tuple(to_numpy(std::move(answers.ids), shape),
-                        to_numpy(std::move(answers.distances), shape));
+  return to_tuple(call.run([&](const Progress& progress) {
+    check_dimension(queries, self);
+    return search_all(queries, exact ? kExactAtATime : kQueriesAtATime, progress,
+                      [&](MatrixView part) { return self.search_batch(part, options); });
+  }),
+                  queries.rows);
+}
+
+// An ExactSearcher and the index that it borrows.
+struct Searcher {
+  std::shared_ptr<Index> index;
+  ExactSearcher searcher;
+};
+
+std::unique_ptr<Searcher> make_searcher(std::shared_ptr<Index> index, py::handle device,
+                                        std::uint64_t working_bytes) {
+  ExactSearcherOptions options;
+  options.device = to_utf8(device, "device");
+  options.working_bytes = working_bytes;
+  const py::gil_scoped_release no_gil;
+  ExactSearcher searcher(*index, options);
+  return std::make_unique<Searcher>(std::move(index), std::move(searcher));
+}
+
+py::tuple search_with(Searcher& self, py::handle query, std::uint32_t k, py::handle ids,
+                      std::uint32_t threads) {
+  constexpr std::size_t kAtATime = 1024;
+  const Floats rows = to_floats(query, 2, "query");
+  const MatrixView queries = view_of(rows);
+  std::optional<IdFilter> filter;
+  if (!ids.is_none()) filter.emplace(span_of(to_ids(ids, "ids")));
+  SearchOptions options;
+  options.k = k;
+  options.filter = filter ? &*filter : nullptr;
+  options.threads = threads;
+  LongCall call{py::none()};
+  return to_tuple(call.run([&](const Progress& progress) {
+    check_dimension(queries, *self.index);
+    return search_all(queries, kAtATime, progress,
+                      [&](MatrixView part) { return self.searcher.search_batch(part, options); });
+  }),
+                  queries.rows);
 }
 
 py::array_t<float> vector(const Index& self, Id id) {
@@ -161,7 +218,7 @@ std::unique_ptr<Index> load(py::handle path) {
 
 void define_index(py::module_& module) {
   using no_gil = py::call_guard<py::gil_scoped_release>;
-  py::class_<Index>(module, "Index")
+  py::class_<Index, std::shared_ptr<Index>>(module, "Index")
       .def(py::init(&make), py::arg("dim"), py::arg("metric"), py::arg("links"),
            py::arg("build_breadth"), py::arg("storage"), py::arg("threads"))
       .def_static("load", &load, py::arg("path"))
@@ -179,7 +236,14 @@ void define_index(py::module_& module) {
       .def("add", &add, py::arg("vectors"), py::arg("ids"), py::arg("progress"))
       .def("remove", &remove, py::arg("ids"))
       .def("search", &search, py::arg("query"), py::arg("k"), py::arg("breadth"), py::arg("ids"),
-           py::arg("exact"));
+           py::arg("exact"), py::arg("threads"));
+  py::class_<Searcher>(module, "ExactSearcher")
+      .def(py::init(&make_searcher), py::arg("index"), py::arg("device"), py::arg("working_bytes"))
+      .def_property_readonly("device", [](const Searcher& self) { return self.searcher.device(); })
+      .def(
+          "refresh", [](Searcher& self) { return self.searcher.refresh(); }, no_gil())
+      .def("search", &search_with, py::arg("query"), py::arg("k"), py::arg("ids"),
+           py::arg("threads"));
 }
 
 }  // namespace vsearch::python

@@ -44,6 +44,73 @@ def test_search_of_one_and_of_many(index, vectors):
     np.testing.assert_array_equal(one_distances, distances[3])
 
 
+def test_an_exact_batch_is_as_its_queries_alone():
+    rng = np.random.default_rng(9)
+    index = vsearch.Index(32)
+    index.add(rng.standard_normal((3000, 32), dtype=np.float32), np.arange(3000))
+    queries = rng.standard_normal((300, 32), dtype=np.float32)  # more than are asked at a time
+    ids, distances = index.search(queries, k=7, exact=True, threads=2)
+    for row in (0, 1, 255, 256, 299):
+        one_ids, one_distances = index.search(queries[row], k=7, exact=True)
+        np.testing.assert_array_equal(ids[row], one_ids)
+        np.testing.assert_array_equal(distances[row], one_distances)
+    ids, distances = index.search(queries, k=7, exact=True, ids=[5, 6, 7000])
+    assert ids.shape == (300, 2)
+
+
+def test_exact_search_on_a_device():
+    rng = np.random.default_rng(10)
+    index = vsearch.Index(32, metric="l2")
+    index.add(rng.standard_normal((2000, 32), dtype=np.float32), np.arange(2000))
+    searcher = vsearch.ExactSearcher(index, "cpu", working_bytes=1 << 20)
+    assert searcher.device == "cpu"
+    assert repr(searcher) == "<vsearch.ExactSearcher on cpu>"
+    queries = rng.standard_normal((300, 32), dtype=np.float32)
+
+    def check(**options):
+        found = searcher.search(queries, k=5, **options)
+        for ours, expected in zip(found, index.search(queries, k=5, exact=True, **options)):
+            np.testing.assert_array_equal(ours, expected)
+
+    check()
+    check(ids=range(0, 2000, 3), threads=2)
+    assert not searcher.refresh()
+    index.remove(range(100))
+    index.add(rng.standard_normal((50, 32), dtype=np.float32), np.arange(50))
+    check()
+    index.add(queries[:1], [77])
+    assert searcher.refresh()
+    ids, distances = searcher.search(queries[0], k=3)
+    assert ids.shape == distances.shape == (3,)
+    assert ids[0] == 77
+
+
+def test_a_searcher_holds_its_index():
+    index = vsearch.Index(4)
+    index.add(np.eye(4, dtype=np.float32), range(4))
+    searcher = vsearch.ExactSearcher(index, "cpu")
+    del index
+    ids, _ = searcher.search([0, 0, 1, 0], k=1)
+    assert ids.tolist() == [2]
+
+
+def test_devices_that_are_not_there():
+    index = vsearch.Index(4)
+    with pytest.raises(ValueError, match="device 'gpu' is none for exact search: give \"cuda\""):
+        vsearch.ExactSearcher(index, "gpu")
+    with pytest.raises(vsearch.UnavailableError, match="device 'cuda:99' was asked for"):
+        vsearch.ExactSearcher(index, "cuda:99")
+    for size in (-1, 100, 2**64):
+        with pytest.raises(ValueError, match=f"working_bytes is {size}: give at least 1048576"):
+            vsearch.ExactSearcher(index, "cpu", working_bytes=size)
+    searcher = vsearch.ExactSearcher(index, "cpu")
+    assert searcher.search(np.zeros((0, 4)))[0].shape == (0, 0)
+    with pytest.raises(ValueError, match="query has 3 dimensions, but the index has 4"):
+        searcher.search([1, 2, 3])
+    with pytest.raises(ValueError, match="k is 0"):
+        searcher.search([1, 2, 3, 4], k=0)
+
+
 def test_fixed_point_is_the_default_and_nearly_as_exact(vectors):
     index = vsearch.Index(16, threads=2)
     assert index.storage == "int8"

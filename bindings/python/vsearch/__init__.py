@@ -42,7 +42,7 @@ from .errors import (
 if TYPE_CHECKING:
     from ._catalog import AddFailure, AddReport, Catalog, Hit, Item, Picture, create, open
     from ._encoder import Encoded, EncodeFailure, Encoder
-    from ._index import Index
+    from ._index import ExactSearcher, Index
 
     __version__: str
 
@@ -61,6 +61,7 @@ __all__ = [
     "Encoder",
     "EncoderMismatchError",
     "Error",
+    "ExactSearcher",
     "Hit",
     "Index",
     "InputOutputError",
@@ -86,6 +87,7 @@ _LAZY = {
     "EncodeFailure": "_encoder",
     "Encoded": "_encoder",
     "Encoder": "_encoder",
+    "ExactSearcher": "_index",
     "Hit": "_catalog",
     "Index": "_index",
     "Item": "_catalog",

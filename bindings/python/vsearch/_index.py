@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import operator
-from typing import SupportsIndex
+from typing import Any, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _progress
 from ._arguments import PathLike, Progress, count
+from ._native import ExactSearcher as NativeExactSearcher
 from ._native import Index as NativeIndex
-from .errors import KeyNotFoundError
+from .errors import InvalidArgumentError, KeyNotFoundError
+
+
+def _rows(query: npt.ArrayLike) -> tuple[npt.NDArray[Any], bool]:
+    """`query` as rows, and whether it is a single one."""
+    queries = np.asarray(query)
+    single = queries.ndim == 1
+    return (queries[np.newaxis] if single else queries), single
 
 
 class Index:
@@ -119,6 +127,7 @@ class Index:
         breadth: SupportsIndex = 64,
         ids: npt.ArrayLike | None = None,
         exact: bool = False,
+        threads: SupportsIndex = 1,
     ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.float32]]:
         """The nearest neighbours of `query`, nearest first: their ids and their distances.
 
@@ -127,20 +136,74 @@ class Index:
         end in id 0 at the distance infinity.
 
         ``breadth`` (ef) trades time for recall; ``ids`` restricts the search to these ids;
-        ``exact`` compares with every vector.
+        ``exact`` compares with every vector: many queries together as a matrix product, each of
+        them many times as fast as alone. ``threads`` share the work of several queries, and of
+        an exact search for one; 0: as many as the machine has.
 
         Raises ValueError (a wrong dimension, k=0, NaN).
         """
-        queries = np.asarray(query)
-        single = queries.ndim == 1
+        queries, single = _rows(query)
         found, distances = self._native.search(
-            queries[np.newaxis] if single else queries,
+            queries,
             count(k, "k"),
             count(breadth, "breadth"),
             ids,
             bool(exact),
+            count(threads, "threads"),
         )
         return (found[0], distances[0]) if single else (found, distances)
 
     def __repr__(self) -> str:
         return f"<vsearch.Index of {len(self)} vectors, {self.dim} dimensions, {self.metric}>"
+
+
+class ExactSearcher:
+    """Exact search of many queries on a GPU: the same ids and distances as
+    ``index.search(queries, exact=True)``, to the last bit.
+
+    ``device`` is named as torch names it: ``"cuda"``, ``"cuda:1"``; ``"cpu"`` is there for tests,
+    ``index.search(queries, exact=True)`` is as fast there. The device holds a copy of the vectors,
+    4 bytes a dimension, and uses about ``working_bytes`` more for a batch. A change of the index
+    is copied with the next search, or by :meth:`refresh`.
+
+    Raises ValueError (an unknown device), :class:`UnavailableError` (no such GPU, or a library
+    built without torch), :class:`OutOfMemoryError`.
+
+    Threads: may be used from many threads, which take turns.
+    """
+
+    def __init__(
+        self, index: Index, device: str = "cuda", *, working_bytes: SupportsIndex = 1 << 30
+    ) -> None:
+        size = operator.index(working_bytes)
+        if not 0 <= size < 2**64:
+            raise InvalidArgumentError(f"working_bytes is {size}: give at least {2**20}")
+        self._native = NativeExactSearcher(index._native, device, size)
+
+    @property
+    def device(self) -> str:
+        """As torch names it, with its number."""
+        return self._native.device
+
+    def refresh(self) -> bool:
+        """Brings the copy up to date with the index; returns whether there was anything to do."""
+        return self._native.refresh()
+
+    def search(
+        self,
+        query: npt.ArrayLike,
+        k: SupportsIndex = 10,
+        *,
+        ids: npt.ArrayLike | None = None,
+        threads: SupportsIndex = 1,
+    ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.float32]]:
+        """As :meth:`Index.search` with ``exact=True``. ``threads`` compute the distances of what
+        the device has found."""
+        queries, single = _rows(query)
+        found, distances = self._native.search(
+            queries, count(k, "k"), ids, count(threads, "threads")
+        )
+        return (found[0], distances[0]) if single else (found, distances)
+
+    def __repr__(self) -> str:
+        return f"<vsearch.ExactSearcher on {self.device}>"

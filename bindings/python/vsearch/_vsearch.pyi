@@ -72,7 +72,23 @@ class Index:
     def remove(self, ids: npt.ArrayLike) -> int: ...
     # query [n, dim]; ids and distances [n, m]
     def search(
-        self, query: npt.ArrayLike, k: int, breadth: int, ids: npt.ArrayLike | None, exact: bool
+        self,
+        query: npt.ArrayLike,
+        k: int,
+        breadth: int,
+        ids: npt.ArrayLike | None,
+        exact: bool,
+        threads: int,
+    ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.float32]]: ...
+
+class ExactSearcher:
+    def __init__(self, index: Index, device: str, working_bytes: int) -> None: ...
+    @property
+    def device(self) -> str: ...
+    def refresh(self) -> bool: ...
+    # query [n, dim]; ids and distances [n, m]
+    def search(
+        self, query: npt.ArrayLike, k: int, ids: npt.ArrayLike | None, threads: int
     ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.float32]]: ...
 
 class Catalog:

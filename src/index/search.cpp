@@ -1,6 +1,7 @@
 // How a search is carried out: a walk of the graph, or a comparison with every vector that matches.
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <memory>
 #include <mutex>
 #include <shared_mutex>
@@ -98,8 +99,11 @@ class Search {
   }
 
   std::vector<Neighbor> near(std::span<const index::Slot> matching) {
-    // Not as tight as after a walk: nobody has looked at the neighbours of these.
-    const std::size_t kept = std::size_t{2} * options_.k + index::kRescored;
+    // Far from the query many are nearly as far as each other, and walks see less than what tells
+    // them apart: so, beyond the first, as many are compared exactly as may still be nearer, by the
+    // largest error so far.
+    const std::size_t first = std::size_t{2} * options_.k + index::kRescored;
+    const std::size_t kept = 5 * first;
     index::Pool& pool = memory_->pool;
     pool.begin({std::min(kept, matching.size())}, 0.0F);
     memory_->distances.resize(std::max(memory_->distances.size(), kScanTogether));
@@ -111,7 +115,13 @@ class Search {
     }
     memory_->report.distances += matching.size();
     index::Nearest<> nearest(options_.k);
-    for (std::size_t i = 0; i < pool.size(); ++i) nearest.offer(neighbour(pool.slot(i)));
+    float error = 0;
+    for (std::size_t i = 0; i < pool.size(); ++i) {
+      if (i >= first && pool.distance(i) - error > nearest.farthest()) break;
+      const Neighbor next = neighbour(pool.slot(i));
+      error = std::max(error, std::abs(next.distance - pool.distance(i)));
+      nearest.offer(next);
+    }
     return nearest.take();
   }
 

@@ -120,7 +120,7 @@ py::tuple to_tuple(Answers answers, std::size_t queries) {
 }
 
 py::tuple search(const Index& self, py::handle query, std::uint32_t k, std::uint32_t breadth,
-                 py::handle ids, bool exact, std::uint32_t threads) {
+                 py::handle ids, double recall, bool exact, std::uint32_t threads) {
   const Floats rows = to_floats(query, 2, "query");
   const MatrixView queries = view_of(rows);
   std::optional<IdFilter> filter;
@@ -129,6 +129,7 @@ py::tuple search(const Index& self, py::handle query, std::uint32_t k, std::uint
   options.k = k;
   options.breadth = breadth;
   options.filter = filter ? &*filter : nullptr;
+  options.recall = recall;
   options.exact = exact;
   options.threads = threads;
   LongCall call{py::none()};
@@ -154,6 +155,18 @@ std::unique_ptr<Searcher> make_searcher(std::shared_ptr<Index> index, py::handle
   const py::gil_scoped_release no_gil;
   ExactSearcher searcher(*index, options);
   return std::make_unique<Searcher>(std::move(index), std::move(searcher));
+}
+
+void calibrate(const Index& self, py::handle queries) {
+  if (queries.is_none()) {
+    const py::gil_scoped_release no_gil;
+    self.calibrate();
+    return;
+  }
+  const Floats rows = to_floats(queries, 2, "queries");
+  const MatrixView view = view_of(rows);
+  const py::gil_scoped_release no_gil;
+  self.calibrate(view);
 }
 
 py::tuple search_with(Searcher& self, py::handle query, std::uint32_t k, py::handle ids,
@@ -208,10 +221,10 @@ void save(const Index& self, py::handle path) {
   self.save(file);
 }
 
-std::unique_ptr<Index> load(py::handle path) {
+std::shared_ptr<Index> load(py::handle path) {
   const std::string file = to_path(path);
   const py::gil_scoped_release no_gil;
-  return std::make_unique<Index>(Index::load(file));
+  return std::make_shared<Index>(Index::load(file));
 }
 
 }  // namespace
@@ -235,8 +248,9 @@ void define_index(py::module_& module) {
       .def("vector", &vector, py::arg("id"))
       .def("add", &add, py::arg("vectors"), py::arg("ids"), py::arg("progress"))
       .def("remove", &remove, py::arg("ids"))
+      .def("calibrate", &calibrate, py::arg("queries"))
       .def("search", &search, py::arg("query"), py::arg("k"), py::arg("breadth"), py::arg("ids"),
-           py::arg("exact"), py::arg("threads"));
+           py::arg("recall"), py::arg("exact"), py::arg("threads"));
   py::class_<Searcher>(module, "ExactSearcher")
       .def(py::init(&make_searcher), py::arg("index"), py::arg("device"), py::arg("working_bytes"))
       .def_property_readonly("device", [](const Searcher& self) { return self.searcher.device(); })

@@ -259,3 +259,22 @@ def test_cancelling(vectors):
         index.add(many, np.arange(20000), progress=progress)
     assert len(calls) == 2
     assert 0 < len(index) < 20000  # what was added stays
+
+
+def test_a_recall_instead_of_a_breadth() -> None:
+    random = np.random.default_rng(4)
+    vectors = random.standard_normal((8000, 32)).astype(np.float32)
+    queries = random.standard_normal((100, 32)).astype(np.float32)
+    index = vsearch.Index(32)
+    index.add(vectors, np.arange(8000))
+    truth = index.search(queries, exact=True)[0]
+    index.search(queries[0], recall=0.9)  # calibrates
+    index.calibrate(queries)
+    for recall in (0.8, 0.95):
+        found = index.search(queries, recall=recall)[0]
+        hits = sum(len(np.intersect1d(a, b)) for a, b in zip(found, truth))
+        assert hits / 1000 >= recall - 0.03
+    with pytest.raises(ValueError, match="recall is 1.5"):
+        index.search(queries[0], recall=1.5)
+    with pytest.raises(ValueError, match="dimensions"):
+        index.calibrate(queries[:, :5])

@@ -119,6 +119,15 @@ class Index:
         """Removes the vectors of these ids; returns how many were there."""
         return self._native.remove(ids)
 
+    def calibrate(self, queries: npt.ArrayLike | None = None) -> None:
+        """Finds out how far searches must go for a ``recall``, by the exact answers to the first
+        256 of `queries` [n, dim], such as shoppers have asked.
+
+        Without queries, by some made beside stored vectors, which real ones resemble more or less;
+        so does the first search with a recall, if nobody has calibrated. Not saved.
+        """
+        self._native.calibrate(queries)
+
     def search(
         self,
         query: npt.ArrayLike,
@@ -126,6 +135,7 @@ class Index:
         *,
         breadth: SupportsIndex = 64,
         ids: npt.ArrayLike | None = None,
+        recall: float = 0.0,
         exact: bool = False,
         threads: SupportsIndex = 1,
     ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.float32]]:
@@ -135,7 +145,8 @@ class Index:
         if no query has k matches; where one query of several found less than the others, its rows
         end in id 0 at the distance infinity.
 
-        ``breadth`` (ef) trades time for recall; ``ids`` restricts the search to these ids;
+        ``breadth`` (ef) trades time for recall; ``recall``, such as 0.95, is the share of the true
+        neighbours that is wanted on average instead (see :meth:`calibrate`); ``ids`` restricts the search to these ids;
         ``exact`` compares with every vector: many queries together as a matrix product, each of
         them many times as fast as alone. ``threads`` share the work of several queries, and of
         an exact search for one; 0: as many as the machine has.
@@ -148,6 +159,7 @@ class Index:
             count(k, "k"),
             count(breadth, "breadth"),
             ids,
+            float(recall),
             bool(exact),
             count(threads, "threads"),
         )

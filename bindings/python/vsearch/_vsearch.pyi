@@ -70,6 +70,7 @@ class Index:
         self, vectors: npt.ArrayLike, ids: npt.ArrayLike, progress: _Progress | None
     ) -> None: ...
     def remove(self, ids: npt.ArrayLike) -> int: ...
+    def calibrate(self, queries: npt.ArrayLike | None) -> None: ...
     # query [n, dim]; ids and distances [n, m]
     def search(
         self,
@@ -77,6 +78,7 @@ class Index:
         k: int,
         breadth: int,
         ids: npt.ArrayLike | None,
+        recall: float,
         exact: bool,
         threads: int,
     ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.float32]]: ...

@@ -214,8 +214,8 @@ std::vector<Neighbor> Index::Impl::search(std::span<const float> query,
 }
 
 std::shared_ptr<const index::Calibration> Index::Impl::calibration(std::size_t k) const {
-  // For every power of two: how far to reach depends little on how many are wanted.
-  const std::size_t rounded = std::bit_ceil(k);
+  // Of many it matters little how many they are.
+  const std::size_t rounded = k <= 32 ? k : std::bit_ceil(k);
   const std::lock_guard lock(calibrating);
   std::uint64_t changes = 0;
   std::size_t live = 0;

@@ -86,7 +86,8 @@ struct IndexStats {
 // Approximate nearest-neighbour index over float32 vectors: an HNSW graph (Malkov and Yashunin,
 // arXiv 1603.09320) that grows as needed.
 // Threads: search() and the other const members may run beside every call; writers wait for each
-// other. Errors: throws Error; a failed call leaves the index as it was.
+// other. Errors: throws Error; a failed call leaves the index as it was. Of one from a damaged
+// snapshot every call may throw kCorrupt: see load().
 class Index {
  public:
   // Throws kInvalidArgument (dim, links or build_breadth out of range).
@@ -139,14 +140,28 @@ class Index {
   // The stored vector of `id` [dim] (unit length under cosine). Throws kKeyNotFound.
   std::vector<float> vector(Id id) const;
 
-  // Writes a snapshot: to a temporary file beside `path`, fsync, rename, fsync of the folder, so
-  // that a crash leaves the old file or the new one. `stamp`, at most 65,536 bytes, is kept with it
-  // for the caller. Searches go on meanwhile; writers wait. Throws kIo, kInvalidArgument (a longer
-  // stamp), kOutOfMemory.
+  // Writes a snapshot of the index as it is at one moment of the call: to a temporary file beside
+  // `path`, fsync, rename, fsync of the folder, so that a crash leaves the old file or the new one.
+  // `stamp`, at most 65,536 bytes, is kept with it for the caller. Searches go on meanwhile; add()
+  // and remove() wait only while everything but the vectors is copied, which takes some tens of
+  // milliseconds and 200 MB a million vectors, and where that memory is missing, until all is
+  // written. Slots of removed vectors are not used again before the end. Two calls take turns.
+  // Throws kIo (naming the path), kInvalidArgument (a longer stamp), kOutOfMemory, kCorrupt.
   void save(const std::filesystem::path& path, const std::string& stamp = {}) const;
 
-  // Opens a snapshot. Everything in it is checked (length, checksum, bounds) before it is used.
-  // `stamp`, if not null, receives what save() was given.
+  // Opens a snapshot. Everything in it is checked: length, checksums, and that all that searches
+  // follow leads somewhere. `stamp`, if not null, receives what save() was given.
+  //
+  // A file of 64 MiB or more is mapped: its pages are read when they are first needed, they are
+  // shared with other processes and given back under pressure; changes stay in memory. Links and
+  // ids are checked before load() returns, the vectors beside the first searches, by a thread of
+  // the index's own, for which add(), remove(), save() and calibrations wait. If it finds damage,
+  // each later call but options() throws kCorrupt.
+  //
+  // The file may be replaced (renamed over, as save() does it) or deleted while the index lives.
+  // It must not be written to in place: that changes the index behind its checks; and where a
+  // mapped file is cut short, or the disk fails to read it, the system ends the process (SIGBUS).
+  //
   // Throws kFileNotFound, kIo, kCorrupt (with the reason), kOutOfMemory.
   static Index load(const std::filesystem::path& path, std::string* stamp = nullptr);
 

@@ -153,6 +153,7 @@ struct Index::Impl::ExactSearch {
 
 SearchReport Index::Impl::search_exactly(MatrixView queries, const SearchOptions& search_options,
                                          std::span<std::vector<Neighbor>> results) const {
+  check.throw_if_damaged();
   ExactSearch search{
       *this, search_options,
       search_options.filter == nullptr ? nullptr : search_options.filter->impl_.get(),

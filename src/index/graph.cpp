@@ -83,24 +83,4 @@ void Graph::choose_entry() noexcept {
   }
 }
 
-void Graph::restore_slot(Slot slot, SlotState state, Id id, int level,
-                         std::span<const std::byte> vector) {
-  links_.reserve_upper(static_cast<std::size_t>(level));
-  links_.make(slot, level);
-  vectors_.restore(slot, vector);
-  set_id(slot, id);
-  node(slot) = {state, static_cast<std::uint8_t>(level)};
-  slots_ = slot + 1;
-  if (state == SlotState::kFree) free_.push_back(slot);
-  live_ += state == SlotState::kLive ? 1 : 0;
-  removed_ += state == SlotState::kRemoved ? 1 : 0;
-}
-
-void Graph::finish_restore(Slot entry) {
-  levels_drawn_ = slots_;
-  if (live_ == 0) return;
-  entry_ = entry;
-  top_level_ = level(entry);
-}
-
 }  // namespace vsearch::index

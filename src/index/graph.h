@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -141,15 +142,24 @@ class Graph {
   void commit(const LinkChanges& changes, std::size_t begin, std::size_t end) noexcept;
   void commit(const LinkChanges& changes) noexcept { commit(changes, 0, changes.lists().size()); }
 
-  // For reading a snapshot into a new graph with room for it: all slots in ascending order, then
-  // all lists, then finish_restore(). The caller has checked every value.
-  void restore_numbers(FixedPoint numbers) { vectors_.restore_numbers(std::move(numbers)); }
+  // For a snapshot: what it holds besides the vectors, of `slots` slots with `upper` lists above
+  // level 0, free ones among them. It changes in place, unlike vectors().sections().
+  std::size_t upper_lists() const { return links_.used_upper(); }
+  std::vector<Section> sections(std::size_t slots, std::size_t upper);
+  VectorStore& vectors() { return vectors_; }
+  // Takes over what has been read into the sections of a new graph, of itself and its vectors;
+  // `entry` is ignored when nothing is live. Looks at everything that a walk follows: returns why
+  // this is no graph, nothing if it is one. Throws std::bad_alloc.
+  std::string restore(std::size_t slots, std::size_t upper, Slot entry, std::size_t threads);
+  // The same for the table of the slots that the ids of live vectors are in.
+  std::string restore(IdTable& table, std::size_t buckets, std::size_t threads) const;
+
+  // Of formats 1 and 2, where the sections are not as in memory: there is room for the slots.
   void restore_slot(Slot slot, SlotState state, Id id, int level,
                     std::span<const std::byte> vector);
   void restore_neighbours(Slot slot, int level, std::span<const Slot> neighbours) {
     links_.set(slot, level, neighbours);
   }
-  void finish_restore(Slot entry);  // ignored when nothing is live
 
  private:
   struct Node {
@@ -203,6 +213,9 @@ class Graph {
   bool plan_repaired_list(Slot slot, int level, PlannedLists& planned);
   void free_retiring() noexcept;
   void choose_entry() noexcept;
+  std::string restore_nodes(std::size_t slots, Slot entry);
+  std::string restore_upper(std::size_t upper);
+  std::string defect_of_list(Slot slot, int level) const;
   int draw_level();
 
   const Metric metric_;

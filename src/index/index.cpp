@@ -196,6 +196,7 @@ void Index::Impl::fit_encoding(index::Graph& into, std::span<const float> least,
   const std::span<const float> rows[] = {least, most};
   if (into.vectors().covers(rows)) return;
   index::VectorStore::Encoding encoding = into.plan_encoding(rows);
+  wait_for_save();
   {
     const std::lock_guard lock(access);
     into.commit(encoding);
@@ -255,6 +256,7 @@ void Index::Impl::undo(std::span<const Change> changes, Previous& previous) noex
 // Makes slots of removed vectors usable again. Where there is no memory for that it waits for the
 // next change.
 void Index::Impl::maintain(std::size_t changes) noexcept {
+  if (saving) return;  // it would free slots
   try {
     if (graph->removed() > graph->live() && graph->removed() >= kRebuildMinimum) {
       rebuild();
@@ -326,16 +328,19 @@ const IndexOptions& Index::options() const {
 }
 
 std::uint64_t Index::size() const {
+  impl_->check.throw_if_damaged();
   const std::shared_lock lock(impl_->access);
   return impl_->graph->live();
 }
 
 bool Index::contains(Id id) const {
+  impl_->check.throw_if_damaged();
   const std::shared_lock lock(impl_->access);
   return impl_->slots.find(id).has_value();
 }
 
 std::vector<Id> Index::ids() const {
+  impl_->check.throw_if_damaged();
   std::vector<Id> result = index::with_memory_for("list the ids", [&] {
     const std::shared_lock lock(impl_->access);
     return impl_->slots.ids();
@@ -345,6 +350,7 @@ std::vector<Id> Index::ids() const {
 }
 
 IndexStats Index::stats() const {
+  impl_->check.throw_if_damaged();
   const std::shared_lock lock(impl_->access);
   return {impl_->graph->live(), impl_->graph->removed(), impl_->graph->capacity(),
           impl_->graph->memory_bytes() + impl_->slots.memory_bytes()};
@@ -353,11 +359,13 @@ IndexStats Index::stats() const {
 void Index::add(MatrixView rows, std::span<const Id> ids, const Progress& progress) {
   check_rows(impl_->options, rows, ids);
   if (rows.rows == 0) return;
+  impl_->check.wait();
   const std::lock_guard writer(impl_->writer);
   index::with_memory_for("add vectors", [&] { impl_->add(rows, ids, progress); });
 }
 
 std::uint64_t Index::remove(std::span<const Id> ids) {
+  impl_->check.wait();
   const std::lock_guard writer(impl_->writer);
   std::uint64_t removed = 0;
   for (std::size_t begin = 0; begin < ids.size(); begin += kRemovalsPerLock) {
@@ -377,6 +385,7 @@ std::uint64_t Index::remove(std::span<const Id> ids) {
 }
 
 std::vector<float> Index::vector(Id id) const {
+  impl_->check.throw_if_damaged();
   return index::with_memory_for("copy a vector", [&] {
     const std::shared_lock lock(impl_->access);
     const std::optional<index::Slot> slot = impl_->slots.find(id);

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -18,15 +19,16 @@
 #include "index/graph.h"
 #include "index/id_filter.h"
 #include "index/id_table.h"
+#include "index/snapshot_check.h"
 #include "index/vectors.h"
 #include "vsearch/error.h"
 #include "vsearch/index.h"
 
 namespace vsearch {
 
-// Two locks. `writer` is held for the whole of a call that changes the index, and by save(); its
-// holder may read everything. `access` is held shared by searches, and exclusively only while a
-// prepared change is put in place.
+// Two locks. `writer` is held for the whole of a call that changes the index, and by save() while
+// it copies what changes in place; its holder may read everything. `access` is held shared by
+// searches, and exclusively only while a prepared change is put in place.
 struct Index::Impl {
   explicit Impl(const IndexOptions& options_);
 
@@ -50,6 +52,25 @@ struct Index::Impl {
   SearchReport search_exactly(MatrixView queries, const SearchOptions& search_options,
                               std::span<std::vector<Neighbor>> results) const;
 
+  // While it lives, save() reads the vectors of all slots that were in use when it was made,
+  // without `writer`, under which it is made: they stay as they are. No slot becomes free, and who
+  // encodes vectors anew or moves them to other slots calls wait_for_save() before it puts that in
+  // place.
+  class Saving {
+   public:
+    explicit Saving(const Impl& impl) : saving_(impl.saving) { saving_ = true; }
+    ~Saving() {
+      saving_ = false;
+      saving_.notify_all();
+    }
+    Saving(const Saving&) = delete;
+    Saving& operator=(const Saving&) = delete;
+
+   private:
+    std::atomic<bool>& saving_;
+  };
+  void wait_for_save() const noexcept { saving.wait(true); }
+
   // These need `writer` held.
   void add(MatrixView rows, std::span<const Id> row_ids, const Progress& progress);
   void make_room(std::size_t new_vectors);
@@ -63,6 +84,7 @@ struct Index::Impl {
   void rebuild();
 
   const IndexOptions options;
+  std::mutex save_turn;  // held by save(), for the whole of it; taken before `writer`
   mutable std::mutex writer;
   mutable index::FairSharedMutex access;
   std::unique_ptr<index::Graph> graph;
@@ -79,6 +101,10 @@ struct Index::Impl {
   mutable std::map<std::size_t, Calibrated> calibrations;
   mutable std::vector<std::vector<float>> calibration_queries;
   const std::uint64_t serial;  // of this index, among all of the process
+  mutable std::atomic<bool> saving = false;
+  // Of the snapshot. Every call that changes the index waits for it, and whatever cannot bear
+  // distances that are no numbers.
+  mutable index::BackgroundCheck check;
 };
 
 namespace index {

@@ -194,6 +194,7 @@ void check_queries(MatrixView queries, const IndexOptions& made_with) {
 std::vector<Neighbor> Index::Impl::search(std::span<const float> query,
                                           const SearchOptions& search_options,
                                           SearchReport& report) const {
+  check.throw_if_damaged();
   if (search_options.exact) {
     std::vector<Neighbor> result;
     report = search_exactly({query.data(), 1, query.size()}, search_options, {&result, 1});
@@ -214,6 +215,7 @@ std::vector<Neighbor> Index::Impl::search(std::span<const float> query,
 }
 
 std::shared_ptr<const index::Calibration> Index::Impl::calibration(std::size_t k) const {
+  check.wait();  // it sorts distances, which damaged vectors might not allow
   // Of many it matters little how many they are.
   const std::size_t rounded = k <= 32 ? k : std::bit_ceil(k);
   const std::lock_guard lock(calibrating);

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <new>
 #include <system_error>
 #include <utility>
@@ -20,8 +21,12 @@ namespace {
 
 constexpr std::size_t kBufferBytes = std::size_t{1} << 20;
 
-Xxh3 new_checksum() {
-  Xxh3 state(XXH3_createState());
+struct FreeXxh3 {
+  void operator()(XXH3_state_t* state) const { XXH3_freeState(state); }
+};
+
+std::unique_ptr<XXH3_state_t, FreeXxh3> new_checksum() {
+  std::unique_ptr<XXH3_state_t, FreeXxh3> state(XXH3_createState());
   if (state == nullptr) throw std::bad_alloc();
   XXH3_64bits_reset(state.get());
   return state;
@@ -54,53 +59,61 @@ bool Descriptor::close() {
 }
 
 FileWriter::FileWriter(const std::filesystem::path& path)
-    : path_(path), temporary_(temporary_name(path)), checksum_(new_checksum()) {
-  buffer_.reserve(kBufferBytes);
+    : path_(path), temporary_(temporary_name(path)) {
+  buffer_.reserve(kChecksumBlock);
+  std::error_code unknown;
+  if (std::filesystem::is_directory(path, unknown)) {
+    errno = EISDIR;
+    fail("cannot put a file in its place");
+  }
   const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
   if (!folder_.open(folder, O_RDONLY | O_DIRECTORY)) fail("cannot open its folder");
   if (!file_.open(temporary_, O_WRONLY | O_CREAT | O_EXCL)) fail("cannot create a file beside it");
 }
 
 FileWriter::~FileWriter() {
-  if (!in_place_) ::unlink(temporary_.c_str());
+  if (file_.get() >= 0 && !in_place_) ::unlink(temporary_.c_str());
+}
+
+void FileWriter::begin(std::uint64_t offset) {
+  position_ = offset;
+  blocks_.clear();
 }
 
 void FileWriter::write(std::span<const std::byte> bytes) {
-  written_ += bytes.size();
   while (!bytes.empty()) {
-    if (buffer_.size() == kBufferBytes) flush();
-    const std::size_t count = std::min(bytes.size(), kBufferBytes - buffer_.size());
+    const std::size_t count = std::min(bytes.size(), kChecksumBlock - buffer_.size());
     buffer_.insert(buffer_.end(), bytes.data(), bytes.data() + count);
     bytes = bytes.subspan(count);
+    if (buffer_.size() == kChecksumBlock) flush();
   }
 }
 
-void FileWriter::pad() {
-  constexpr std::byte kZeros[8] = {};
-  write(std::span(kZeros).first((8 - written_ % 8) % 8));
+std::uint64_t FileWriter::end() {
+  if (!buffer_.empty()) flush();
+  return checksum_of_blocks(blocks_);
 }
 
 void FileWriter::flush() {
-  XXH3_64bits_update(checksum_.get(), buffer_.data(), buffer_.size());
+  blocks_.push_back(block_checksum(buffer_));
   std::span<const std::byte> left = buffer_;
   while (!left.empty()) {
-    const ssize_t count = ::write(file_.get(), left.data(), left.size());
+    const ssize_t count =
+        ::pwrite(file_.get(), left.data(), left.size(), static_cast<off_t>(position_));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) fail("cannot write");
     left = left.subspan(static_cast<std::size_t>(count));
+    position_ += static_cast<std::uint64_t>(count);
   }
   buffer_.clear();
 }
 
-void FileWriter::finish() {
-  flush();
-  const std::uint64_t checksum = XXH3_64bits_digest(checksum_.get());
-  write(std::as_bytes(std::span(&checksum, 1)));
-  flush();
+void FileWriter::finish(std::uint64_t bytes) {
+  if (::ftruncate(file_.get(), static_cast<off_t>(bytes)) != 0) fail("cannot write");
   if (::fsync(file_.get()) != 0) fail("cannot flush to the disk");
-  if (!file_.close()) fail("cannot close");
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("cannot put the new file in place");
   in_place_ = true;
+  if (!file_.close()) fail("cannot close");
   if (::fsync(folder_.get()) != 0) fail("cannot flush its folder to the disk");
 }
 
@@ -127,7 +140,7 @@ FileReader::FileReader(const std::filesystem::path& path) : path_(path), buffer_
 }
 
 bool FileReader::checksum_matches() {
-  const Xxh3 state = new_checksum();
+  const auto state = new_checksum();
   seek(0);
   std::uint64_t left = size_ - std::min<std::uint64_t>(size_, sizeof(std::uint64_t));
   std::vector<std::byte> block(kBufferBytes);
@@ -167,6 +180,13 @@ std::size_t FileReader::read_some(std::span<std::byte> bytes) {
     if (count >= 0) return static_cast<std::size_t>(count);
     if (errno != EINTR) fail("cannot read");
   }
+}
+
+void refuse_snapshot(const std::filesystem::path& path, std::string_view why) {
+  throw Error(ErrorCode::kCorrupt,
+              fmt::format("the index snapshot '{}' is damaged: {}: delete it and build the index "
+                          "again",
+                          path.string(), why));
 }
 
 void FileReader::fail(const char* what) const {

@@ -1,4 +1,4 @@
-// Reading and writing a checksummed file.
+// Reading and writing files with checksums.
 #pragma once
 
 #include <xxhash.h>
@@ -6,16 +6,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
 namespace vsearch::index {
-
-struct FreeXxh3 {
-  void operator()(XXH3_state_t* state) const { XXH3_freeState(state); }
-};
-using Xxh3 = std::unique_ptr<XXH3_state_t, FreeXxh3>;
 
 // An open file of the operating system; closed when it goes.
 class Descriptor {
@@ -33,6 +28,16 @@ class Descriptor {
   int file_ = -1;
 };
 
+// The checksum of some bytes: XXH3 (64 bits, seed 0) of the XXH3s of their blocks, so that threads
+// can share the work.
+constexpr std::size_t kChecksumBlock = std::size_t{1} << 20;
+inline std::uint64_t block_checksum(std::span<const std::byte> block) {
+  return XXH3_64bits(block.data(), block.size());
+}
+inline std::uint64_t checksum_of_blocks(std::span<const std::uint64_t> blocks) {
+  return XXH3_64bits(blocks.data(), blocks.size_bytes());
+}
+
 // Writes a file so that under `path` there is either what was there before or the whole new file:
 // to a temporary file beside it, which the destructor deletes unless finish() was called.
 // Members throw Error (kIo, naming the path and what the system said). Threads: one.
@@ -43,12 +48,14 @@ class FileWriter {
   FileWriter(const FileWriter&) = delete;
   FileWriter& operator=(const FileWriter&) = delete;
 
+  // A section: write() puts its bytes from `offset` on, end() returns their checksum.
+  void begin(std::uint64_t offset);
   void write(std::span<const std::byte> bytes);
-  void pad();  // with zeros, to a multiple of 8 bytes
+  std::uint64_t end();
 
-  // Appends the checksum of all that was written, and puts the file in its place: fsync, rename,
-  // fsync of the folder.
-  void finish();
+  // Puts the file, `bytes` long, in its place: fsync, rename, fsync of the folder. What was written
+  // nowhere is zero.
+  void finish(std::uint64_t bytes);
 
  private:
   void flush();
@@ -59,19 +66,22 @@ class FileWriter {
   Descriptor folder_;
   Descriptor file_;
   bool in_place_ = false;
-  std::uint64_t written_ = 0;
-  std::vector<std::byte> buffer_;
-  Xxh3 checksum_;
+  std::uint64_t position_ = 0;
+  std::vector<std::byte> buffer_;  // of one block
+  std::vector<std::uint64_t> blocks_;
 };
 
-// Reads a file that FileWriter wrote. Throws Error: kFileNotFound, kIo. Threads: one.
+// Reads a file. Throws Error: kFileNotFound, kIo. Threads: one.
 class FileReader {
  public:
   explicit FileReader(const std::filesystem::path& path);
 
+  const std::filesystem::path& path() const { return path_; }
   std::uint64_t size() const { return size_; }
+  int descriptor() const { return file_.get(); }
 
-  // Whether the last 8 bytes are the checksum of all others. Reads from the beginning to the end.
+  // Whether the last 8 bytes are the XXH3 of all others, as in formats 1 and 2. Reads from the
+  // beginning to the end.
   bool checksum_matches();
 
   void seek(std::uint64_t position);
@@ -89,5 +99,8 @@ class FileReader {
   std::size_t buffer_begin_ = 0;
   std::size_t buffer_end_ = 0;
 };
+
+// Throws kCorrupt: the snapshot says something that cannot be.
+[[noreturn]] void refuse_snapshot(const std::filesystem::path& path, std::string_view why);
 
 }  // namespace vsearch::index

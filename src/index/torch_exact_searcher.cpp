@@ -166,6 +166,7 @@ struct ExactSearcher::Impl {
   // Returns whether there was anything to do. After it, the copy may still lag behind changes that
   // were made meanwhile.
   bool refresh() {
+    index.check.wait();
     for (int attempts = 0; attempts < kAttempts; ++attempts) {
       std::vector<Slot> added;
       std::optional<std::vector<float>> centre;  // if everything is copied

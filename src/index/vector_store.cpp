@@ -1,5 +1,7 @@
 #include "index/vector_store.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -8,6 +10,9 @@ namespace vsearch::index {
 namespace {
 
 constexpr float kMostWeight = 127.0F;
+
+// What add() takes is smaller (see vector_defect()), with the room that an encoding leaves.
+constexpr float kMostNumber = 1e20F;
 
 float* float_at(const Arena& arena, Slot slot) {
   return reinterpret_cast<float*>(arena.at(slot));
@@ -108,17 +113,36 @@ void VectorStore::read(Slot slot, std::span<float> vector) const {
   }
 }
 
-std::size_t VectorStore::bytes_on_disk() const {
-  return storage_ == Storage::kFloat32 ? dim_ * sizeof(float) : 2 * dim_;
+std::vector<Section> VectorStore::sections(std::size_t slots) {
+  if (storage_ == Storage::kFloat32) return {{"floats", &floats_, slots}};
+  std::vector<Section> result = {{"upper bytes", &high_, slots}, {"lower bytes", &low_, slots}};
+  if (metric_ == Metric::kL2) result.push_back({"lengths", &norms_, slots});
+  return result;
 }
 
-void VectorStore::save(Slot slot, std::span<std::byte> bytes) const {
-  if (storage_ == Storage::kFloat32) {
-    std::memcpy(bytes.data(), floats_.at(slot), bytes.size());
-  } else {
-    std::memcpy(bytes.data(), high_.at(slot), dim_);
-    std::memcpy(bytes.data() + dim_, low_.at(slot), dim_);
+std::vector<float> VectorStore::encoding() const {
+  if (storage_ == Storage::kFloat32) return {};
+  std::vector<float> result(2 * dim_);
+  std::ranges::copy(numbers_.low, result.begin());
+  std::ranges::copy(numbers_.unit, result.begin() + static_cast<std::ptrdiff_t>(dim_));
+  return result;
+}
+
+std::string VectorStore::restore_encoding(std::span<const float> encoding) {
+  if (storage_ == Storage::kFloat32) return {};
+  const std::span<const float> low = encoding.first(dim_);
+  const std::span<const float> unit = encoding.subspan(dim_);
+  for (std::size_t i = 0; i < dim_; ++i) {
+    if (!(std::abs(low[i]) <= kMostNumber) || !(unit[i] >= 0.0F && unit[i] <= kMostNumber)) {
+      return fmt::format("the range of dimension {} is none", i);
+    }
   }
+  numbers_ = {{low.begin(), low.end()}, {unit.begin(), unit.end()}};
+  return {};
+}
+
+std::size_t VectorStore::bytes_in_old_snapshot() const {
+  return storage_ == Storage::kFloat32 ? dim_ * sizeof(float) : 2 * dim_;
 }
 
 void VectorStore::restore(Slot slot, std::span<const std::byte> bytes) noexcept {

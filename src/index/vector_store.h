@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "index/arena.h"
@@ -62,11 +63,17 @@ class VectorStore {
   void write(Slot slot, std::span<const float> vector) noexcept;
   void read(Slot slot, std::span<float> vector) const;
 
-  // As it is stored, for a snapshot: bytes_on_disk() bytes.
-  std::size_t bytes_on_disk() const;
-  void save(Slot slot, std::span<std::byte> bytes) const;
+  // For a snapshot: what it holds of `slots` slots, in which nothing changes for a slot that is in
+  // use as long as the encoding stays; and the numbers that belong to the encoding, as many as the
+  // options say, zeros if there are none yet. restore_encoding() is for a store without vectors; it
+  // says why these cannot be such numbers, or nothing.
+  std::vector<Section> sections(std::size_t slots);
+  std::vector<float> encoding() const;
+  std::string restore_encoding(std::span<const float> encoding);
+
+  // As formats 1 and 2 of the snapshot hold a vector: bytes_in_old_snapshot() bytes.
+  std::size_t bytes_in_old_snapshot() const;
   void restore(Slot slot, std::span<const std::byte> bytes) noexcept;
-  void restore_numbers(FixedPoint numbers) { numbers_ = std::move(numbers); }
 
   // `query` keeps its memory from one call to the next. Throws std::bad_alloc.
   void prepare(std::span<const float> vector, Query& query) const;

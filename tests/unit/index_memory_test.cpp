@@ -155,12 +155,18 @@ TEST_CASE("searching, making, saving and opening say that memory ran out") {
   const auto hits = index.search(query.row(0));
   CHECK(fail_everywhere([&] { index.search(query.row(0)); }, nothing) > 5);
   CHECK(index.search(query.row(0)) == hits);
-  CHECK(fail_everywhere([&] { Index another(options()); }, nothing) > 3);
+  CHECK(fail_everywhere([&] { Index another(options()); }, nothing) > 2);
   const auto saved = folder / "saved";
   index.save(saved, "stamp");
   const auto absent = folder / "absent";
   const auto check_absent = [&] { REQUIRE_FALSE(std::filesystem::exists(absent)); };
-  CHECK(fail_everywhere([&] { index.save(absent); }, check_absent) > 3);
+  // Where only the copy of the links cannot be made, it is saved without.
+  const auto save_again = [&] {
+    std::filesystem::remove(absent);
+    index.save(absent);
+    if (allocations_left == kNever) REQUIRE(Index::load(absent).ids() == index.ids());
+  };
+  CHECK(fail_everywhere(save_again, check_absent) > 3);
   CHECK(std::filesystem::exists(absent));
   CHECK(fail_everywhere([&] { Index::load(saved); }, nothing) > 20);
 }

@@ -63,6 +63,21 @@ bool same_pictures(const ReadyItem& item, const db::StoredItem& old) {
 
 }  // namespace
 
+template <typename Call>
+auto CatalogCore::with_index(Call call) const {
+  try {
+    return call();
+  } catch (const Error& e) {
+    if (e.code() != ErrorCode::kCorrupt) throw;
+    std::error_code gone;
+    std::filesystem::remove(path_ / "index.snapshot", gone);
+    throw Error(ErrorCode::kCorrupt,
+                fmt::format("the index of the catalogue {} cannot be used: {}. Open the catalogue "
+                            "again: it builds its index anew, and nothing is lost",
+                            path_.string(), e.what()));
+  }
+}
+
 CatalogCore::CatalogCore(const std::filesystem::path& path, const CatalogOptions& options)
     : path_(checked_directory(path)),
       process_(::getpid()),
@@ -83,9 +98,9 @@ Index CatalogCore::open_checked_index(const CatalogOptions& options) {
 }
 
 CatalogCore::~CatalogCore() {
-  if (!unsaved_) return;
   try {
-    save_snapshot();
+    with_index([&] { return index_.size(); });
+    if (unsaved_) save_snapshot();
   } catch (const std::exception& e) {
     log(LogLevel::kWarning, fmt::format("the index snapshot was not saved, the next open will make "
                                         "up for it: {}",
@@ -153,7 +168,7 @@ void CatalogCore::drop_from_index(std::span<const Id> ids) {
   if (leftovers_.empty()) return;
   unsaved_ = true;
   try {
-    index_.remove(leftovers_);
+    with_index([&] { return index_.remove(leftovers_); });
     leftovers_.clear();
   } catch (const std::exception& e) {
     log(LogLevel::kWarning, fmt::format("{} removed pictures stay in the index for now, unseen: {}",
@@ -202,7 +217,7 @@ CommitCounts CatalogCore::commit(std::span<const ReadyItem> items) {
   }
   // So that drop_from_index() cannot fail where nothing may fail any more.
   leftovers_.reserve(leftovers_.size() + ids.size() + old_ids.size());
-  index_.add(rows.view(), ids);
+  with_index([&] { index_.add(rows.view(), ids); });
   try {
     std::unique_lock replacing(replacing_, std::defer_lock);
     if (!old_ids.empty()) replacing.lock();
@@ -264,7 +279,7 @@ std::vector<std::string> CatalogCore::remove(std::span<const std::string> keys) 
 
 void CatalogCore::save_snapshot() {
   const std::lock_guard writer(writer_mutex_);
-  index_.remove(leftovers_);
+  with_index([&] { return index_.remove(leftovers_); });
   leftovers_.clear();
   // The stamp is known before the snapshot that has it is in place. If a crash or an error comes
   // between, the old snapshot goes on to be valid.
@@ -292,14 +307,14 @@ CatalogInfo CatalogCore::info() const {
     info.generation = store.generation();
   });
   info.disk_bytes = bytes_in(path_);
-  info.index = index_.stats();
+  info.index = with_index([&] { return index_.stats(); });
   return info;
 }
 
 NearPictures CatalogCore::near_pictures(std::span<const float> query,
                                         const SearchOptions& options) const {
   const std::shared_lock replacing(replacing_);
-  const std::vector<Neighbor> found = index_.search(query, options);
+  const std::vector<Neighbor> found = with_index([&] { return index_.search(query, options); });
   NearPictures result;
   result.horizon =
       found.size() == options.k ? found.back().distance : std::numeric_limits<float>::infinity();

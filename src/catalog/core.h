@@ -78,6 +78,10 @@ class CatalogCore {
   void in_transaction(Change change);
   void check_encoder(const Encoder& encoder) const;
   void drop_from_index(std::span<const Id> ids);
+  // Calls the index. If it says that the snapshot it comes from is damaged, deletes that, so that
+  // the next open builds the index anew, and throws kCorrupt, which says so.
+  template <typename Call>
+  auto with_index(Call call) const;
   void log(LogLevel level, const std::string& message) const;
 
   const std::filesystem::path path_;

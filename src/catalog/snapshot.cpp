@@ -76,42 +76,59 @@ void add(Index& index, db::Store& store, std::span<const Id> ids, const Progress
   if (progress && !ids.empty()) progress(ids.size(), ids.size());
 }
 
+// Adds what `index` lacks and removes what it has too much. True if there was anything to do.
+bool bring_in_step(Index& index, db::Store& store, std::span<const Id> wanted,
+                   const LogCallback& log, const Progress& progress) {
+  const std::vector<Id> present = index.ids();
+  std::vector<Id> missing;
+  std::vector<Id> extra;
+  std::ranges::set_difference(wanted, present, std::back_inserter(missing));
+  std::ranges::set_difference(present, wanted, std::back_inserter(extra));
+  if (missing.empty() && extra.empty()) return false;
+  if (log) {
+    log(LogLevel::kInfo, fmt::format("bringing the index snapshot in step: {} pictures to add, {} "
+                                     "to remove",
+                                     missing.size(), extra.size()));
+  }
+  index.remove(extra);
+  add(index, store, missing, progress);
+  return true;
+}
+
+// Why an index that was opened has turned out to be damaged; nothing if it has not.
+std::string damage_of(const Index& index) {
+  try {
+    static_cast<void>(index.size());
+    return {};
+  } catch (const Error& e) {
+    return e.what();
+  }
+}
+
 }  // namespace
 
 Index open_index(db::Store& store, const std::filesystem::path& snapshot, const LogCallback& log,
                  const Progress& progress, bool& unsaved) {
   const std::vector<Id> wanted = store.picture_ids();
   std::string reason;
-  std::optional<Index> loaded = load(store, snapshot, reason);
-  if (!loaded) {
-    if (log && !wanted.empty()) {
-      log(LogLevel::kWarning, fmt::format("the index snapshot cannot be used: {}; building the "
-                                          "index of {} pictures anew",
-                                          reason, wanted.size()));
+  if (std::optional<Index> loaded = load(store, snapshot, reason)) {
+    try {
+      unsaved = bring_in_step(*loaded, store, wanted, log, progress);
+      return *std::move(loaded);
+    } catch (const Error& e) {
+      reason = damage_of(*loaded);  // a large snapshot is looked through meanwhile
+      if (e.code() != ErrorCode::kCorrupt || reason.empty()) throw;
     }
-    Index index(index_options(store.header()));
-    add(index, store, wanted, progress);
-    unsaved = !wanted.empty();
-    return index;
   }
-  const std::vector<Id> present = loaded->ids();
-  std::vector<Id> missing;
-  std::vector<Id> extra;
-  std::ranges::set_difference(wanted, present, std::back_inserter(missing));
-  std::ranges::set_difference(present, wanted, std::back_inserter(extra));
-  if (missing.empty() && extra.empty()) {
-    unsaved = false;
-    return *std::move(loaded);
+  if (log && !wanted.empty()) {
+    log(LogLevel::kWarning, fmt::format("the index snapshot cannot be used: {}; building the "
+                                        "index of {} pictures anew",
+                                        reason, wanted.size()));
   }
-  if (log) {
-    log(LogLevel::kInfo, fmt::format("bringing the index snapshot in step: {} pictures to add, {} "
-                                     "to remove",
-                                     missing.size(), extra.size()));
-  }
-  loaded->remove(extra);
-  add(*loaded, store, missing, progress);
-  unsaved = true;
-  return *std::move(loaded);
+  Index index(index_options(store.header()));
+  add(index, store, wanted, progress);
+  unsaved = !wanted.empty();
+  return index;
 }
 
 void delete_unfinished_snapshots(const std::filesystem::path& snapshot) {

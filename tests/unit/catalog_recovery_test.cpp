@@ -1,5 +1,6 @@
 // What a catalogue makes of damaged files and of files that are not its own.
 #include <catch2/catch.hpp>
+#include <fstream>
 #include <random>
 #include <string>
 #include <vector>
@@ -103,6 +104,68 @@ TEST_CASE("a snapshot that cannot be used is built anew, and the log says why") 
   Catalog catalog = open_with_log(shop, log);
   CHECK(log.text().empty());  // closing has saved a good one
   check_items(catalog, 50);
+}
+
+TEST_CASE("a large snapshot with damaged vectors is deleted, and the next open builds it anew") {
+  // Large enough to be looked through after the opening: few vectors, very long ones.
+  constexpr std::size_t kLength = 60'000;
+  constexpr std::size_t kItems = 600;
+  class LongEncoder : public vsearch_test::FakeEncoder {
+   public:
+    LongEncoder() : info_(FakeEncoder::info()) { info_.dim = kLength; }
+    const vsearch::EncoderInfo& info() const override { return info_; }
+
+   private:
+    vsearch::EncoderInfo info_;
+  };
+  TempDir dir;
+  const fs::path shop = dir / "shop";
+  const fs::path snapshot = shop / "index.snapshot";
+  const auto vector_of = [](std::size_t item) {
+    std::vector<float> vector(kLength, 0.01F);
+    vector[item] = 1.0F;
+    return vector;
+  };
+  {
+    auto options = vsearch_test::create_options(std::make_shared<LongEncoder>());
+    options.links = 4;
+    options.build_breadth = 4;
+    Catalog catalog = Catalog::create(shop, options);
+    std::vector<std::vector<float>> vectors;
+    std::vector<vsearch::Item> items;
+    for (std::size_t i = 0; i < kItems; ++i) vectors.push_back(vector_of(i));
+    for (std::size_t i = 0; i < kItems; ++i) {
+      items.push_back(vsearch_test::embedded_item(std::to_string(i), vectors[i]));
+    }
+    REQUIRE(catalog.add(items).failures.empty());
+  }
+  REQUIRE(fs::file_size(snapshot) >= std::uintmax_t{64} << 20);
+  {
+    std::fstream file(snapshot, std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(-100, std::ios::end);
+    file.put('x').put('y');
+  }
+  SECTION("found while it is used") {
+    Log log;
+    Catalog catalog = open_with_log(shop, log);
+    const auto vector = vector_of(7);
+    vsearch::Item item = vsearch_test::embedded_item("new", vector);
+    CHECK_ERROR(catalog.add({&item, 1}), ErrorCode::kCorrupt, "Open the catalogue again");
+    CHECK_ERROR(catalog.near_pictures(vector, {}), ErrorCode::kCorrupt, "nothing is lost");
+    CHECK_ERROR(catalog.info(), ErrorCode::kCorrupt, "index.snapshot");
+    CHECK_ERROR(catalog.save_snapshot(), ErrorCode::kCorrupt, "checksum");
+    CHECK_FALSE(fs::exists(snapshot));
+  }
+  SECTION("found when the catalogue is brought in step") {
+    tamper(shop / "catalog.db", "DELETE FROM embeddings WHERE picture_id = 4");
+    tamper(shop / "catalog.db", "DELETE FROM pictures WHERE id = 4");
+  }
+  Log log;
+  Catalog catalog = open_with_log(shop, log);
+  CHECK_THAT(log.text(), Catch::Contains("the index snapshot cannot be used: ") &&
+                             Catch::Contains("pictures anew"));
+  CHECK(catalog.near_pictures(vector_of(7), {}).entries.at(0).picture.key == "7");
+  CHECK(catalog.info().index.size == catalog.info().pictures);
 }
 
 TEST_CASE("a snapshot that is behind is brought in step") {

@@ -126,7 +126,7 @@ Index::Impl::Impl(const IndexOptions& options_) : options(options_), serial(next
   graph = std::make_unique<index::Graph>(options);
 }
 
-void Index::Impl::add(MatrixView rows, std::span<const Id> row_ids, const Progress& progress) {
+void Index::Impl::add(std::span<const Id> row_ids, const ReadRow& read, const Progress& progress) {
   const std::vector<std::size_t> effective = effective_rows(row_ids);
   std::vector<Change> changes;
   changes.reserve(effective.size());
@@ -142,7 +142,7 @@ void Index::Impl::add(MatrixView rows, std::span<const Id> row_ids, const Progre
   std::vector<std::vector<float>> vectors;
   std::vector<Id> ids;
   for (std::size_t begin = 0; begin < effective.size(); begin += vectors.size()) {
-    if (progress && !progress(effective[begin], rows.rows)) {
+    if (progress && !progress(effective[begin], row_ids.size())) {
       cancelled = true;
       break;
     }
@@ -152,7 +152,7 @@ void Index::Impl::add(MatrixView rows, std::span<const Id> row_ids, const Progre
       vectors.clear();
       ids.clear();
       for (std::size_t i = begin; i < end; ++i) {
-        vectors.push_back(index::prepared(rows.row(effective[i]), options.metric));
+        read(effective[i], vectors.emplace_back());
         ids.push_back(row_ids[effective[i]]);
       }
       insert(*graph, slots, vectors, ids, changes);
@@ -162,7 +162,7 @@ void Index::Impl::add(MatrixView rows, std::span<const Id> row_ids, const Progre
     }
   }
   maintain(changes.size());
-  if (cancelled || (progress && !progress(rows.rows, rows.rows))) {
+  if (cancelled || (progress && !progress(row_ids.size(), row_ids.size()))) {
     throw Error(ErrorCode::kCancelled,
                 fmt::format("adding was cancelled: {} of {} vectors were added", changes.size(),
                             effective.size()));
@@ -307,10 +307,17 @@ void Index::Impl::rebuild() {
     vectors.clear();
     ids.clear();
   }
+  put_in_place(std::move(fresh), std::move(fresh_slots));
+}
+
+// Of everything that there was.
+void Index::Impl::put_in_place(std::unique_ptr<index::Graph> other,
+                               index::IdTable other_slots) noexcept {
   const std::lock_guard lock(access);
   ++change_count;
-  std::swap(graph, fresh);
-  std::swap(slots, fresh_slots);
+  ++graph_count;
+  std::swap(graph, other);
+  std::swap(slots, other_slots);
 }
 
 Index::Index(const IndexOptions& options) {
@@ -346,15 +353,28 @@ std::vector<Id> Index::ids() const {
 
 IndexStats Index::stats() const {
   const std::shared_lock lock(impl_->access);
-  return {impl_->graph->live(), impl_->graph->removed(), impl_->graph->capacity(),
-          impl_->graph->memory_bytes() + impl_->slots.memory_bytes()};
+  const index::Graph& graph = *impl_->graph;
+  const index::Graph::Memory memory = graph.memory();
+  IndexStats stats;
+  stats.size = graph.live();
+  stats.removed = graph.removed();
+  stats.capacity = graph.capacity();
+  stats.vector_bytes = memory.vectors;
+  stats.link_bytes = memory.links;
+  stats.table_bytes = memory.nodes + impl_->slots.memory_bytes();
+  stats.free_bytes = memory.unused;
+  stats.memory_bytes = stats.vector_bytes + stats.link_bytes + stats.table_bytes + stats.free_bytes;
+  return stats;
 }
 
 void Index::add(MatrixView rows, std::span<const Id> ids, const Progress& progress) {
   check_rows(impl_->options, rows, ids);
   if (rows.rows == 0) return;
   const std::lock_guard writer(impl_->writer);
-  index::with_memory_for("add vectors", [&] { impl_->add(rows, ids, progress); });
+  const auto read = [&](std::size_t row, std::vector<float>& vector) {
+    vector = index::prepared(rows.row(row), impl_->options.metric);
+  };
+  index::with_memory_for("add vectors", [&] { impl_->add(ids, read, progress); });
 }
 
 std::uint64_t Index::remove(std::span<const Id> ids) {

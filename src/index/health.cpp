@@ -12,9 +12,10 @@ namespace vsearch {
 namespace {
 
 // What is done under one lock takes a millisecond or two.
-constexpr std::size_t kSlotsPerLock = 1024;       // followed or read
-constexpr std::size_t kMarksPerLock = 262144;     // looked at
-constexpr std::size_t kDistancesPerLock = 32768;  // computed
+constexpr std::size_t kSlotsPerLock = 1024;          // followed
+constexpr std::size_t kMarksPerLock = 262144;        // looked at
+constexpr std::size_t kReadPerLock = 262144;         // numbers of vectors
+constexpr std::size_t kMultipliedPerLock = 4194304;  // with numbers of the sample
 // Sampled vectors that are compared with the same others, which come from memory once for all.
 constexpr std::size_t kSampledTogether = 16;
 
@@ -81,6 +82,11 @@ class Index::Impl::HealthCheck {
     }
   }
 
+  // So many vectors have `numbers`.
+  std::size_t together(std::size_t numbers) const {
+    return std::clamp<std::size_t>(numbers / impl_.options.dim, 1, kSlotsPerLock);
+  }
+
   // Calls `look(graph, slot)` for every slot, some under one lock. False if the index has got
   // another graph meanwhile, if that matters.
   template <typename Look>
@@ -90,7 +96,7 @@ class Index::Impl::HealthCheck {
         const std::shared_lock lock(impl_.access);
         const index::Graph& graph = *impl_.graph;
         if (graph_count && *graph_count != impl_.graph_count) return false;
-        end = std::min(begin + kSlotsPerLock, graph.slots());
+        end = std::min(begin + together(kReadPerLock), graph.slots());
         if (begin >= end) return true;
         for (std::size_t slot = begin; slot < end; ++slot) {
           look(graph, static_cast<index::Slot>(slot));
@@ -192,7 +198,7 @@ class Index::Impl::HealthCheck {
   void read_vectors() {
     const std::size_t dim = impl_.options.dim;
     std::vector<double> sums(dim);
-    double squares = 0;
+    std::vector<double> squares(dim);
     std::vector<std::uint64_t> hashes;
     std::vector<float> vector(dim);
     each_slot([&](const index::Graph& graph, index::Slot slot) {
@@ -201,7 +207,7 @@ class Index::Impl::HealthCheck {
       for (std::size_t i = 0; i < dim; ++i) {
         vector[i] += 0.0F;  // -0 is 0
         sums[i] += vector[i];
-        squares += static_cast<double>(vector[i]) * vector[i];
+        squares[i] += static_cast<double>(vector[i]) * vector[i];
       }
       hashes.push_back(XXH3_64bits(vector.data(), dim * sizeof(float)));
       draw(graph.id(slot), vector, hashes.size());
@@ -211,12 +217,13 @@ class Index::Impl::HealthCheck {
     const auto distinct = std::unique(hashes.begin(), hashes.end());
     health_.duplicates = static_cast<std::uint64_t>(hashes.end() - distinct);
     const auto count = static_cast<double>(std::max<std::uint64_t>(1, health_.size));
-    double of_mean = 0;
-    for (const double sum : sums) {
-      health_.mean.push_back(static_cast<float>(sum / count));
-      of_mean += (sum / count) * (sum / count);
+    double variance = 0;
+    for (std::size_t i = 0; i < dim; ++i) {
+      const double mean = sums[i] / count;
+      health_.mean.push_back(static_cast<float>(mean));
+      variance += std::max(0.0, squares[i] / count - mean * mean);
     }
-    health_.spread = std::sqrt(std::max(0.0, squares / count - of_mean));
+    health_.spread = std::sqrt(variance);
   }
 
   // Offers the `number`th vector, from 1, to the sample: Vitter's algorithm R, after which each is
@@ -263,7 +270,7 @@ class Index::Impl::HealthCheck {
       {
         const std::shared_lock lock(impl_.access);
         const index::Graph& graph = *impl_.graph;
-        end = std::min(begin + kDistancesPerLock / kSampledTogether, graph.slots());
+        end = std::min(begin + together(kMultipliedPerLock / group.size()), graph.slots());
         if (begin >= end) return;
         // The encoding may have changed since the last time.
         for (std::size_t i = 0; i < group.size(); ++i) {

@@ -39,9 +39,8 @@ Graph::Memory Graph::memory() const {
   const std::size_t vector = vectors_.bytes_per_slot();
   const std::size_t links = links_.bytes_per_slot();
   const std::size_t node = ids_.record_bytes() + nodes_.record_bytes();
-  return {live_ * vector + vectors_.numbers().memory_bytes(),
-          live_ * links + links_.upper_bytes(), live_ * node,
-          (slots_ - live_) * (vector + links + node)};
+  return {live_ * vector + vectors_.numbers().memory_bytes(), live_ * links + links_.upper_bytes(),
+          live_ * node, (slots_ - live_) * (vector + links + node)};
 }
 
 std::optional<Slot> Graph::entry() const {

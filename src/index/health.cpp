@@ -298,9 +298,9 @@ class Index::Impl::HealthCheck {
     SearchOptions how;
     how.k = wanted;
     how.breadth = options_.breadth;
-    const std::span<const float> query = sampled.vector;
-    std::vector<Neighbor> result;
-    distances_ += impl_.search({&query, 1}, how, {&result, 1}).distances;
+    SearchReport report;
+    const std::vector<Neighbor> result = impl_.search(sampled.vector, how, report);
+    distances_ += report.distances;
 
     std::vector<Neighbor> nearest = sampled.nearest;
     std::sort(nearest.begin(), nearest.end(), [](const Neighbor& a, const Neighbor& b) {
@@ -318,7 +318,7 @@ class Index::Impl::HealthCheck {
       present = slot.has_value();
       if (present) {
         const index::WalkMemories::Lease memory(impl_.graph->walk_memories());
-        impl_.graph->vectors().prepare(query, memory->query);
+        impl_.graph->vectors().prepare(sampled.vector, memory->query);
         own = impl_.graph->vectors().exact(memory->query, *slot);
       }
     }

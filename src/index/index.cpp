@@ -318,6 +318,7 @@ void Index::Impl::put_in_place(std::unique_ptr<index::Graph> other,
   ++graph_count;
   std::swap(graph, other);
   std::swap(slots, other_slots);
+  vectors_changed += graph->live();
 }
 
 Index::Index(const IndexOptions& options) {

@@ -69,6 +69,18 @@ class Index:
     def add(
         self, vectors: npt.ArrayLike, ids: npt.ArrayLike, progress: _Progress | None
     ) -> None: ...
+    def add_file(
+        self,
+        path: PathLike,
+        dataset: str,
+        ids: npt.ArrayLike | None,
+        progress: _Progress | None,
+    ) -> int: ...
+    def merge(self, other: Index, progress: _Progress | None) -> None: ...
+    # The fields of IndexHealth.
+    def check_health(
+        self, sample: int, k: int, breadth: int, seed: int, progress: _Progress | None
+    ) -> dict[str, Any]: ...
     def remove(self, ids: npt.ArrayLike) -> int: ...
     # query [n, dim]; ids and distances [n, m]
     def search(
@@ -113,6 +125,10 @@ class Catalog:
     def get(self, key: str) -> tuple[str, str, list[str]] | None: ...
     def keys(self) -> list[str]: ...
     def info(self) -> dict[str, Any]: ...
+    # The fields of IndexHealth.
+    def check_health(
+        self, sample: int, k: int, breadth: int, seed: int, progress: _Progress | None
+    ) -> dict[str, Any]: ...
     # Exactly one of image, like and vector is given. (key, score, distance, path, metadata as JSON)
     def search(
         self,

@@ -17,9 +17,9 @@ struct HealthOptions {
   std::uint64_t seed = 1;      // of the sample: equal ones draw the same from an unchanged index
 };
 
-// What Index::check_health() found. An index without removed vectors that is as its insertion made
-// it has nothing unreachable and nothing lost; what recall and distances are usual depends on the
-// vectors: compare with an earlier check of the same index, or of a new one.
+// What Index::check_health() found. A new index has next to nothing that is unreachable or lost;
+// what recall and distances are usual depends on the vectors: compare with an earlier check of the
+// same index, or of a new one.
 struct IndexHealth {
   std::uint64_t size = 0;    // vectors that were looked at
   double removed_share = 0;  // of the slots in use, those of removed vectors: 0 to 1

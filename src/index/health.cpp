@@ -58,7 +58,7 @@ class Index::Impl::HealthCheck {
           kSampledTogether;
       // More than there are cannot be found.
       k_ = std::clamp<std::size_t>(impl_.graph->live(), 1, options_.k);
-      total_ = impl_.graph->slots() * (3 + groups);
+      total_ = impl_.graph->slots() * (4 + groups);
       const std::size_t used = impl_.graph->live() + impl_.graph->removed();
       health_.removed_share = static_cast<double>(impl_.graph->removed()) /
                               static_cast<double>(std::max<std::size_t>(1, used));

@@ -134,8 +134,10 @@ void Index::Impl::add(std::span<const Id> row_ids, const ReadRow& read, const Pr
   Previous previous;
   // Once for all: to encode anew is to go through everything that is there.
   Extremes extremes(options.dim);
+  std::vector<float> vector;
   for (const std::size_t row : effective) {
-    extremes.take(index::prepared(rows.row(row), options.metric));
+    read(row, vector);
+    extremes.take(vector);
   }
   fit_encoding(*graph, extremes.least, extremes.most, previous);
   bool cancelled = false;
@@ -310,7 +312,7 @@ void Index::Impl::rebuild() {
   put_in_place(std::move(fresh), std::move(fresh_slots));
 }
 
-// Of everything that there was.
+// Searches use what there was until then.
 void Index::Impl::put_in_place(std::unique_ptr<index::Graph> other,
                                index::IdTable other_slots) noexcept {
   const std::lock_guard lock(access);

@@ -104,7 +104,7 @@ class Index {
   std::uint64_t size() const;
   bool contains(Id id) const;
   std::vector<Id> ids() const;  // ascending
-  IndexStats stats() const;  // at once: for dashboards
+  IndexStats stats() const;     // at once: for dashboards
 
   // Looks through the whole index: see HealthOptions. Searches and changes go on meanwhile, none of
   // them waits for more than some milliseconds; the result is then of no single moment, and

@@ -9,9 +9,9 @@ import pytest
 @pytest.fixture(scope="module")
 def data():
     random = np.random.default_rng(17)
-    base = random.standard_normal((3000, 24), dtype=np.float32)
+    base = random.standard_normal((8000, 24), dtype=np.float32)
     queries = random.standard_normal((300, 24), dtype=np.float32)
-    distances = ((queries[:, np.newaxis] - base) ** 2).sum(axis=2)
+    distances = (base**2).sum(axis=1) - 2 * queries @ base.T  # and a constant of the query
     return base, queries, np.argsort(distances, axis=1)[:, :20].astype(np.int32)
 
 
@@ -35,13 +35,13 @@ def index(vsx, files):
     path = files / "base.index"
     done = vsx("index", "build", files / "base.fvecs", "-o", path, "--metric", "l2")
     assert done.stdout == ""
-    assert f"wrote '{path}': 3,000 vectors in " in done.stderr
+    assert f"wrote '{path}': 8,000 vectors in " in done.stderr
     return path
 
 
 def test_build_and_search(vsx, files, index, data):
     _, queries, truth = data
-    command = ["index", "search", index, "--queries", files / "queries.npy", "--breadth", 128]
+    command = ["index", "search", index, "--queries", files / "queries.npy", "--breadth", 100]
     done = vsx(*command, "--truth", files / "truth.ivecs", "--json")
     answer = json.loads(done.stdout)
     ids = np.array(answer["ids"])
@@ -49,7 +49,7 @@ def test_build_and_search(vsx, files, index, data):
     found = [len(set(ours) & set(theirs[:10])) for ours, theirs in zip(ids, truth)]
     assert answer["recall"] == pytest.approx(np.mean(found) / 10)
     assert answer["recall"] > 0.95
-    assert 300 * 128 < answer["distances_computed"] < 300 * 3000
+    assert 300 * 100 < answer["distances_computed"] < 300 * 4000
     assert "300 searches, " in done.stderr
     assert f"recall {answer['recall']:.4f}" in done.stderr
 
@@ -66,13 +66,13 @@ def test_build_and_search(vsx, files, index, data):
 
 
 def test_ids_and_storage(vsx, files):
-    np.save(files / "ids.npy", np.arange(3000) * 7)
+    np.save(files / "ids.npy", np.arange(8000) * 7)
     path = files / "other.index"
     vsx("index", "build", files / "base.fvecs", "-o", path, "--ids", files / "ids.npy",
         "--storage", "float32", "--links", 8, "--build-breadth", 60, "-q")  # fmt: skip
     stats = json.loads(vsx("index", "stats", path, "--json").stdout)
     assert (stats["dim"], stats["metric"], stats["storage"]) == (24, "cosine", "float32")
-    assert (stats["links"], stats["build_breadth"], stats["size"]) == (8, 60, 3000)
+    assert (stats["links"], stats["build_breadth"], stats["size"]) == (8, 60, 8000)
     parts = [stats[f"{part}_bytes"] for part in ("vector", "link", "table", "free")]
     assert sum(parts) == stats["memory_bytes"]
     text = vsx("index", "stats", path).stdout
@@ -82,14 +82,15 @@ def test_ids_and_storage(vsx, files):
 
 
 def test_check_passes_and_fails(vsx, index):
-    done = vsx("check", index, "--breadth", 200)
+    done = vsx("check", index, "--breadth", 100)
     assert done.stdout.startswith(f"index of {index}\n")
     assert done.stdout.endswith("\nPASS\n")
-    health = json.loads(vsx("check", index, "--json", "--sample", 3000, "--breadth", 200).stdout)
+    health = json.loads(vsx("check", index, "--json", "--sample", 1000, "--breadth", 100).stdout)
     assert health["passed"]
     assert health["faults"] == []
-    assert (health["size"], health["sampled"], health["unreachable"]) == (3000, 3000, 0)
-    assert sum(health["degrees"]) == 3000
+    assert (health["size"], health["sampled"]) == (8000, 1000)
+    assert health["unreachable"] <= 8
+    assert sum(health["degrees"]) == 8000
     assert health["self_recall"] > 0.95
     command = ["check", index, "-k", 20, "--breadth", 1, "--min-recall", 1]
     done = vsx(*command, code=1)

@@ -61,9 +61,13 @@ std::string as_table(const vsearch::IndexHealth& health, const Options& options)
                   {"distances", fmt::format("{:.0f} a search", health.distances_per_query)}});
 }
 
+// Pruning leaves a few vectors without a link to them in an index that was never changed, too.
+constexpr double kUsuallyUnreachable = 1e-3;
+
 std::vector<std::string> faults_of(const vsearch::IndexHealth& health, const Options& options) {
   std::vector<std::string> faults;
-  if (health.unreachable > 0) {
+  if (static_cast<double>(health.unreachable) >
+      kUsuallyUnreachable * static_cast<double>(health.size)) {
     faults.push_back(fmt::format("searches cannot reach {}: build the index anew",
                                  counted(health.unreachable, "vector")));
   }

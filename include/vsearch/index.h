@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "vsearch/index_health.h"
 #include "vsearch/types.h"
 
 namespace vsearch {
@@ -80,7 +81,11 @@ struct IndexStats {
   std::uint64_t size = 0;          // vectors that can be found
   std::uint64_t removed = 0;       // slots of removed vectors, waiting to be reused
   std::uint64_t capacity = 0;      // slots allocated
-  std::uint64_t memory_bytes = 0;  // vectors, graph and tables
+  std::uint64_t memory_bytes = 0;  // all of the following
+  std::uint64_t vector_bytes = 0;
+  std::uint64_t link_bytes = 0;   // the graph
+  std::uint64_t table_bytes = 0;  // ids, and where their vectors are
+  std::uint64_t free_bytes = 0;   // slots of removed vectors, and such as were made usable again
 };
 
 // Approximate nearest-neighbour index over float32 vectors: an HNSW graph (Malkov and Yashunin,
@@ -100,7 +105,13 @@ class Index {
   std::uint64_t size() const;
   bool contains(Id id) const;
   std::vector<Id> ids() const;  // ascending
-  IndexStats stats() const;
+  IndexStats stats() const;     // at once: for dashboards
+
+  // Looks through the whole index: see HealthOptions. Searches and changes go on meanwhile, none of
+  // them waits for more than some milliseconds; the result is then of no single moment, and
+  // approximate. `progress` counts vectors that were looked at, over all the looks at them, and may
+  // use and change this index. Throws kInvalidArgument (k = 0), kCancelled, kOutOfMemory.
+  IndexHealth check_health(const HealthOptions& options = {}, const Progress& progress = {}) const;
 
   // Copies `rows` [n x dim] under `ids` [n]. An id that is present is replaced; of an id that
   // stands twice in `ids` the last row counts. `progress` counts rows, and may search but not
@@ -109,6 +120,14 @@ class Index {
   // other metrics one longer than about 6e18: the message names the row; nothing was added),
   // kCancelled, kOutOfMemory.
   void add(MatrixView rows, std::span<const Id> ids, const Progress& progress = {});
+
+  // Adds the vectors of `other` under their ids, as add() does; what this index has under the same
+  // ids is replaced. Where it is empty and both have the same options, the graph is copied instead
+  // of built: that takes the time of copying memory. `other` stays as it is; whoever changes it
+  // waits. `progress` counts vectors, and may search but not change or save either index; what was
+  // added before a cancellation stays. Throws kInvalidArgument (this index itself, another dim or
+  // metric), kCancelled, kOutOfMemory (nothing was added).
+  void merge(const Index& other, const Progress& progress = {});
 
   // Removes the vectors of these ids; returns how many were present.
   std::uint64_t remove(std::span<const Id> ids);

@@ -10,4 +10,5 @@
 #include "vsearch/index.h"
 #include "vsearch/searcher.h"
 #include "vsearch/types.h"
+#include "vsearch/vector_file.h"
 #include "vsearch/version.h"

@@ -25,6 +25,21 @@ class Arena {
  public:
   explicit Arena(std::size_t record_bytes) : record_bytes_(record_bytes) {}
   ~Arena() { unmap(); }
+  // Throws std::bad_alloc. Pages of zeros take no memory in the copy.
+  Arena(const Arena& other) : record_bytes_(other.record_bytes_) {
+    if (other.mapped_bytes_ == 0) return;
+    void* const memory = anonymous(other.mapped_bytes_);
+    if (memory == MAP_FAILED) throw std::bad_alloc();
+    memory_ = static_cast<std::byte*>(memory);
+    mapped_bytes_ = other.mapped_bytes_;
+    prefer_huge_pages();
+    constexpr std::size_t kPart = 4096;
+    static constexpr std::byte kZeros[kPart] = {};
+    for (std::size_t at = 0; at < mapped_bytes_; at += kPart) {
+      if (std::memcmp(other.memory_ + at, kZeros, kPart) == 0) continue;
+      std::memcpy(memory_ + at, other.memory_ + at, kPart);
+    }
+  }
   Arena(Arena&& other) noexcept
       : record_bytes_(other.record_bytes_),
         memory_(std::exchange(other.memory_, nullptr)),

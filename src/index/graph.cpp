@@ -27,11 +27,20 @@ std::uint64_t Graph::next_layout() noexcept {
   return ++last;
 }
 
-std::size_t Graph::memory_bytes() const {
-  const std::size_t per_slot = vectors_.bytes_per_slot() + links_.bytes_per_slot() +
-                               ids_.record_bytes() + nodes_.record_bytes();
-  // Slots that were never used have no memory yet.
-  return slots_ * per_slot + links_.upper_bytes() + vectors_.numbers().memory_bytes();
+std::unique_ptr<Graph> Graph::copy() const {
+  std::unique_ptr<Graph> result(new Graph(*this));
+  result->free_.reserve(capacity_);  // copies of vectors have no room to grow
+  result->links_.reserve_free();
+  return result;
+}
+
+// Slots that were never used have no memory yet.
+Graph::Memory Graph::memory() const {
+  const std::size_t vector = vectors_.bytes_per_slot();
+  const std::size_t links = links_.bytes_per_slot();
+  const std::size_t node = ids_.record_bytes() + nodes_.record_bytes();
+  return {live_ * vector + vectors_.numbers().memory_bytes(), live_ * links + links_.upper_bytes(),
+          live_ * node, (slots_ - live_) * (vector + links + node)};
 }
 
 std::optional<Slot> Graph::entry() const {

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -70,15 +71,21 @@ class Graph {
   static constexpr int kMaxLevel = 32;
 
   explicit Graph(const IndexOptions& options);
-  Graph(const Graph&) = delete;
   Graph& operator=(const Graph&) = delete;
+  std::unique_ptr<Graph> copy() const;  // throws std::bad_alloc
 
   std::size_t live() const { return live_; }
   std::size_t removed() const { return removed_; }
   std::size_t slots() const { return slots_; }  // ever used
   std::size_t capacity() const { return capacity_; }
   std::size_t free_slots() const { return capacity_ - live_ - removed_; }
-  std::size_t memory_bytes() const;
+  struct Memory {  // in bytes
+    std::size_t vectors;
+    std::size_t links;
+    std::size_t nodes;
+    std::size_t unused;  // of slots without a live vector
+  };
+  Memory memory() const;
 
   SlotState state(Slot slot) const { return node(slot).state; }
   Id id(Slot slot) const { return *reinterpret_cast<const Id*>(ids_.at(slot)); }
@@ -162,6 +169,8 @@ class Graph {
   }
 
  private:
+  Graph(const Graph&) = default;
+
   struct Node {
     SlotState state;
     std::uint8_t level;

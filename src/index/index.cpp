@@ -126,7 +126,7 @@ Index::Impl::Impl(const IndexOptions& options_) : options(options_), serial(next
   graph = std::make_unique<index::Graph>(options);
 }
 
-void Index::Impl::add(MatrixView rows, std::span<const Id> row_ids, const Progress& progress) {
+void Index::Impl::add(std::span<const Id> row_ids, const ReadRow& read, const Progress& progress) {
   const std::vector<std::size_t> effective = effective_rows(row_ids);
   std::vector<Change> changes;
   changes.reserve(effective.size());
@@ -134,15 +134,17 @@ void Index::Impl::add(MatrixView rows, std::span<const Id> row_ids, const Progre
   Previous previous;
   // Once for all: to encode anew is to go through everything that is there.
   Extremes extremes(options.dim);
+  std::vector<float> vector;
   for (const std::size_t row : effective) {
-    extremes.take(index::prepared(rows.row(row), options.metric));
+    read(row, vector);
+    extremes.take(vector);
   }
   fit_encoding(*graph, extremes.least, extremes.most, previous);
   bool cancelled = false;
   std::vector<std::vector<float>> vectors;
   std::vector<Id> ids;
   for (std::size_t begin = 0; begin < effective.size(); begin += vectors.size()) {
-    if (progress && !progress(effective[begin], rows.rows)) {
+    if (progress && !progress(effective[begin], row_ids.size())) {
       cancelled = true;
       break;
     }
@@ -152,7 +154,7 @@ void Index::Impl::add(MatrixView rows, std::span<const Id> row_ids, const Progre
       vectors.clear();
       ids.clear();
       for (std::size_t i = begin; i < end; ++i) {
-        vectors.push_back(index::prepared(rows.row(effective[i]), options.metric));
+        read(effective[i], vectors.emplace_back());
         ids.push_back(row_ids[effective[i]]);
       }
       insert(*graph, slots, vectors, ids, changes);
@@ -162,7 +164,7 @@ void Index::Impl::add(MatrixView rows, std::span<const Id> row_ids, const Progre
     }
   }
   maintain(changes.size());
-  if (cancelled || (progress && !progress(rows.rows, rows.rows))) {
+  if (cancelled || (progress && !progress(row_ids.size(), row_ids.size()))) {
     throw Error(ErrorCode::kCancelled,
                 fmt::format("adding was cancelled: {} of {} vectors were added", changes.size(),
                             effective.size()));
@@ -309,10 +311,19 @@ void Index::Impl::rebuild() {
     vectors.clear();
     ids.clear();
   }
+  put_in_place(std::move(fresh), std::move(fresh_slots));
+}
+
+// Searches use what there was until then.
+void Index::Impl::put_in_place(std::unique_ptr<index::Graph> other,
+                               index::IdTable other_slots) noexcept {
+  wait_for_save();
   const std::lock_guard lock(access);
   ++change_count;
-  std::swap(graph, fresh);
-  std::swap(slots, fresh_slots);
+  ++graph_count;
+  std::swap(graph, other);
+  std::swap(slots, other_slots);
+  vectors_changed += graph->live();
 }
 
 Index::Index(const IndexOptions& options) {
@@ -352,8 +363,18 @@ std::vector<Id> Index::ids() const {
 IndexStats Index::stats() const {
   impl_->check.throw_if_damaged();
   const std::shared_lock lock(impl_->access);
-  return {impl_->graph->live(), impl_->graph->removed(), impl_->graph->capacity(),
-          impl_->graph->memory_bytes() + impl_->slots.memory_bytes()};
+  const index::Graph& graph = *impl_->graph;
+  const index::Graph::Memory memory = graph.memory();
+  IndexStats stats;
+  stats.size = graph.live();
+  stats.removed = graph.removed();
+  stats.capacity = graph.capacity();
+  stats.vector_bytes = memory.vectors;
+  stats.link_bytes = memory.links;
+  stats.table_bytes = memory.nodes + impl_->slots.memory_bytes();
+  stats.free_bytes = memory.unused;
+  stats.memory_bytes = stats.vector_bytes + stats.link_bytes + stats.table_bytes + stats.free_bytes;
+  return stats;
 }
 
 void Index::add(MatrixView rows, std::span<const Id> ids, const Progress& progress) {
@@ -361,7 +382,10 @@ void Index::add(MatrixView rows, std::span<const Id> ids, const Progress& progre
   if (rows.rows == 0) return;
   impl_->check.wait();
   const std::lock_guard writer(impl_->writer);
-  index::with_memory_for("add vectors", [&] { impl_->add(rows, ids, progress); });
+  const auto read = [&](std::size_t row, std::vector<float>& vector) {
+    vector = index::prepared(rows.row(row), impl_->options.metric);
+  };
+  index::with_memory_for("add vectors", [&] { impl_->add(ids, read, progress); });
 }
 
 std::uint64_t Index::remove(std::span<const Id> ids) {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -37,6 +38,7 @@ struct Index::Impl {
 
   struct Change;
   struct ExactSearch;
+  class HealthCheck;
   // How vectors were encoded when a call began, if that has changed since.
   using Previous = std::optional<index::VectorStore::Encoding>;
 
@@ -72,7 +74,9 @@ struct Index::Impl {
   void wait_for_save() const noexcept { saving.wait(true); }
 
   // These need `writer` held.
-  void add(MatrixView rows, std::span<const Id> row_ids, const Progress& progress);
+  // `read(row, vector)`: what is to be stored under row_ids[row].
+  using ReadRow = std::function<void(std::size_t row, std::vector<float>& vector)>;
+  void add(std::span<const Id> row_ids, const ReadRow& read, const Progress& progress);
   void make_room(std::size_t new_vectors);
   void insert(index::Graph& into, index::IdTable& table,
               std::span<const std::vector<float>> vectors, std::span<const Id> ids,
@@ -82,6 +86,8 @@ struct Index::Impl {
   void undo(std::span<const Change> changes, Previous& previous) noexcept;
   void maintain(std::size_t changes) noexcept;
   void rebuild();
+  void put_in_place(std::unique_ptr<index::Graph> other, index::IdTable other_slots) noexcept;
+  void copy(const Impl& other);  // needs the writer of `other` held, too
 
   const IndexOptions options;
   std::mutex save_turn;  // held by save(), for the whole of it; taken before `writer`
@@ -91,6 +97,7 @@ struct Index::Impl {
   index::IdTable slots;
   std::uint64_t change_count = 0;     // of `slots` and of what is live; guarded by `access`
   std::uint64_t vectors_changed = 0;  // added or removed; guarded by `access`
+  std::uint64_t graph_count = 0;      // graphs that this index had before; guarded by `access`
 
   struct Calibrated {
     std::shared_ptr<const index::Calibration> found;

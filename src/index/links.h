@@ -67,6 +67,7 @@ class LinkLists {
     upper_.reserve(room);
     upper_room_ = room;
   }
+  void reserve_free() { free_upper_.reserve(upper_room_); }  // as reserve_upper() does
 
   // Empty lists for a slot that has none, up to `level`.
   void make(Slot slot, int level) noexcept {

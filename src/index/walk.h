@@ -203,6 +203,10 @@ class WalkMemories {
     std::unique_ptr<WalkMemory> memory_;
   };
 
+  WalkMemories() = default;
+  WalkMemories(const WalkMemories&) {}  // of a copy: its own
+  WalkMemories& operator=(const WalkMemories&) = delete;
+
  private:
   std::unique_ptr<WalkMemory> take() {
     const std::lock_guard lock(mutex_);

@@ -6,7 +6,7 @@ import math
 import pytest
 from conftest import ROOT, Terminal, write_picture
 
-COMMANDS = ["init", "add", "remove", "search", "info", "encode", "model"]
+COMMANDS = ["init", "add", "remove", "search", "info", "check", "encode", "model", "index"]
 
 
 def test_version(vsx):

@@ -126,6 +126,32 @@ TEST_CASE("an add that runs out of memory leaves the index as it was") {
   CHECK(vsearch_test::recall(index, queries.view(), {}) >= 0.9);
 }
 
+TEST_CASE("a merge that runs out of memory leaves the index as it was") {
+  Clusters clusters(64, kDim, 5);
+  Index from(options());
+  from.add(clusters.draw(kCount).view(), ids_from(100, kCount));
+  const bool copies = GENERATE(true, false);
+  Index index(options());
+  if (!copies) index.add(clusters.draw(kCount).view(), ids_from(0, kCount));
+  const Matrix queries = clusters.draw(5);
+  const Answers before(index, queries);
+  const Answers others(from, queries);
+  const auto check = [&] {
+    REQUIRE(Answers(index, queries) == before);
+    REQUIRE(Answers(from, queries) == others);
+  };
+  CHECK(fail_everywhere([&] { index.merge(from); }, check) > (copies ? 3 : 50));
+  CHECK(index.size() == (copies ? kCount : kCount + 100));
+  // What was copied frees slots without memory, too.
+  const std::vector<Id> gone = ids_from(100, 200);
+  std::uint64_t removed = 0;
+  {
+    const FailingAllocation failing(0);
+    removed = index.remove(gone);
+  }
+  CHECK(removed == 200);
+}
+
 TEST_CASE("removing does not fail for lack of memory") {
   Clusters clusters(62, kDim, 5);
   for (std::size_t successes = 0; successes < 3000; successes += 1 + successes / 4) {
@@ -156,6 +182,7 @@ TEST_CASE("searching, making, saving and opening say that memory ran out") {
   CHECK(fail_everywhere([&] { index.search(query.row(0)); }, nothing) > 5);
   CHECK(index.search(query.row(0)) == hits);
   CHECK(fail_everywhere([&] { Index another(options()); }, nothing) > 2);
+  CHECK(fail_everywhere([&] { index.check_health({.sample = 20}); }, nothing) > 10);
   const auto saved = folder / "saved";
   index.save(saved, "stamp");
   const auto absent = folder / "absent";

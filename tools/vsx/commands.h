@@ -35,6 +35,8 @@ Command search_command(CLI::App& vsx);
 Command info_command(CLI::App& vsx);
 Command encode_command(CLI::App& vsx);
 Command model_command(CLI::App& vsx);
+Command index_command(CLI::App& vsx);
+Command check_command(CLI::App& vsx);
 
 // Declares `name` as a required positional argument without CLI11's type names in the help.
 template <typename Value>

@@ -204,6 +204,17 @@ py::dict info(const OpenCatalog& self) {
                   "index_memory_bytes"_a = info.index.memory_bytes);
 }
 
+py::dict check_health(const OpenCatalog& self, std::uint32_t sample, std::uint32_t k,
+                      std::uint32_t breadth, std::uint64_t seed, py::object progress) {
+  const HealthOptions options{sample, k, breadth, seed};
+  std::shared_ptr<Catalog> catalog = self.get();
+  LongCall call(std::move(progress));
+  return to_dict(call.run([&](const Progress& report) {
+    const std::shared_ptr<Catalog> open = std::move(catalog);
+    return open->index().check_health(options, report);
+  }));
+}
+
 QueryOptions to_options(std::uint32_t k, std::uint32_t breadth, py::handle where,
                         bool where_is_json, bool exact) {
   QueryOptions options;
@@ -259,6 +270,8 @@ void define_catalog(py::module_& module) {
       .def("get", &get, py::arg("key"))
       .def("keys", &keys)
       .def("info", &info)
+      .def("check_health", &check_health, py::arg("sample"), py::arg("k"), py::arg("breadth"),
+           py::arg("seed"), py::arg("progress"))
       .def("search", &search, py::arg("image"), py::arg("like"), py::arg("vector"), py::arg("k"),
            py::arg("breadth"), py::arg("where"), py::arg("where_is_json"), py::arg("exact"));
 }

@@ -11,6 +11,7 @@
 
 #include "convert.h"
 #include "module.h"
+#include "vsearch/vector_file.h"
 
 namespace vsearch::python {
 namespace {
@@ -212,7 +213,40 @@ py::dict stats(const Index& self) {
     return self.stats();
   }();
   return py::dict("size"_a = stats.size, "removed"_a = stats.removed, "capacity"_a = stats.capacity,
-                  "memory_bytes"_a = stats.memory_bytes);
+                  "memory_bytes"_a = stats.memory_bytes, "vector_bytes"_a = stats.vector_bytes,
+                  "link_bytes"_a = stats.link_bytes, "table_bytes"_a = stats.table_bytes,
+                  "free_bytes"_a = stats.free_bytes);
+}
+
+py::dict check_health(const Index& self, std::uint32_t sample, std::uint32_t k,
+                      std::uint32_t breadth, std::uint64_t seed, py::object progress) {
+  const HealthOptions options{sample, k, breadth, seed};
+  LongCall call(std::move(progress));
+  return to_dict(
+      call.run([&](const Progress& report) { return self.check_health(options, report); }));
+}
+
+void merge(Index& self, const Index& other, py::object progress) {
+  LongCall call(std::move(progress));
+  call.run([&](const Progress& report) { self.merge(other, report); });
+}
+
+std::uint64_t add_rows(Index& self, py::handle path, const std::string& dataset, py::handle ids,
+                       py::object progress) {
+  const std::string file = to_path(path);
+  std::optional<Ids> names;
+  if (!ids.is_none()) names = to_ids(ids, "ids");
+  LongCall call(std::move(progress));
+  return call.run([&](const Progress& report) {
+    const VectorFile vectors(file, dataset);
+    if (names && static_cast<std::uint64_t>(names->size()) != vectors.rows()) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("'{}' has {} rows but there are {} ids: give one id a row", file,
+                              vectors.rows(), names->size()));
+    }
+    add_file(self, vectors, names ? span_of(*names) : std::span<const Id>(), report);
+    return vectors.rows();
+  });
 }
 
 void save(const Index& self, py::handle path) {
@@ -228,6 +262,20 @@ std::shared_ptr<Index> load(py::handle path) {
 }
 
 }  // namespace
+
+py::dict to_dict(IndexHealth health) {
+  using py::literals::operator""_a;
+  const auto degrees = static_cast<py::ssize_t>(health.degrees.size());
+  const auto dim = static_cast<py::ssize_t>(health.mean.size());
+  return py::dict("size"_a = health.size, "removed_share"_a = health.removed_share,
+                  "degrees"_a = to_numpy(std::move(health.degrees), {degrees}),
+                  "least_degree"_a = health.least_degree, "most_degree"_a = health.most_degree,
+                  "mean_degree"_a = health.mean_degree, "unreachable"_a = health.unreachable,
+                  "duplicates"_a = health.duplicates,
+                  "mean"_a = to_numpy(std::move(health.mean), {dim}), "spread"_a = health.spread,
+                  "sampled"_a = health.sampled, "self_recall"_a = health.self_recall,
+                  "lost"_a = health.lost, "distances_per_query"_a = health.distances_per_query);
+}
 
 void define_index(py::module_& module) {
   using no_gil = py::call_guard<py::gil_scoped_release>;
@@ -247,6 +295,11 @@ void define_index(py::module_& module) {
       .def("stats", &stats)
       .def("vector", &vector, py::arg("id"))
       .def("add", &add, py::arg("vectors"), py::arg("ids"), py::arg("progress"))
+      .def("add_file", &add_rows, py::arg("path"), py::arg("dataset"), py::arg("ids"),
+           py::arg("progress"))
+      .def("merge", &merge, py::arg("other"), py::arg("progress"))
+      .def("check_health", &check_health, py::arg("sample"), py::arg("k"), py::arg("breadth"),
+           py::arg("seed"), py::arg("progress"))
       .def("remove", &remove, py::arg("ids"))
       .def("calibrate", &calibrate, py::arg("queries"))
       .def("search", &search, py::arg("query"), py::arg("k"), py::arg("breadth"), py::arg("ids"),

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "vsearch/encoder.h"
+#include "vsearch/index_health.h"
 
 namespace vsearch::python {
 
@@ -18,6 +19,8 @@ struct LoadedEncoder {
 
 const char* metric_name(Metric metric);
 Metric metric_of(const std::string& name);  // throws kInvalidArgument
+
+pybind11::dict to_dict(IndexHealth health);
 
 void define_encoder(pybind11::module_& module);
 void define_index(pybind11::module_& module);

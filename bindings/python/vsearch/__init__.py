@@ -42,6 +42,7 @@ from .errors import (
 if TYPE_CHECKING:
     from ._catalog import AddFailure, AddReport, Catalog, Hit, Item, Picture, create, open
     from ._encoder import Encoded, EncodeFailure, Encoder
+    from ._health import IndexHealth
     from ._index import ExactSearcher, Index
 
     __version__: str
@@ -64,6 +65,7 @@ __all__ = [
     "ExactSearcher",
     "Hit",
     "Index",
+    "IndexHealth",
     "InputOutputError",
     "InternalError",
     "InvalidArgumentError",
@@ -90,6 +92,7 @@ _LAZY = {
     "ExactSearcher": "_index",
     "Hit": "_catalog",
     "Index": "_index",
+    "IndexHealth": "_health",
     "Item": "_catalog",
     "Picture": "_catalog",
     "create": "_catalog",

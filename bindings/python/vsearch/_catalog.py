@@ -17,6 +17,7 @@ import numpy.typing as npt
 from . import _progress
 from ._arguments import Image, Log, PathLike, Progress, count, is_array, is_bytes, is_path
 from ._encoder import Encoder
+from ._health import IndexHealth
 from ._native import Catalog as NativeCatalog
 from .errors import Error, InvalidArgumentError, class_of
 
@@ -253,6 +254,26 @@ class Catalog:
         pictures, generation (counts committed changes), disk_bytes, index_removed,
         index_memory_bytes."""
         return self._native.info()
+
+    def check_health(
+        self,
+        sample: SupportsIndex = 200,
+        k: SupportsIndex = 10,
+        breadth: SupportsIndex = 64,
+        *,
+        seed: int = 1,
+        progress: Progress = None,
+    ) -> IndexHealth:
+        """Looks through the index of the catalogue, beside searches and changes: see
+        :meth:`Index.check_health`."""
+        found = self._native.check_health(
+            count(sample, "sample"),
+            count(k, "k"),
+            count(breadth, "breadth"),
+            seed,
+            _progress.callback(progress, "pictures"),
+        )
+        return IndexHealth(**found)
 
     def search(
         self,

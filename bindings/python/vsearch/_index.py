@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from . import _progress
 from ._arguments import PathLike, Progress, count
+from ._health import IndexHealth
 from ._native import ExactSearcher as NativeExactSearcher
 from ._native import Index as NativeIndex
 from .errors import InvalidArgumentError, KeyNotFoundError
@@ -100,8 +101,34 @@ class Index:
         return self._native.vector(number)
 
     def stats(self) -> dict[str, int]:
-        """size, removed (slots waiting to be reused), capacity, memory_bytes."""
+        """size, removed (slots waiting to be reused), capacity, memory_bytes, and its parts:
+        vector_bytes, link_bytes, table_bytes, free_bytes (slots that hold no vector)."""
         return self._native.stats()
+
+    def check_health(
+        self,
+        sample: SupportsIndex = 200,
+        k: SupportsIndex = 10,
+        breadth: SupportsIndex = 64,
+        *,
+        seed: int = 1,
+        progress: Progress = None,
+    ) -> IndexHealth:
+        """Looks through the whole index, beside searches and changes: what no link leads to,
+        duplicates, and how well a `sample` of its own vectors finds its `k` nearest others at this
+        `breadth`. The result is approximate while the index changes.
+
+        Takes a time that grows with sample * len(index) * dim. Raises ValueError (k=0),
+        :class:`CancelledError`.
+        """
+        found = self._native.check_health(
+            count(sample, "sample"),
+            count(k, "k"),
+            count(breadth, "breadth"),
+            seed,
+            _progress.callback(progress, "vectors"),
+        )
+        return IndexHealth(**found)
 
     def add(self, vectors: npt.ArrayLike, ids: npt.ArrayLike, *, progress: Progress = None) -> None:
         """Copies the rows of `vectors` [n, dim] into the index under `ids` [n], whole numbers from
@@ -114,6 +141,34 @@ class Index:
         :class:`CancelledError`.
         """
         self._native.add(vectors, ids, _progress.callback(progress, "vectors"))
+
+    def add_file(
+        self,
+        path: PathLike,
+        ids: npt.ArrayLike | None = None,
+        *,
+        dataset: str = "train",
+        progress: Progress = None,
+    ) -> int:
+        """Adds all rows of a .npy, .fvecs, .bvecs or .hdf5 file (of that, one `dataset`) under
+        `ids` [n]; without any, under the numbers of the rows, from 0 on. Returns how many.
+
+        The file is read piece by piece, and twice: before the first row is added, all have been
+        found to be good. After a cancellation, what was added stays.
+
+        Raises FileNotFoundError, ValueError (no such file, or a bad row; nothing was added),
+        :class:`UnavailableError` (.hdf5 in a build without libhdf5), :class:`CancelledError`.
+        """
+        return self._native.add_file(path, dataset, ids, _progress.callback(progress, "vectors"))
+
+    def merge(self, other: Index, *, progress: Progress = None) -> None:
+        """Adds the vectors of `other` under their ids, replacing what is there under the same.
+
+        An empty index with the same options copies the graph of `other`, in no time.
+
+        Raises ValueError (this index itself, another dim or metric), :class:`CancelledError`.
+        """
+        self._native.merge(other._native, _progress.callback(progress, "vectors"))
 
     def remove(self, ids: npt.ArrayLike) -> int:
         """Removes the vectors of these ids; returns how many were there."""

@@ -177,8 +177,9 @@ class Graph {
   double share_around(const SlotFilter& filter, Slot start) const;
 
   // Of `candidates`, ascending, those that are nearer to the centre than to any chosen before.
-  void select(std::span<const Candidate> candidates, std::size_t most, WalkMemory& memory,
-              Selected& selected) const;
+  // `own`: the centre's distance to itself, as walks see it.
+  void select(std::span<const Candidate> candidates, float own, std::size_t most,
+              WalkMemory& memory, Selected& selected) const;
   void plan_own_links(const Insertions& batch, std::size_t number, WalkMemory& memory,
                       std::vector<Selected>& levels) const;
   void plan_back_links(Slot to, int level, std::span<const Slot> from, WalkMemory& memory,

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <exception>
+#include <mutex>
 #include <shared_mutex>
 #include <thread>
 #include <unordered_map>
@@ -315,8 +317,26 @@ IndexStats Index::stats() const {
 void Index::add(MatrixView rows, std::span<const Id> ids, const Progress& progress) {
   check_rows(impl_->options, rows, ids);
   if (rows.rows == 0) return;
-  const std::lock_guard writer(impl_->writer);
-  index::with_memory_for("add vectors", [&] { impl_->add(rows, ids, progress); });
+  // What the callback throws is no failure of ours: it cancels, and goes back to who gave it.
+  std::exception_ptr thrown;
+  Progress guarded;
+  if (progress) {
+    guarded = [&](std::uint64_t done, std::uint64_t total) {
+      try {
+        return progress(done, total);
+      } catch (...) {
+        thrown = std::current_exception();
+        return false;
+      }
+    };
+  }
+  try {
+    const std::lock_guard writer(impl_->writer);
+    index::with_memory_for("add vectors", [&] { impl_->add(rows, ids, guarded); });
+  } catch (const Error&) {
+    if (thrown) std::rethrow_exception(thrown);
+    throw;
+  }
 }
 
 std::uint64_t Index::remove(std::span<const Id> ids) {

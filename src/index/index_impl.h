@@ -19,6 +19,7 @@
 #include "index/id_filter.h"
 #include "index/id_table.h"
 #include "index/vectors.h"
+#include "index/writer_mutex.h"
 #include "vsearch/error.h"
 #include "vsearch/index.h"
 
@@ -56,7 +57,7 @@ struct Index::Impl {
   void rebuild();
 
   const IndexOptions options;
-  mutable std::mutex writer;
+  mutable index::WriterMutex writer;
   mutable index::FairSharedMutex access;
   std::unique_ptr<index::Graph> graph;
   index::IdTable slots;

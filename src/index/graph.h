@@ -45,6 +45,12 @@ struct RepairStep {
   std::size_t end = 0;         // slots below are then repaired; 0: there is nothing to do
 };
 
+// Where walks begin: at a live slot of the highest level, so that they begin where they may end.
+struct Entry {
+  Slot slot = 0;
+  int level = -1;  // -1: nothing is live
+};
+
 // Everything that changes the graph goes in two steps: plan_...() computes and allocates, and may
 // fail; commit() only copies, and can not. So a failure leaves the graph as it was, and searches
 // have to pause for microseconds only.
@@ -108,7 +114,10 @@ class Graph {
   std::size_t draw_levels(std::size_t count);
   void commit_nodes(const Insertions& insertions) noexcept;  // then commit(insertions.links)
 
-  void commit_remove(Slot slot) noexcept;   // a live slot
+  // Where walks begin once the live slots `leaving`, each of which stands there once, are removed.
+  // Looks at all slots if walks begin at one of them now.
+  Entry entry_without(std::span<const Slot> leaving) const noexcept;
+  void commit_remove(std::span<const Slot> leaving, Entry entry) noexcept;  // entry_without()
   void commit_restore(Slot slot) noexcept;  // undoes commit_remove, if no repair came between
 
   // These throw std::bad_alloc, with nothing changed but room.
@@ -187,7 +196,6 @@ class Graph {
   void begin_repair();
   bool plan_repaired_list(Slot slot, int level, LinkChanges& changes);
   void free_retiring() noexcept;
-  void choose_entry() noexcept;
   int draw_level();
 
   const Metric metric_;

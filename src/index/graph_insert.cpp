@@ -132,10 +132,19 @@ void Graph::plan_back_links(Slot to, int level, std::span<const Slot> from, Walk
 Insertions Graph::plan_insert(std::span<const std::span<const float>> rows, std::span<const Id> ids,
                               std::size_t threads) {
   Insertions batch;
+  std::size_t upper = 0;
+  for (std::size_t i = 0; i < rows.size(); ++i) upper += static_cast<std::size_t>(drawn_[i]);
+  links_.touch_upper(upper);
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Slot slot = i < free_.size() ? free_[free_.size() - 1 - i]
                                        : static_cast<Slot>(slots_ + i - free_.size());
     vectors_.write(slot, rows[i]);
+    if (slot >= slots_) {
+      // Memory that was never used is taken from the system now, and not while searches wait.
+      set_id(slot, ids[i]);
+      node(slot) = {SlotState::kFree, 0};
+      links_.touch(slot);
+    }
     batch.each.push_back({slot, ids[i], drawn_[i]});
   }
   std::vector<std::vector<Selected>> own(rows.size());

@@ -1,11 +1,12 @@
 # Thin: the work is in scripts/ and CMake.
-.PHONY: help setup build test demo fuzz bench bench-encoder bench-index lint clean
+.PHONY: help setup build test demo fuzz torture-index bench bench-encoder bench-index lint clean
 
 help:
 	@echo "make demo    set up, build, and show the whole pipeline on real pictures"
 	@echo "make test    set up, build, and run every test"
 	@echo "make build   set up and build: build/release/vsx, libvsearch.so, the Python module"
 	@echo "make fuzz    search for inputs that break the parsers; SECONDS=600 says for how long"
+	@echo "make torture-index  sixteen threads against one index for half an hour; SECONDS=600 says for how long"
 	@echo "make bench   every benchmark beside its peers; make bench-encoder, bench-index one; QUICK=1 for a smaller run"
 	@echo "make lint    formatting, clang-tidy, ruff (scripts/setup --dev installs them)"
 	@echo "make clean   remove what was built; what was set up stays"
@@ -25,6 +26,9 @@ demo: build
 # A shell has a SECONDS of its own, so only what the command line gives is passed on.
 fuzz:
 	@scripts/fuzz $(if $(filter command line,$(origin SECONDS)),$(SECONDS))
+
+torture-index: build
+	@scripts/torture $(if $(filter command line,$(origin SECONDS)),$(SECONDS))
 
 bench: bench-encoder bench-index
 

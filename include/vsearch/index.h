@@ -115,9 +115,10 @@ class Index {
 
   // Copies `rows` [n x dim] under `ids` [n]. An id that is present is replaced; of an id that
   // stands twice in `ids` the last row counts. `progress` counts rows, and may search but not
-  // change or save this index; what was added before a cancellation stays. Throws kInvalidArgument
+  // change or save this index; what was added before a cancellation stays, and what it throws is
+  // passed on as one. Throws kInvalidArgument
   // (wrong dim, ids and rows of different length, NaN or Inf, a zero vector under cosine, under the
-  // other metrics one longer than about 6e18: the message names the row; nothing was added),
+  // other metrics one longer than 1e17: the message names the row; nothing was added),
   // kCancelled, kOutOfMemory.
   void add(MatrixView rows, std::span<const Id> ids, const Progress& progress = {});
 

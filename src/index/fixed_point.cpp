@@ -1,6 +1,7 @@
 #include "index/fixed_point.h"
 
 #include <algorithm>
+#include <cfloat>
 #include <cmath>
 
 namespace vsearch::index {
@@ -59,8 +60,8 @@ FixedPoint covering(const FixedPoint& known, std::span<const std::span<const flo
     }
     const float room = kRoom * std::max(most - least, first ? usual : 0.0F);
     result.low[i] = least - room;
-    // Rounding must not leave the largest value out.
-    result.unit[i] = (most + room - result.low[i]) / kSteps * (1.0F + 1e-6F);
+    // Rounding must not leave the largest value out, nor may a narrow range have no width.
+    result.unit[i] = std::max((most + room - result.low[i]) / kSteps * (1.0F + 1e-6F), FLT_MIN);
   }
   return result;
 }

@@ -64,11 +64,26 @@ void Graph::commit(const LinkChanges& changes, std::size_t begin, std::size_t en
   }
 }
 
-void Graph::commit_remove(Slot slot) noexcept {
-  node(slot).state = SlotState::kRemoved;
-  --live_;
-  ++removed_;
-  if (slot == entry_) choose_entry();
+Entry Graph::entry_without(std::span<const Slot> leaving) const noexcept {
+  const auto leaves = [&](Slot slot) {
+    return std::find(leaving.begin(), leaving.end(), slot) != leaving.end();
+  };
+  if (live_ == 0 || !leaves(entry_)) return {entry_, top_level_};
+  Entry best;
+  for (Slot slot = 0; slot < slots_; ++slot) {
+    if (level(slot) <= best.level || state(slot) != SlotState::kLive || leaves(slot)) continue;
+    best = {slot, level(slot)};
+    if (best.level == top_level_) break;
+  }
+  return best;
+}
+
+void Graph::commit_remove(std::span<const Slot> leaving, Entry entry) noexcept {
+  for (const Slot slot : leaving) node(slot).state = SlotState::kRemoved;
+  live_ -= leaving.size();
+  removed_ += leaving.size();
+  entry_ = entry.slot;
+  top_level_ = entry.level;
 }
 
 void Graph::commit_restore(Slot slot) noexcept {
@@ -78,17 +93,6 @@ void Graph::commit_restore(Slot slot) noexcept {
   if (live_ == 1 || level(slot) > top_level_) {
     entry_ = slot;
     top_level_ = level(slot);
-  }
-}
-
-// The entry point is always live, so that walks begin where they may end.
-void Graph::choose_entry() noexcept {
-  top_level_ = -1;
-  for (Slot slot = 0; slot < slots_; ++slot) {
-    if (state(slot) == SlotState::kLive && level(slot) > top_level_) {
-      entry_ = slot;
-      top_level_ = level(slot);
-    }
   }
 }
 

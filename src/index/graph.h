@@ -49,6 +49,12 @@ struct RepairStep {
   std::size_t end = 0;         // slots below are then repaired; 0: there is nothing to do
 };
 
+// Where walks begin: at a live slot of the highest level, so that they begin where they may end.
+struct Entry {
+  Slot slot = 0;
+  int level = -1;  // -1: nothing is live
+};
+
 // Everything that changes the graph goes in two steps: plan_...() computes and allocates, and may
 // fail; commit() only copies, and can not. So a failure leaves the graph as it was, and searches
 // have to pause for microseconds only.
@@ -124,7 +130,10 @@ class Graph {
   std::size_t draw_levels(std::size_t count);
   void commit_nodes(const Insertions& insertions) noexcept;  // then commit(insertions.links)
 
-  void commit_remove(Slot slot) noexcept;   // a live slot
+  // Where walks begin once the live slots `leaving`, each of which stands there once, are removed.
+  // Looks at all slots if walks begin at one of them now.
+  Entry entry_without(std::span<const Slot> leaving) const noexcept;
+  void commit_remove(std::span<const Slot> leaving, Entry entry) noexcept;  // entry_without()
   void commit_restore(Slot slot) noexcept;  // undoes commit_remove, if no repair came between
 
   // These throw std::bad_alloc, with nothing changed but room.
@@ -210,8 +219,9 @@ class Graph {
   double share_around(const SlotFilter& filter, Slot start) const;
 
   // Of `candidates`, ascending, those that are nearer to the centre than to any chosen before.
-  void select(std::span<const Candidate> candidates, std::size_t most, WalkMemory& memory,
-              Selected& selected) const;
+  // `own`: the centre's distance to itself, as walks see it.
+  void select(std::span<const Candidate> candidates, float own, std::size_t most,
+              WalkMemory& memory, Selected& selected) const;
   void plan_own_links(const Insertions& batch, std::size_t number, WalkMemory& memory,
                       std::vector<Selected>& levels) const;
   void plan_back_links(Slot to, int level, std::span<const Slot> from, WalkMemory& memory,
@@ -221,7 +231,6 @@ class Graph {
                   WalkMemory& memory) const;
   bool plan_repaired_list(Slot slot, int level, PlannedLists& planned);
   void free_retiring() noexcept;
-  void choose_entry() noexcept;
   std::string restore_nodes(std::size_t slots, Slot entry);
   std::string restore_upper(std::size_t upper);
   std::string defect_of_list(Slot slot, int level) const;

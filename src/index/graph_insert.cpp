@@ -9,6 +9,9 @@
 namespace vsearch::index {
 namespace {
 
+// Of the neighbours of a slot, one in so many may lie where it lies itself.
+constexpr std::size_t kTwinShare = 4;
+
 // One slot that another one is to link to.
 struct BackLink {
   int level;
@@ -40,12 +43,19 @@ std::size_t Graph::draw_levels(std::size_t count) {
   return lists;
 }
 
-void Graph::select(std::span<const Candidate> candidates, std::size_t most, WalkMemory& memory,
-                   Selected& selected) const {
+void Graph::select(std::span<const Candidate> candidates, float own, std::size_t most,
+                   WalkMemory& memory, Selected& selected) const {
+  // A list full of vectors equal to the centre would lead nowhere: a thousand of them would catch
+  // every walk that meets one.
+  const std::size_t most_twins = std::max<std::size_t>(1, most / kTwinShare);
+  std::size_t twins = 0;
+  std::vector<Candidate>& left = memory.left;
+  left.clear();
+  for (const Candidate& candidate : candidates) {
+    if (candidate.distance != own || ++twins <= most_twins) left.push_back(candidate);
+  }
   // Each one that is chosen strikes out those it is nearer to than the centre is, all at once: so
   // only what is chosen has to be made ready for comparing.
-  std::vector<Candidate>& left = memory.left;
-  left.assign(candidates.begin(), candidates.end());
   memory.distances.resize(std::max(memory.distances.size(), candidates.size()));
   float* const distances = memory.distances.data();
   selected.clear();
@@ -96,7 +106,8 @@ void Graph::plan_own_links(const Insertions& batch, std::size_t number, WalkMemo
     std::inplace_merge(found.begin(), found.begin() + met, found.end());
     // The slot itself is met when it is in the graph already.
     std::erase_if(found, [&](const Candidate& candidate) { return candidate.slot == self.slot; });
-    select(found, links_.max_neighbours(1), memory, levels[static_cast<std::size_t>(level)]);
+    select(found, to_mates[number], links_.max_neighbours(1), memory,
+           levels[static_cast<std::size_t>(level)]);
   }
 }
 
@@ -116,16 +127,27 @@ void Graph::plan_back_links(Slot to, int level, std::span<const Slot> from, Walk
     memory.found.push_back({memory.distances[i], list[i]});
   }
   std::sort(memory.found.begin(), memory.found.end());
-  select(memory.found, links_.max_neighbours(level), memory, list);
+  float own = 0;
+  vectors_.near(memory.query, {&to, 1}, &own);
+  select(memory.found, own, links_.max_neighbours(level), memory, list);
 }
 
 Insertions Graph::plan_insert(std::span<const std::span<const float>> rows, std::span<const Id> ids,
                               std::size_t threads) {
   Insertions batch;
+  std::size_t upper = 0;
+  for (std::size_t i = 0; i < rows.size(); ++i) upper += static_cast<std::size_t>(drawn_[i]);
+  links_.touch_upper(upper);
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Slot slot = i < free_.size() ? free_[free_.size() - 1 - i]
                                        : static_cast<Slot>(slots_ + i - free_.size());
     vectors_.write(slot, rows[i]);
+    if (slot >= slots_) {
+      // Memory that was never used is taken from the system now, and not while searches wait.
+      set_id(slot, ids[i]);
+      node(slot) = {SlotState::kFree, 0};
+      links_.touch(slot);
+    }
     batch.each.push_back({slot, ids[i], drawn_[i]});
   }
   std::vector<std::vector<Selected>> own(rows.size());

@@ -1,8 +1,11 @@
 #include "vsearch/index.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <exception>
 #include <limits>
+#include <mutex>
 #include <shared_mutex>
 #include <thread>
 #include <unordered_map>
@@ -219,17 +222,21 @@ void Index::Impl::insert(index::Graph& into, index::IdTable& table,
   }
   const index::Insertions insertions =
       into.plan_insert(rows, ids, index::threads_for(options.threads));
+  std::vector<index::Slot> replaced;
+  replaced.reserve(ids.size());
+  for (const index::Insertions::One& one : insertions.each) {
+    const std::optional<index::Slot> slot = table.find(one.id);
+    if (slot) replaced.push_back(*slot);
+    changes.push_back({one.id, one.slot, slot});
+  }
+  const index::Entry entry = into.entry_without(replaced);
   {
     const std::lock_guard lock(access);
     ++change_count;
     vectors_changed += insertions.each.size();
+    into.commit_remove(replaced, entry);
     into.commit_nodes(insertions);
-    for (const index::Insertions::One& one : insertions.each) {
-      const std::optional<index::Slot> replaced = table.find(one.id);
-      if (replaced) into.commit_remove(*replaced);
-      table.set(one.id, one.slot);
-      changes.push_back({one.id, one.slot, replaced});
-    }
+    for (const index::Insertions::One& one : insertions.each) table.set(one.id, one.slot);
   }
   const std::size_t links = insertions.links.lists().size();
   for (std::size_t begin = 0; begin < links; begin += kListsPerLock) {
@@ -240,15 +247,16 @@ void Index::Impl::insert(index::Graph& into, index::IdTable& table,
 
 void Index::Impl::undo(std::span<const Change> changes, Previous& previous) noexcept {
   for (const Change& change : changes) {
+    const index::Entry entry = graph->entry_without({&change.slot, 1});
     const std::lock_guard lock(access);
     ++change_count;
+    graph->commit_remove({&change.slot, 1}, entry);
     if (change.replaced) {
       graph->commit_restore(*change.replaced);
       slots.set(change.id, *change.replaced);
     } else {
       slots.erase(change.id);
     }
-    graph->commit_remove(change.slot);
   }
   if (!previous) return;
   const std::lock_guard lock(access);
@@ -381,28 +389,52 @@ void Index::add(MatrixView rows, std::span<const Id> ids, const Progress& progre
   check_rows(impl_->options, rows, ids);
   if (rows.rows == 0) return;
   impl_->check.wait();
-  const std::lock_guard writer(impl_->writer);
   const auto read = [&](std::size_t row, std::vector<float>& vector) {
     vector = index::prepared(rows.row(row), impl_->options.metric);
   };
-  index::with_memory_for("add vectors", [&] { impl_->add(ids, read, progress); });
+  // What the callback throws is no failure of ours: it cancels, and goes back to who gave it.
+  std::exception_ptr thrown;
+  Progress guarded;
+  if (progress) {
+    guarded = [&](std::uint64_t done, std::uint64_t total) {
+      try {
+        return progress(done, total);
+      } catch (...) {
+        thrown = std::current_exception();
+        return false;
+      }
+    };
+  }
+  try {
+    const std::lock_guard writer(impl_->writer);
+    index::with_memory_for("add vectors", [&] { impl_->add(ids, read, guarded); });
+  } catch (const Error&) {
+    if (thrown) std::rethrow_exception(thrown);
+    throw;
+  }
 }
 
 std::uint64_t Index::remove(std::span<const Id> ids) {
   impl_->check.wait();
   const std::lock_guard writer(impl_->writer);
+  index::Graph& graph = *impl_->graph;
   std::uint64_t removed = 0;
   for (std::size_t begin = 0; begin < ids.size(); begin += kRemovalsPerLock) {
+    std::array<index::Slot, kRemovalsPerLock> found;  // not a vector: removing needs no memory
+    auto end = found.begin();
+    for (const Id id : ids.subspan(begin, std::min(kRemovalsPerLock, ids.size() - begin))) {
+      if (const std::optional<index::Slot> slot = impl_->slots.find(id)) *end++ = *slot;
+    }
+    std::sort(found.begin(), end);  // an id may stand there twice
+    const std::span<const index::Slot> leaving(found.begin(), std::unique(found.begin(), end));
+    if (leaving.empty()) continue;
+    const index::Entry entry = graph.entry_without(leaving);
     const std::lock_guard lock(impl_->access);
     ++impl_->change_count;
-    for (const Id id : ids.subspan(begin, std::min(kRemovalsPerLock, ids.size() - begin))) {
-      const std::optional<index::Slot> slot = impl_->slots.find(id);
-      if (!slot) continue;
-      impl_->slots.erase(id);
-      impl_->graph->commit_remove(*slot);
-      ++impl_->vectors_changed;
-      ++removed;
-    }
+    impl_->vectors_changed += leaving.size();
+    for (const index::Slot slot : leaving) impl_->slots.erase(graph.id(slot));
+    graph.commit_remove(leaving, entry);
+    removed += leaving.size();
   }
   impl_->maintain(removed);
   return removed;

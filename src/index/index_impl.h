@@ -22,6 +22,7 @@
 #include "index/id_table.h"
 #include "index/snapshot_check.h"
 #include "index/vectors.h"
+#include "index/writer_mutex.h"
 #include "vsearch/error.h"
 #include "vsearch/index.h"
 
@@ -91,7 +92,7 @@ struct Index::Impl {
 
   const IndexOptions options;
   std::mutex save_turn;  // held by save(), for the whole of it; taken before `writer`
-  mutable std::mutex writer;
+  mutable index::WriterMutex writer;
   mutable index::FairSharedMutex access;
   std::unique_ptr<index::Graph> graph;
   index::IdTable slots;

@@ -69,6 +69,18 @@ class LinkLists {
   }
   void reserve_free() { free_upper_.reserve(upper_room_); }  // as reserve_upper() does
 
+  // Write to memory that make() will write to: of a slot that nobody has used, and of the next
+  // lists above level 0. There must be room.
+  void touch(Slot slot) noexcept {
+    std::fill_n(base_list(slot), max_neighbours(0), kNone);
+    head(slot) = 0;
+  }
+  void touch_upper(std::size_t count) noexcept {
+    for (std::size_t i = 0; i < std::min(count, upper_room_ - used_upper_); ++i) {
+      std::fill_n(upper_record(static_cast<std::uint32_t>(used_upper_ + i)), 1 + links_, kNone);
+    }
+  }
+
   // Empty lists for a slot that has none, up to `level`.
   void make(Slot slot, int level) noexcept {
     std::fill_n(base_list(slot), max_neighbours(0), kNone);

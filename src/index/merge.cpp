@@ -1,4 +1,5 @@
 // How the vectors of one index come into another.
+#include <functional>
 #include <mutex>
 
 #include "index/index_impl.h"
@@ -42,7 +43,10 @@ void Index::merge(const Index& other, const Progress& progress) {
   check_same(impl_->options, other.impl_->options);
   impl_->check.wait();
   other.impl_->check.wait();  // so that no damage is copied
-  const std::scoped_lock writers(impl_->writer, other.impl_->writer);
+  // In one order, whoever is merged into whom.
+  const bool ours_first = std::less<>()(impl_.get(), other.impl_.get());
+  const std::lock_guard first(ours_first ? impl_->writer : other.impl_->writer);
+  const std::lock_guard second(ours_first ? other.impl_->writer : impl_->writer);
   const index::Graph& from = *other.impl_->graph;
   if (from.live() == 0) return;
   index::with_memory_for("merge another index", [&] {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cfloat>
 #include <cmath>
 #include <cstring>
 
@@ -176,7 +177,8 @@ void VectorStore::finish_query(Query& query) const {
   const QuerySums sums = kernels_.weigh(query.vector_.data(), numbers_.low.data(),
                                         numbers_.unit.data(), dim_, query.exact_weights_.data());
   const float scale = sums.most / kMostWeight;
-  kernels_.quantise(query.exact_weights_.data(), scale > 0.0F ? 1.0F / scale : 0.0F, dim_,
+  // Where weights are so small that their reciprocal is infinite, all products are nothing.
+  kernels_.quantise(query.exact_weights_.data(), scale >= FLT_MIN ? 1.0F / scale : 0.0F, dim_,
                     query.weights_.data());
   const float near_base = sums.base + 128.0F * sums.middle;
   if (metric_ == Metric::kL2) {

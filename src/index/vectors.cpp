@@ -1,4 +1,3 @@
-#include <cfloat>
 #include <cmath>
 
 #include "index/index_impl.h"
@@ -12,9 +11,11 @@ double squared_length(std::span<const float> vector) {
   return sum;
 }
 
-// |a - b|^2 <= 2 (|a|^2 + |b|^2) and |<a, b>| <= |a| |b| then stay below FLT_MAX, with every
-// partial sum.
-constexpr double kMaxSquaredLength = static_cast<double>(FLT_MAX) / 8.0;
+// Every sum that a distance is computed from then stays far below FLT_MAX, 3.4e38. The largest are
+// of fixed point: a query times the lower ends of all ranges. Those reach some four times as far as
+// the vectors did (FixedPoint leaves room), each in its dimension, of which there are 65,536 at
+// most: 4 sqrt(65,536) 1e34.
+constexpr double kMaxSquaredLength = 1e34;
 
 // Rounding to float32 changes the squared length of a unit vector by far less.
 constexpr double kUnitLengthTolerance = 1e-3;

@@ -38,8 +38,9 @@ void share(std::size_t count, std::size_t threads, const Body& body) {
   {
     std::vector<std::jthread> others;
     try {
-      others.reserve(threads);
-      for (std::size_t i = 1; i < std::min(threads, count); ++i) others.emplace_back(run);
+      const std::size_t useful = std::min(threads, count);
+      others.reserve(useful);
+      for (std::size_t i = 1; i < useful; ++i) others.emplace_back(run);
     } catch (const std::exception&) {
       // Fewer threads, then.
     }

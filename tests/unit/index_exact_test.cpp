@@ -127,7 +127,7 @@ TEST_CASE("the longest vectors that are allowed do not overflow") {
   Index index = make(4, Metric::kL2, GENERATE(Storage::kInt8, Storage::kFloat32));
   Matrix rows(20, 4);
   for (std::size_t row = 0; row < 20; ++row) {
-    rows.row(row)[row % 4] = (row % 2 == 0 ? 6e18F : -6e18F) / static_cast<float>(1 + row / 4);
+    rows.row(row)[row % 4] = (row % 2 == 0 ? 9e16F : -9e16F) / static_cast<float>(1 + row / 4);
   }
   index.add(rows.view(), ids_from(0, 20));
   const Answers answers = index.search_batch(rows.view(), exactly(20));

@@ -74,6 +74,23 @@ TEST_CASE("ranges grow where they must, and only there") {
   CHECK(grown.unit[2] == small.unit[2]);
 }
 
+TEST_CASE("ranges cover what they were made for, however narrow") {
+  const float scale = GENERATE(1.0F, 1e17F, 1e-20F, 1e-38F, 1e-44F);
+  const float offset = GENERATE(0.0F, 1.0F, 16777216.0F);
+  CAPTURE(scale, offset);
+  Matrix rows = Clusters(7, 6).draw(20);
+  for (float& value : rows.data) value = offset + scale * value;
+  const Matrix nothing(1, 6);
+  FixedPoint numbers = vsearch::index::covering({}, spans(nothing), 6);
+  for (std::size_t row = 0; row < rows.rows; ++row) {
+    const std::vector<std::span<const float>> one{rows.row(row)};
+    numbers = vsearch::index::covering(numbers, one, 6);
+    for (std::size_t before = 0; before <= row; ++before) {
+      REQUIRE(numbers.covers(rows.row(before)));
+    }
+  }
+}
+
 TEST_CASE("distances of both kinds are near the true ones") {
   const auto metric = GENERATE(Metric::kCosine, Metric::kInnerProduct, Metric::kL2);
   const auto storage = GENERATE(Storage::kInt8, Storage::kFloat32);

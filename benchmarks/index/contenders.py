@@ -41,7 +41,8 @@ class Session:
         self.ready = getattr(self, f"_{part}")()
         size = self.ready.setdefault("size", len(self.data.base))
         self.ready["bytes_a_vector"] = (engines.resident_bytes() - self.idle_bytes) / size
-        if hasattr(self.engine, "stated_bytes"):
+        if self.name in engines.OURS:
+            self.engine.calibrate(self.queries[HALVES["tune"]])
             self.ready["stated_bytes_a_vector"] = self.engine.stated_bytes() / size
 
     def _empty(self, capacity: int = 1000, threads: int = THREADS) -> None:

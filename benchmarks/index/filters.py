@@ -48,10 +48,10 @@ def measure(workers: list[Worker], dataset: str) -> list[dict]:
 
 
 def _tuned(worker: Worker, file: Path) -> dict:
-    """The request with the least breadth that reaches the recall."""
+    """The request with the first setting that reaches the recall."""
     request = {"do": "filtered", "file": str(file), "repeat": 1}
-    for breadth in engines.BREADTHS:
-        request["setting"] = breadth
+    for setting in engines.settings(recall.contender(worker)):
+        request["setting"] = setting
         answer = worker.ask(request)
         if answer["recall"] >= TARGET:
             break

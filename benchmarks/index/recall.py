@@ -37,7 +37,7 @@ def contender(worker: Worker) -> str:
 def tune(worker: Worker) -> list[dict]:
     """The settings that no other beats in both recall and speed, by recall."""
     tried: list[dict] = []
-    graph = engines.settings(contender(worker)) is engines.BREADTHS
+    graph = engines.settings(contender(worker)) is not engines.LISTS_AND_FACTORS
     for setting in engines.settings(contender(worker)):
         request = {"half": "tune", "settings": [setting], "seconds": 0}
         (recall,) = worker.ask({"do": "recalls", **request})["recall"]
@@ -49,7 +49,7 @@ def tune(worker: Worker) -> list[dict]:
     tried.sort(key=lambda point: (-point["recall"], -point["qps"]))
     best: list[dict] = []
     for point in tried:
-        # With breadths recall and speed follow each other; what breaks that is noise.
+        # In graphs recall and speed follow each other; what breaks that is noise.
         if not best or (
             point["recall"] < best[-1]["recall"] and (graph or point["qps"] > best[-1]["qps"])
         ):

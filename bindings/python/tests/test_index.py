@@ -274,7 +274,7 @@ def test_a_recall_instead_of_a_breadth() -> None:
         found = index.search(queries, recall=recall)[0]
         hits = sum(len(np.intersect1d(a, b)) for a, b in zip(found, truth))
         assert hits / 1000 >= recall - 0.03
-    with pytest.raises(ValueError, match="recall is 1.5"):
+    with pytest.raises(ValueError, match=r"recall is 1\.5"):
         index.search(queries[0], recall=1.5)
     with pytest.raises(ValueError, match="dimensions"):
         index.calibrate(queries[:, :5])

@@ -29,8 +29,10 @@ class Descriptor {
 };
 
 // The checksum of some bytes: XXH3 (64 bits, seed 0) of the XXH3s of their blocks, so that threads
-// can share the work.
-constexpr std::size_t kChecksumBlock = std::size_t{1} << 20;
+// can share the work. A block is also what is written at a time: as much as a huge page, so that
+// the system's cache holds it as one where it can (measured: ext4 of Linux 6.18). Mapped again, it
+// is then searched as quickly as memory of our own; in pages of 4 KiB that takes a third longer.
+constexpr std::size_t kChecksumBlock = std::size_t{2} << 20;
 inline std::uint64_t block_checksum(std::span<const std::byte> block) {
   return XXH3_64bits(block.data(), block.size());
 }

@@ -75,7 +75,7 @@ inline void correct_checksums(std::string& bytes) {
     return;
   }
   for (const SnapshotSection& section : snapshot_sections(bytes)) {
-    constexpr std::size_t kBlock = std::size_t{1} << 20;
+    constexpr std::size_t kBlock = std::size_t{2} << 20;
     std::vector<std::uint64_t> blocks;
     for (std::size_t done = 0; done < section.bytes; done += kBlock) {
       blocks.push_back(

@@ -31,6 +31,7 @@ std::unique_ptr<Graph> Graph::copy() const {
   std::unique_ptr<Graph> result(new Graph(*this));
   result->free_.reserve(capacity_);  // copies of vectors have no room to grow
   result->links_.reserve_free();
+  result->layout_ = next_layout();
   return result;
 }
 

@@ -2,9 +2,12 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
-#include <limits>
+#include <ranges>
 #include <shared_mutex>
+#include <thread>
+#include <utility>
 
 #include "index/index_impl.h"
 
@@ -12,27 +15,16 @@ namespace vsearch {
 namespace {
 
 // What is done under one lock takes a millisecond or two.
-constexpr std::size_t kSlotsPerLock = 1024;          // followed
-constexpr std::size_t kMarksPerLock = 262144;        // looked at
-constexpr std::size_t kReadPerLock = 262144;         // numbers of vectors
-constexpr std::size_t kMultipliedPerLock = 4194304;  // with numbers of the sample
-// Sampled vectors that are compared with the same others, which come from memory once for all.
-constexpr std::size_t kSampledTogether = 16;
-
-bool nearer(const Neighbor& a, const Neighbor& b) {
-  return a.distance < b.distance;
-}
-
-// Keeps the `count` nearest of what `heap` is offered, the farthest first.
-void offer(std::vector<Neighbor>& heap, std::size_t count, const Neighbor& neighbour) {
-  if (heap.size() == count) {
-    if (!nearer(neighbour, heap.front())) return;
-    std::pop_heap(heap.begin(), heap.end(), nearer);
-    heap.pop_back();
-  }
-  heap.push_back(neighbour);
-  std::push_heap(heap.begin(), heap.end(), nearer);
-}
+constexpr std::size_t kSlotsPerLock = 1024;    // followed
+constexpr std::size_t kMarksPerLock = 262144;  // looked at
+constexpr std::size_t kReadPerLock = 262144;   // numbers of vectors
+// How often a vector must have been missing to be called unreachable, and how long a writer may
+// take between a new vector and the links to it: a moment, unless others have the processor.
+constexpr int kLooks = 3;
+constexpr auto kBetweenLooks = std::chrono::milliseconds(20);
+// Sampled vectors that are compared with all others at once: many, for that is less work, but not
+// so many that what was found exactly is out of date when they are searched for.
+constexpr std::size_t kSampledTogether = 64;
 
 std::uint64_t splitmix64(std::uint64_t& state) {
   std::uint64_t bits = (state += 0x9E3779B97F4A7C15U);
@@ -106,25 +98,44 @@ class Index::Impl::HealthCheck {
     }
   }
 
-  // Counts the links of every vector, and the vectors that none of them leads to.
+  // Counts the links of every vector, and the vectors that none of them leads to. False if the
+  // index has got another graph meanwhile.
   bool follow_links() {
     health_.degrees.assign(2 * std::size_t{impl_.options.links} + 1, 0);
-    health_.unreachable = 0;
-    reached_.clear();
-    followed_.clear();
-    std::vector<bool> live;  // at the beginning: a slot that is taken later has its links later
     std::uint64_t graph_count = 0;
     {
       const std::shared_lock lock(impl_.access);
       graph_count = impl_.graph_count;
     }
+    std::vector<bool> missing;  // live at the beginning, and not reached
     const auto count_links = [&](const index::Graph& graph, index::Slot slot) {
-      live.push_back(graph.state(slot) == index::SlotState::kLive);
-      if (live.back()) ++health_.degrees[graph.neighbours(slot, 0).size()];
+      missing.push_back(graph.state(slot) == index::SlotState::kLive);
+      if (missing.back()) ++health_.degrees[graph.neighbours(slot, 0).size()];
     };
     if (!each_slot(count_links, graph_count)) return false;
+    // Links to a new vector come after it: what is missing is looked for again.
+    health_.unreachable = 1;
+    for (int i = 0; i < kLooks && health_.unreachable > 0; ++i) {
+      if (i > 0) std::this_thread::sleep_for(kBetweenLooks);
+      if (!mark_reachable(graph_count)) return false;
+      health_.unreachable = 0;
+      const auto count_missing = [&](const index::Graph& graph, index::Slot slot) {
+        if (slot >= missing.size() || !missing[slot]) return;
+        missing[slot] = !reached_[slot] && graph.state(slot) == index::SlotState::kLive;
+        health_.unreachable += missing[slot] ? 1 : 0;
+      };
+      if (!each_slot(count_missing, graph_count)) return false;
+    }
+    summarise_degrees();
+    return true;
+  }
+
+  bool mark_reachable(std::uint64_t graph_count) {
+    reached_.clear();
+    followed_.clear();
     {
       const std::shared_lock lock(impl_.access);
+      if (graph_count != impl_.graph_count) return false;
       make_marks();
       const std::optional<index::Slot> entry = impl_.graph->entry();
       if (entry) reached_[*entry] = true;
@@ -141,12 +152,6 @@ class Index::Impl::HealthCheck {
         report(followed);
       }
     }
-    const auto count_unreachable = [&](const index::Graph& graph, index::Slot slot) {
-      if (slot >= live.size() || !live[slot] || reached_[slot]) return;
-      health_.unreachable += graph.state(slot) == index::SlotState::kLive ? 1 : 0;
-    };
-    if (!each_slot(count_unreachable, graph_count)) return false;
-    summarise_degrees();
     return true;
   }
 
@@ -239,14 +244,9 @@ class Index::Impl::HealthCheck {
   }
 
   void search_sample() {
-    for (Sampled& sampled : sample_) {
-      sampled.vector = index::prepared(sampled.vector, impl_.options.metric);
-    }
-    const std::span<Sampled> sample = sample_;
+    const std::span<const Sampled> sample = sample_;
     for (std::size_t begin = 0; begin < sample.size(); begin += kSampledTogether) {
-      const auto group = sample.subspan(begin, std::min(kSampledTogether, sample.size() - begin));
-      compare_with_all(group);
-      for (const Sampled& sampled : group) search(sampled);
+      search(sample.subspan(begin, std::min(kSampledTogether, sample.size() - begin)));
     }
     health_.sampled = static_cast<std::uint32_t>(sample.size());
     if (wanted_ > 0) {
@@ -261,87 +261,51 @@ class Index::Impl::HealthCheck {
   struct Sampled {
     Id id;
     std::vector<float> vector;
-    std::vector<Neighbor> nearest{};  // exactly, in no order, itself left out
   };
 
-  void compare_with_all(std::span<Sampled> group) {
-    std::vector<index::VectorStore::Query> queries(group.size());
-    for (std::size_t begin = 0, end = 0;; begin = end) {
-      {
-        const std::shared_lock lock(impl_.access);
-        const index::Graph& graph = *impl_.graph;
-        end = std::min(begin + together(kMultipliedPerLock / group.size()), graph.slots());
-        if (begin >= end) return;
-        // The encoding may have changed since the last time.
-        for (std::size_t i = 0; i < group.size(); ++i) {
-          graph.vectors().prepare(group[i].vector, queries[i]);
-        }
-        for (std::size_t at = begin; at < end; ++at) {
-          const auto slot = static_cast<index::Slot>(at);
-          if (graph.state(slot) != index::SlotState::kLive) continue;
-          const Id id = graph.id(slot);
-          for (std::size_t i = 0; i < group.size(); ++i) {
-            if (id == group[i].id) continue;
-            offer(group[i].nearest, k_, {id, graph.vectors().exact(queries[i], slot)});
-          }
-        }
-      }
-      report(end - begin);
+  void search(std::span<const Sampled> group) {
+    SearchOptions how;
+    how.k = static_cast<std::uint32_t>(k_ + 1);  // itself is found, too
+    how.breadth = options_.breadth;
+    Matrix queries(group.size(), impl_.options.dim);
+    for (std::size_t i = 0; i < group.size(); ++i) {
+      std::ranges::copy(group[i].vector, queries.row(i).begin());
     }
+    std::vector<std::vector<Neighbor>> nearest(group.size());
+    impl_.search_exactly(queries.view(), how, nearest);
+    std::size_t slots = 0;
+    for (std::size_t i = 0; i < group.size(); ++i) {
+      SearchReport report;
+      const std::vector<Neighbor> found = impl_.search(group[i].vector, how, report);
+      distances_ += report.distances;
+      const std::shared_lock lock(impl_.access);
+      slots = impl_.graph->slots();
+      // What was removed since is not to be found.
+      std::erase_if(nearest[i], [&](const Neighbor& one) { return !impl_.slots.find(one.id); });
+      compare(group[i].id, std::move(nearest[i]), found);
+    }
+    report(slots);
   }
 
-  // Counts as found what is as near as the last of the exact neighbours: vectors at the same
-  // distance are as good, and so are those that were added since. What was removed since, or is
-  // counted twice because it moved, is not to be found.
-  void search(const Sampled& sampled) {
-    const auto wanted = static_cast<std::uint32_t>(k_ + 1);
-    SearchOptions how;
-    how.k = wanted;
-    how.breadth = options_.breadth;
-    SearchReport report;
-    const std::vector<Neighbor> result = impl_.search(sampled.vector, how, report);
-    distances_ += report.distances;
-
-    std::vector<Neighbor> nearest = sampled.nearest;
-    std::sort(nearest.begin(), nearest.end(), [](const Neighbor& a, const Neighbor& b) {
-      return a.id != b.id ? a.id < b.id : a.distance < b.distance;
-    });
-    nearest.erase(std::unique(nearest.begin(), nearest.end(),
-                              [](const auto& a, const auto& b) { return a.id == b.id; }),
-                  nearest.end());
-    bool present = false;
-    float own = 0;
-    {
-      const std::shared_lock lock(impl_.access);
-      std::erase_if(nearest, [&](const auto& one) { return !impl_.slots.find(one.id); });
-      const std::optional<index::Slot> slot = impl_.slots.find(sampled.id);
-      present = slot.has_value();
-      if (present) {
-        const index::WalkMemories::Lease memory(impl_.graph->walk_memories());
-        impl_.graph->vectors().prepare(sampled.vector, memory->query);
-        own = impl_.graph->vectors().exact(memory->query, *slot);
-      }
+  // What is as near as the last of the `nearest` others counts as found: vectors at the same
+  // distance are as good, and so are those that were added since. Where others are as near as
+  // itself there may be no room for it, and under the inner product it need not be near at all:
+  // then it is not among the nearest, and not lost.
+  void compare(Id self, std::vector<Neighbor> nearest, std::span<const Neighbor> found) {
+    const auto is_self = [&](const Neighbor& one) { return one.id == self; };
+    const auto own = std::ranges::find_if(nearest, is_self);
+    if (own != nearest.end()) {
+      const bool no_room = found.size() > k_ && found.back().distance <= own->distance;
+      health_.lost += std::ranges::none_of(found, is_self) && !no_room ? 1 : 0;
+      nearest.erase(own);
     }
-    float horizon = -std::numeric_limits<float>::infinity();
-    for (const Neighbor& neighbour : nearest) horizon = std::max(horizon, reported(neighbour));
+    nearest.resize(std::min(k_, nearest.size()));
+    if (nearest.empty()) return;
+    const float horizon = nearest.back().distance;
     std::size_t good = 0;
-    bool itself = false;
-    for (const Neighbor& neighbour : result) {
-      itself |= neighbour.id == sampled.id;
-      good += neighbour.id != sampled.id && neighbour.distance <= horizon ? 1 : 0;
-    }
+    for (const Neighbor& one : found) good += !is_self(one) && one.distance <= horizon ? 1 : 0;
     wanted_ += nearest.size();
     found_ += std::min(good, nearest.size());
-    // Where others are as near there need not be room for it, nor under the inner product.
-    const bool no_room =
-        result.size() == wanted && result.back().distance <= reported({sampled.id, own});
-    health_.lost += present && !itself && !no_room ? 1 : 0;
-  }
-
-  // As search() gives it.
-  float reported(const Neighbor& neighbour) const {
-    if (impl_.options.metric != Metric::kCosine) return neighbour.distance;
-    return std::clamp(neighbour.distance, 0.0F, 2.0F);
   }
 
   const Impl& impl_;

@@ -47,11 +47,13 @@ TEST_CASE("a check goes on beside adding, replacing, removing and rebuilding") {
   REQUIRE_FALSE(checks.empty());
   for (const IndexHealth& health : checks) {
     CHECK(health.unreachable == 0);
-    CHECK(health.self_recall > 0.9);
+    CHECK(health.self_recall > 0.7);  // new vectors have no links yet, for a moment
     CHECK(health.self_recall <= 1);
-    CHECK(health.lost <= 2);
   }
-  CHECK(index.check_health().size == index.size());
+  const IndexHealth after = index.check_health();
+  CHECK(after.size == index.size());
+  CHECK(after.lost == 0);
+  CHECK(after.self_recall > 0.95);
 }
 
 TEST_CASE("two indexes can be merged into each other at the same time") {

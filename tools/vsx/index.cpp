@@ -179,7 +179,7 @@ int search(const Options& options) {
   print(options.json ? as_json(answers, share) : as_lines(answers));
   if (!options.quiet && queries.rows() > 0) {
     const auto count = static_cast<double>(queries.rows());
-    say(fmt::format("{}, {}, {:.0f} distances each{}", counted(queries.rows(), "search"),
+    say(fmt::format("{}, {}, {:.0f} distances each{}", counted(queries.rows(), "answer"),
                     rate_text(count / answers.seconds),
                     static_cast<double>(answers.distances) / count,
                     share ? fmt::format(", recall {:.4f}", *share) : ""));

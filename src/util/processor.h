@@ -8,8 +8,9 @@ namespace vsearch::util {
 struct Processor {
   // x86-64
   bool avx2 = false;         // AVX2, FMA and F16C
-  bool avx512_vnni = false;  // AVX-512 F, BW, DQ, VL and VNNI, besides avx2
-  bool avx512_bf16 = false;  // AVX-512 BF16, besides avx512_vnni
+  bool avx512 = false;       // AVX-512 F, BW, DQ and VL, besides avx2
+  bool avx512_vnni = false;  // VNNI, besides avx512
+  bool avx512_bf16 = false;  // BF16, besides avx512_vnni
   // AArch64
   bool dot_product = false;  // FEAT_DotProd: SDOT
   bool matrix_int8 = false;  // FEAT_I8MM: USDOT

@@ -112,12 +112,13 @@ struct CatalogCreateOptions {
 
 // A directory that holds a shop's items. SQLite in it is the source of truth; the index snapshot
 // beside it is a cache, brought up to date or rebuilt on open when it is missing, stale or damaged
-// (said in the log). The vectors of a large one are checked after open(), see Index::load(): if they
-// are damaged, whatever needs the index throws kCorrupt until the catalogue is opened again. What a call has returned from is on disk and survives a crash or power loss.
-// One process owns an open catalogue, by a lock on catalog.lock in it that the kernel frees when
-// the process dies. A child forked from the owner gets kBusy from every member; destroying its copy
-// does nothing. Threads: every member may be called from many threads; writers wait for each other,
-// searches do not wait for encoding.
+// (said in the log). The vectors of a large one are checked after open(), see Index::load(): if
+// they are damaged, whatever needs the index throws kCorrupt until the catalogue is opened again.
+// What a call has returned from is on disk and survives a crash or power loss. One process owns an
+// open catalogue, by a lock on catalog.lock in it that the kernel frees when the process dies. A
+// child forked from the owner gets kBusy from every member; destroying its copy does nothing.
+// Threads: every member may be called from many threads; writers wait for each other, searches do
+// not wait for encoding.
 class Catalog {
  public:
   // Makes an empty catalogue in the new directory `path`.

@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "vsearch/index_health.h"
@@ -40,14 +42,25 @@ class IdFilter {
   std::unique_ptr<Impl> impl_;
 };
 
-// What an index keeps of a vector.
+// What an index keeps of a vector. Queries are compared in float32 with what is kept.
 enum class Storage : std::uint8_t {
-  // 16-bit fixed point, with a range for each dimension that grows as vectors need it: about one
-  // hundred-thousandth of the range is lost. Walks read the upper bytes, results are computed from
-  // all 16 bits. 2 bytes a dimension.
+  // 16-bit fixed point, with a range for each dimension that follows the vectors: the error is less
+  // than one part in thirty thousand of the range. Walks read the upper bytes, results are computed
+  // from all 16 bits. 2 bytes a dimension.
   kInt8 = 0,
-  kFloat32 = 1,  // as it is; 4 bytes a dimension
+  kFloat32 = 1,   // as it is; 4 bytes a dimension
+  kFloat16 = 2,   // 2 bytes a dimension, 11 bits of each value; values below 65,504 only
+  kBFloat16 = 3,  // 2 bytes a dimension, 8 bits of each value
+  // As kInt8, and two bits a dimension, of which alone walks read: for machines in whose memory
+  // these have room, but not everything. 2.25 bytes a dimension, of which 0.25 (in steps of 16
+  // bytes) are in use all the time. Searches are as fast as with kInt8, and from some 100
+  // dimensions
+  // on nearly as much is found with the same breadth; with fewer dimensions it takes more.
+  kCompact = 4,
 };
+// "int8", "float32", "float16", "bfloat16", "compact"; "unknown" of a value that is none of these.
+std::string_view storage_name(Storage storage);
+std::optional<Storage> find_storage(std::string_view name);
 
 struct IndexOptions {
   std::uint32_t dim = 0;  // required: floats per vector, 1 to 65,536
@@ -74,7 +87,7 @@ struct SearchOptions {         // per call; the index keeps no query state
   bool exact = false;                // compare with every vector: the oracle, and best when few
   // That search_batch() may use, and search() if it is exact; 0: as many as there are.
   std::uint32_t threads = 1;
-  SearchReport* report = nullptr;    // if not null, receives what it took
+  SearchReport* report = nullptr;  // if not null, receives what it took
 };
 
 struct IndexStats {
@@ -118,8 +131,8 @@ class Index {
   // change or save this index; what was added before a cancellation stays, and what it throws is
   // passed on as one. Throws kInvalidArgument
   // (wrong dim, ids and rows of different length, NaN or Inf, a zero vector under cosine, under the
-  // other metrics one longer than 1e17: the message names the row; nothing was added),
-  // kCancelled, kOutOfMemory.
+  // other metrics one longer than 1e17, or a value that the storage cannot express: the message
+  // names the row; nothing was added), kCancelled, kOutOfMemory.
   void add(MatrixView rows, std::span<const Id> ids, const Progress& progress = {});
 
   // Adds the vectors of `other` under their ids, as add() does; what this index has under the same

@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <iterator>
 
+#include "util/processor.h"
+
 // The instruction set is asked for function by function and found out at run time, so that the rest
 // of the library runs anywhere.
 #define VSEARCH_AVX512_TARGET "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx512vnni"
@@ -27,11 +29,7 @@ constexpr std::size_t padded(std::size_t count) {
 
 // Whether this machine has all of VSEARCH_AVX512_TARGET.
 inline bool has_avx512() {
-  static const bool has =
-      __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
-  return has;
+  return util::processor().avx512_bf16;
 }
 
 // 16 values of bfloat16.

@@ -20,12 +20,13 @@ std::size_t widest(std::size_t k) {
   return std::max<std::size_t>(512, 8 * k);
 }
 
-// Of `candidates`, as walks see them, the k nearest, as a search gives them, in the order of slots.
-std::vector<Slot> best(const Graph& graph, std::span<const Candidate> candidates, std::size_t k,
-                       const VectorStore::Query& query) {
+// Of memory.found, as walks see them, the k nearest, as a search gives them, in the order of slots.
+std::vector<Slot> best(const Graph& graph, std::size_t k, const WalkMemory& memory) {
+  const std::size_t compared = graph.vectors().to_compare(k, memory.report.expanded);
   std::vector<Candidate> exact;
-  for (const Candidate& candidate : candidates.first(std::min(candidates.size(), k + kRescored))) {
-    exact.push_back({graph.vectors().exact(query, candidate.slot), candidate.slot});
+  for (const Candidate& candidate : memory.found) {
+    if (exact.size() == compared) break;
+    exact.push_back({graph.vectors().exact(memory.query, candidate.slot), candidate.slot});
   }
   std::sort(exact.begin(), exact.end());
   exact.resize(std::min(exact.size(), k));
@@ -37,13 +38,16 @@ std::vector<Slot> best(const Graph& graph, std::span<const Candidate> candidates
 
 std::vector<Slot> walked(const Graph& graph, const Effort& effort, std::size_t k,
                          WalkMemory& memory) {
+  memory.report = {};
   graph.walk(effort, nullptr, memory);
-  return best(graph, memory.found, k, memory.query);
+  return best(graph, k, memory);
 }
 
 // Compared with every vector.
 std::vector<Slot> scanned(const Graph& graph, std::size_t k, WalkMemory& memory) {
-  memory.pool.begin({k + kRescored}, 0.0F);
+  memory.report = {};
+  const std::size_t kept = k + graph.vectors().to_compare(k, 0);
+  memory.pool.begin({kept}, 0.0F);
   for (std::size_t i = 0; i < graph.slots(); ++i) {
     const auto slot = static_cast<Slot>(i);
     if (graph.state(slot) != SlotState::kLive) continue;
@@ -51,8 +55,8 @@ std::vector<Slot> scanned(const Graph& graph, std::size_t k, WalkMemory& memory)
     graph.vectors().near(memory.query, {&slot, 1}, &distance);
     memory.pool.offer(distance, slot);
   }
-  graph.keep_live(memory.pool, k + kRescored, memory);
-  return best(graph, memory.found, k, memory.query);
+  graph.keep_live(memory.pool, kept, memory);
+  return best(graph, k, memory);
 }
 
 // A vector three quarters as far from a stored one as its `k` nearest are, in the direction of any
@@ -110,7 +114,6 @@ Calibration::Calibration(const OnGraph& on_graph, std::span<const std::vector<fl
           queries.empty() ? walked(graph, {widest(k)}, k, *memory) : scanned(graph, k, *memory);
       wanted += truth.size();
       for (Point& point : points_) {
-        memory->report = {};
         const std::vector<Slot> slots = walked(graph, {widest(k), k, point.reach}, k, *memory);
         std::vector<Slot> both;
         std::set_intersection(slots.begin(), slots.end(), truth.begin(), truth.end(),

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -10,17 +11,30 @@
 
 namespace vsearch::index {
 
-// The number v, 0 to 65,535, of dimension i means low[i] + unit[i] * v. Its upper byte alone, with
-// 128 in the place of the lower, is what walks compare.
+// The upper byte h and the lower byte l of dimension i mean low[i] + step[i] * h + unit[i] * l.
+// Walks compare h alone, and take the middle of its step. A step is a whole number of units, 129 to
+// 256 of them, so that the steps fit the range, of which every unit counts in a walk.
+//
+// covering() and narrowed() make units that are powers of two, and `low` a multiple of its unit. So
+// what was rounded to one grid stands on every finer one, and to encode anew rounds only where a
+// unit grows beyond all that the vector went through: however often that happens, a stored value
+// stays within one of its coarsest units of the true one (half of it, and half of each finer one
+// before: 1/2 + 1/4 + ...).
 struct FixedPoint {
   std::vector<float> low;   // [dim]
+  std::vector<float> step;  // [dim], not negative
   std::vector<float> unit;  // [dim], not negative
 
   std::size_t dim() const { return low.size(); }
-  std::size_t memory_bytes() const { return (low.size() + unit.size()) * sizeof(float); }
+  std::size_t memory_bytes() const { return 3 * low.size() * sizeof(float); }
+  // The least and the largest value of a dimension.
+  float least(std::size_t i) const { return low[i]; }
+  float most(std::size_t i) const { return low[i] + (256.0F * step[i] - unit[i]); }
 
+  // The first dimension whose numbers, read from a file, are no range; none if all are.
+  std::optional<std::size_t> defect() const;
   bool covers(std::span<const float> vector) const;
-  // `vector` [dim] must be covered.
+  // `vector` [dim]. What is not covered becomes the nearest that is.
   void encode(std::span<const float> vector, std::uint8_t* high, std::uint8_t* low_bytes) const;
 };
 
@@ -28,5 +42,15 @@ struct FixedPoint {
 // and some room for what is to come.
 FixedPoint covering(const FixedPoint& known, std::span<const std::span<const float>> rows,
                     std::size_t dim);
+
+// `known`, with smaller steps where the upper bytes of all vectors, which lie between `least` and
+// `most` [dim], and some room, allow it.
+FixedPoint narrowed(const FixedPoint& known, std::span<const std::uint8_t> least,
+                    std::span<const std::uint8_t> most);
+
+// How long the errors of distances in the upper bytes are under `a` in proportion to those under
+// `b`: those of a dimension are proportional to its step, and independent of each other. 1 if all
+// steps of `b` are zero.
+double relative_error(const FixedPoint& a, const FixedPoint& b);
 
 }  // namespace vsearch::index

@@ -40,7 +40,7 @@ Graph::Memory Graph::memory() const {
   const std::size_t vector = vectors_.bytes_per_slot();
   const std::size_t links = links_.bytes_per_slot();
   const std::size_t node = ids_.record_bytes() + nodes_.record_bytes();
-  return {live_ * vector + vectors_.numbers().memory_bytes(), live_ * links + links_.upper_bytes(),
+  return {live_ * vector + vectors_.encoding_bytes(), live_ * links + links_.upper_bytes(),
           live_ * node, (slots_ - live_) * (vector + links + node)};
 }
 
@@ -57,6 +57,15 @@ void Graph::reserve(std::size_t capacity) {
   nodes_.reserve(capacity);
   free_.reserve(capacity);  // so that nothing that frees slots can fail
   capacity_ = capacity;
+}
+
+std::optional<VectorStore::Encoding> Graph::plan_better_encoding() const {
+  std::vector<Slot> live;
+  live.reserve(live_);
+  for (Slot slot = 0; slot < slots_; ++slot) {
+    if (state(slot) == SlotState::kLive) live.push_back(slot);
+  }
+  return vectors_.better_encoding(live, slots_);
 }
 
 void Graph::commit(const LinkChanges& changes, std::size_t begin, std::size_t end) noexcept {

@@ -25,11 +25,6 @@ enum class SlotState : std::uint8_t {
   kRemoved = 2  // not found, but walks still pass through it
 };
 
-// Walks are right about the order of what they find only as far as a vector's upper bytes tell. So
-// many candidates more than are wanted are compared exactly: without that, recall in int8 stops at
-// .97 to .98; more of them gain nothing at .99.
-constexpr std::size_t kRescored = 20;
-
 // Vectors that are to enter the graph together: everything that commit() will write.
 struct Insertions {
   struct One {
@@ -144,6 +139,8 @@ class Graph {
   VectorStore::Encoding plan_encoding(std::span<const std::span<const float>> rows) const {
     return vectors_.encoding_for(rows, slots_);
   }
+  // An encoding that suits the live vectors better; nothing if it would gain little.
+  std::optional<VectorStore::Encoding> plan_better_encoding() const;
   void commit(VectorStore::Encoding& encoding) noexcept {
     vectors_.commit(encoding);
     layout_ = next_layout();

@@ -26,7 +26,7 @@ Slot Graph::descend(int from_level, int to_level, Slot start, WalkMemory& memory
     for (bool moved = true; moved;) {
       moved = false;
       const std::span<const Slot> list = links_.neighbours(nearest, level);
-      for (const Slot slot : list) vectors_.prefetch(slot);
+      for (const Slot slot : list) vectors_.prefetch(memory.query, slot);
       memory.distances.resize(std::max(memory.distances.size(), list.size()));
       vectors_.near(memory.query, list, memory.distances.data());
       memory.report.distances += list.size();
@@ -52,7 +52,7 @@ bool Graph::advance(Step& step, const Terms& terms, WalkMemory& memory) const {
     } else {
       meet(step.from, terms.level, memory.visited, step.met);
     }
-    for (const Slot slot : step.met) vectors_.prefetch(slot);
+    for (const Slot slot : step.met) vectors_.prefetch(memory.query, slot);
     step.waits = Step::Waits::kVectors;
     return true;
   }
@@ -147,7 +147,7 @@ void Graph::walk_filtered(Slot start, const Effort& effort, const SlotFilter& fi
   memory.met.resize(memory.visited.insert(filter.seeds, memory.met.data()));
   meet_matching(filter, start, memory, memory.met);
   if (matches(filter, start) && memory.visited.insert(start)) memory.met.push_back(start);
-  for (const Slot slot : memory.met) vectors_.prefetch(slot);
+  for (const Slot slot : memory.met) vectors_.prefetch(memory.query, slot);
   offer(memory.met, terms, memory);
   walk_on(terms, memory);
   keep_live(memory.pool, effort.breadth, memory);

@@ -15,6 +15,14 @@
 namespace vsearch {
 namespace {
 
+constexpr std::array<std::pair<Storage, std::string_view>, 5> kStorageNames{{
+    {Storage::kInt8, "int8"},
+    {Storage::kFloat32, "float32"},
+    {Storage::kFloat16, "float16"},
+    {Storage::kBFloat16, "bfloat16"},
+    {Storage::kCompact, "compact"},
+}};
+
 constexpr std::uint32_t kMaxDim = 65536;
 constexpr std::uint32_t kMinLinks = 2;
 constexpr std::uint32_t kMaxLinks = 256;
@@ -46,7 +54,7 @@ void check_rows(const IndexOptions& options, MatrixView rows, std::span<const Id
                             rows.cols, options.dim));
   }
   for (std::size_t row = 0; row < rows.rows; ++row) {
-    const std::string defect = index::vector_defect(rows.row(row), options.metric);
+    const std::string defect = index::vector_defect(rows.row(row), options);
     if (!defect.empty()) {
       throw Error(
           ErrorCode::kInvalidArgument,
@@ -92,6 +100,20 @@ std::uint64_t next_serial() {
 
 }  // namespace
 
+std::string_view storage_name(Storage storage) {
+  for (const auto& [value, name] : kStorageNames) {
+    if (value == storage) return name;
+  }
+  return "unknown";
+}
+
+std::optional<Storage> find_storage(std::string_view name) {
+  for (const auto& [value, known] : kStorageNames) {
+    if (known == name) return value;
+  }
+  return std::nullopt;
+}
+
 namespace index {
 
 void check_options(const IndexOptions& options) {
@@ -108,7 +130,7 @@ void check_options(const IndexOptions& options) {
   check("links", options.links, kMinLinks, kMaxLinks);
   check("build_breadth", options.build_breadth, 1, kMaxBuildBreadth);
   check("storage", static_cast<std::uint32_t>(options.storage), 0,
-        static_cast<std::uint32_t>(Storage::kFloat32));
+        static_cast<std::uint32_t>(Storage::kCompact));
 }
 
 std::size_t threads_for(std::uint32_t threads) {
@@ -268,6 +290,7 @@ void Index::Impl::undo(std::span<const Change> changes, Previous& previous) noex
 void Index::Impl::maintain(std::size_t changes) noexcept {
   if (saving) return;  // it would free slots
   try {
+    follow_vectors(changes);
     if (graph->removed() > graph->live() && graph->removed() >= kRebuildMinimum) {
       rebuild();
       return;
@@ -288,6 +311,18 @@ void Index::Impl::maintain(std::size_t changes) noexcept {
   } catch (const std::bad_alloc&) {
     return;
   }
+}
+
+// Once for as many changes as there are vectors, looks whether another encoding suits those that
+// are left better. Few vectors are not worth the look.
+void Index::Impl::follow_vectors(std::size_t changes) {
+  changes_since_look += changes;
+  if (changes_since_look < std::max(graph->live(), kLeastBatch)) return;
+  changes_since_look = 0;
+  std::optional<index::VectorStore::Encoding> better = graph->plan_better_encoding();
+  if (!better) return;
+  const std::lock_guard lock(access);
+  graph->commit(*better);
 }
 
 // Less work than a repair when most vectors are gone, and gives their memory back. Searches use the

@@ -86,6 +86,7 @@ struct Index::Impl {
                     Previous& previous);
   void undo(std::span<const Change> changes, Previous& previous) noexcept;
   void maintain(std::size_t changes) noexcept;
+  void follow_vectors(std::size_t changes);
   void rebuild();
   void put_in_place(std::unique_ptr<index::Graph> other, index::IdTable other_slots) noexcept;
   void copy(const Impl& other);  // needs the writer of `other` held, too
@@ -108,7 +109,8 @@ struct Index::Impl {
   mutable std::mutex calibrating;  // of these two
   mutable std::map<std::size_t, Calibrated> calibrations;
   mutable std::vector<std::vector<float>> calibration_queries;
-  const std::uint64_t serial;  // of this index, among all of the process
+  std::size_t changes_since_look = 0;  // at how vectors are encoded; guarded by `writer`
+  const std::uint64_t serial;          // of this index, among all of the process
   mutable std::atomic<bool> saving = false;
   // Of the snapshot. Every call that changes the index waits for it, and whatever cannot bear
   // distances that are no numbers.

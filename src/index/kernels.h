@@ -11,8 +11,10 @@ namespace vsearch::index {
 
 // Codes are padded to a multiple of this, so that kernels have no tails.
 constexpr std::size_t kCodeBlock = 64;
+// Bytes that so many codes of 2 bits take.
+constexpr std::size_t kPackedBlock = 16;
 
-// Of a vector v against ranges: the sums of v low, of v unit and of v^2, and the largest |v unit|.
+// Of a vector v against ranges: the sums of v low, of v step and of v^2, and the largest |v step|.
 struct QuerySums {
   float base;
   float middle;
@@ -28,26 +30,46 @@ struct Kernels {
   float (*inner_product)(const float* a, const float* b, std::size_t dim);
   float (*squared_l2)(const float* a, const float* b, std::size_t dim);  // |a - b|^2
 
+  // The same with vectors in float16 and bfloat16, as halves.h writes them.
+  float (*half_inner_product)(const float* a, const std::uint16_t* b, std::size_t dim);
+  float (*half_squared_l2)(const float* a, const std::uint16_t* b, std::size_t dim);
+  float (*bfloat_inner_product)(const float* a, const std::uint16_t* b, std::size_t dim);
+  float (*bfloat_squared_l2)(const float* a, const std::uint16_t* b, std::size_t dim);
+
   // results[i] = the inner product of the `width` codes of slots[i], which lie at
-  // codes + slots[i] * width, and `weights`. `width` is a multiple of kCodeBlock.
-  void (*code_products)(const std::uint8_t* codes, std::size_t width, std::span<const Slot> slots,
-                        const std::int8_t* weights, std::int32_t* results);
+  // codes + slots[i] * stride, and `weights`. `width` is a multiple of kCodeBlock.
+  void (*code_products)(const std::uint8_t* codes, std::size_t stride, std::size_t width,
+                        std::span<const Slot> slots, const std::int8_t* weights,
+                        std::int32_t* results);
 
-  // Of the 16-bit numbers 256 * high[i] + low[i]: their inner product with `weights`, and
-  // the sum of (weights[i] - units[i] * number)^2.
+  // The same of codes of 2 bits, 0 to 3, of which each kCodeBlock take kPackedBlock bytes: number
+  // 16 j + b of them is bits 2 j and 2 j + 1 of byte b.
+  void (*packed_products)(const std::uint8_t* codes, std::size_t stride, std::size_t width,
+                          std::span<const Slot> slots, const std::int8_t* weights,
+                          std::int32_t* results);
+
+  // Of numbers in two bytes (fixed_point.h): the sum of high_weights[i] * high[i] +
+  // low_weights[i] * low[i], and that of (vector[i] - steps[i] * high[i] - units[i] * low[i])^2.
   float (*fixed_inner_product)(const std::uint8_t* high, const std::uint8_t* low,
-                               const float* weights, std::size_t dim);
-  float (*fixed_squared_l2)(const std::uint8_t* high, const std::uint8_t* low, const float* weights,
-                            const float* units, std::size_t dim);
+                               const float* high_weights, const float* low_weights,
+                               std::size_t dim);
+  float (*fixed_squared_l2)(const std::uint8_t* high, const std::uint8_t* low, const float* vector,
+                            const float* steps, const float* units, std::size_t dim);
 
-  // vector[i] = lowest[i] + units[i] * (256 * high[i] + low[i])
+  // vector[i] = lowest[i] + steps[i] * high[i] + units[i] * low[i]
   void (*decode)(const std::uint8_t* high, const std::uint8_t* low, const float* lowest,
-                 const float* units, std::size_t dim, float* vector);
-  // weights[i] = vector[i] * units[i], and the sums.
-  QuerySums (*weigh)(const float* vector, const float* lowest, const float* units, std::size_t dim,
+                 const float* steps, const float* units, std::size_t dim, float* vector);
+  // weights[i] = vector[i] * steps[i], and the sums.
+  QuerySums (*weigh)(const float* vector, const float* lowest, const float* steps, std::size_t dim,
                      float* weights);
   // bytes[i] = weights[i] * factor, rounded; within -127 to 127.
   void (*quantise)(const float* weights, float factor, std::size_t dim, std::int8_t* bytes);
+  // least[i] = min(least[i], bytes[i]), and likewise most.
+  void (*widen)(const std::uint8_t* bytes, std::size_t dim, std::uint8_t* least,
+                std::uint8_t* most);
+  // to[2 i] = from[i] + from[half + i], to[2 i + 1] = from[i] - from[half + i], for i below `half`:
+  // log2(2 half) times, from one array to the other, are a fast Walsh-Hadamard transform.
+  void (*butterflies)(const float* from, std::size_t half, float* to);
 };
 
 // Every implementation that this processor can run, the fastest first; the last is portable C++.

@@ -10,7 +10,7 @@ namespace vsearch::index {
 
 // Null where this processor cannot run them.
 const Kernels* avx512_kernels();  // with VNNI
-const Kernels* avx2_kernels();    // with FMA
+const Kernels* avx2_kernels();    // with FMA and F16C
 
 }  // namespace vsearch::index
 

@@ -68,6 +68,14 @@ void Index::merge(const Index& other, const Progress& progress) {
       ids.push_back(from.id(slot));
     }
     std::vector<float> stored(impl_->options.dim);
+    for (std::size_t row = 0; row < slots.size(); ++row) {
+      from.vectors().read(slots[row], stored);
+      const std::string defect = index::vector_defect(stored, impl_->options);
+      if (defect.empty()) continue;
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("the vector of id {} in the other index {}; nothing was merged",
+                              ids[row], defect));
+    }
     const auto read = [&](std::size_t row, std::vector<float>& vector) {
       from.vectors().read(slots[row], stored);
       vector = index::prepared(stored, impl_->options.metric);  // storing has rounded it

@@ -7,6 +7,8 @@
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
 
+#include "util/processor.h"
+
 #define VSEARCH_AVX512 __attribute__((target("avx512f")))
 #define VSEARCH_AVX2 __attribute__((target("avx2,fma")))
 
@@ -79,14 +81,12 @@ VSEARCH_AVX2 void multiply(const float* vectors, std::size_t stride, const float
 
 const Products* avx512_products() {
   static constexpr Products kProducts{"avx512", kWideRows, kWideLanes, multiply_wide};
-  __builtin_cpu_init();
-  return __builtin_cpu_supports("avx512f") ? &kProducts : nullptr;
+  return util::processor().avx512 ? &kProducts : nullptr;
 }
 
 const Products* avx2_products() {
   static constexpr Products kProducts{"avx2", kRows, kLanes, multiply};
-  __builtin_cpu_init();
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &kProducts : nullptr;
+  return util::processor().avx2 ? &kProducts : nullptr;
 }
 
 }  // namespace vsearch::index

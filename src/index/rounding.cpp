@@ -8,11 +8,8 @@ namespace {
 
 constexpr double kUnitRoundoff = 0x1p-24;  // of float32
 
-// Unit vectors are this long at most: every new encoding of fixed-point numbers may change them, by
-// some thousandths after dozens of times.
+// Unit vectors are this long at most: what is kept of them is rounded.
 constexpr double kLongestUnitVector = 1.5;
-
-constexpr float kSteps = 65535.0F;  // of a fixed-point number, see FixedPoint
 
 }  // namespace
 
@@ -26,7 +23,7 @@ Rounding::Rounding(const VectorStore& vectors, Metric metric)
       range_(0) {
   const FixedPoint& numbers = vectors.numbers();
   for (std::size_t i = 0; i < numbers.low.size(); ++i) {
-    const double range = static_cast<double>(numbers.unit[i]) * kSteps;
+    const double range = 256.0 * static_cast<double>(numbers.step[i]);
     const double reach = std::abs(static_cast<double>(numbers.low[i])) + range;
     range_ += range * range;
     reach_ += reach * reach;
@@ -37,11 +34,12 @@ Rounding::Rounding(const VectorStore& vectors, Metric metric)
 
 double Rounding::bound(double query, double vector) const {
   if (metric_ != Metric::kL2) {
-    // exact() sums q low and q unit n apart, which may be much larger than q (low + unit n).
+    // exact() sums q low, q step h and q unit l apart, which may be much larger than their sum.
     const double longest = metric_ == Metric::kCosine ? kLongestUnitVector : vector;
     return relative_ * (1.0 + query * (longest + reach_));
   }
-  // read() rounds low + unit n, wherever the centre is; exact() counts from the lower ends.
+  // read() rounds low + step h + unit l, wherever the centre is; exact() counts from the lower
+  // ends.
   const double both = query + vector;
   const double shift = 4.0 * kUnitRoundoff * reach_;
   return relative_ * (both + range_) * (both + range_) + shift * (2.0 * both + shift);

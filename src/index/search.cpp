@@ -64,7 +64,7 @@ class Search {
       const std::size_t wanted = std::min<std::size_t>(options_.k, matches);
       if (result.size() < wanted && filter_ == nullptr && graph_.removed() > 0) {
         // Removed vectors have taken more places than they do on average.
-        effort_ = {2 * effort_.breadth + index::kRescored};
+        effort_ = {2 * effort_.breadth + graph_.vectors().to_compare(options_.k, 0)};
         result = walk(1.0);
       }
       // A walk does not reach what no link leads to, nor what lies on the far side of everything.
@@ -102,7 +102,7 @@ class Search {
     // Far from the query many are nearly as far as each other, and walks see less than what tells
     // them apart: so, beyond the first, as many are compared exactly as may still be nearer, by the
     // largest error so far.
-    const std::size_t first = std::size_t{2} * options_.k + index::kRescored;
+    const std::size_t first = options_.k + graph_.vectors().to_compare(options_.k, 0);
     const std::size_t kept = 5 * first;
     index::Pool& pool = memory_->pool;
     pool.begin({std::min(kept, matching.size())}, 0.0F);
@@ -127,7 +127,8 @@ class Search {
 
   std::vector<Neighbor> rescored() {
     const std::vector<index::Candidate>& found = memory_->found;
-    const std::size_t count = std::min<std::size_t>(found.size(), options_.k + index::kRescored);
+    const std::size_t count =
+        std::min(found.size(), graph_.vectors().to_compare(options_.k, memory_->report.expanded));
     index::Nearest<> nearest(options_.k);
     for (std::size_t i = 0; i < count; ++i) nearest.offer(neighbour(found[i].slot));
     return nearest.take();

@@ -115,7 +115,8 @@ std::string defect_of_vectors(const Graph& graph, Metric metric, std::size_t thr
       for (auto slot = static_cast<Slot>(*part * kTogether); slot < end; ++slot) {
         if (graph.state(slot) == SlotState::kFree) continue;
         graph.vectors().read(slot, vector);
-        const std::string defect = stored_vector_defect(vector, metric);
+        std::string defect = stored_vector_defect(vector, metric);
+        if (defect.empty()) defect = graph.vectors().defect_of_derived(slot);
         if (defect.empty()) continue;
         defects[*part] = fmt::format("the vector in slot {} {}", slot, defect);
         break;

@@ -84,9 +84,17 @@ void OldSnapshotReader::read(Graph& graph, IdTable& table, std::size_t threads) 
 }
 
 void OldSnapshotReader::read_encoding(Graph& graph) {
-  std::vector<float> encoding(graph.vectors().encoding().size());
-  read(std::span(encoding));
+  if (!is_fixed_point()) return;
+  // low and unit; a step was always 256 units.
+  const std::size_t dim = header_.dim;
+  std::vector<float> low(dim);
+  std::vector<float> unit(dim);
+  read(std::span(low));
+  read(std::span(unit));
   if (header_.slots == 0) return;
+  std::vector<float> encoding = std::move(low);
+  for (const float value : unit) encoding.push_back(256.0F * value);
+  encoding.insert(encoding.end(), unit.begin(), unit.end());
   const std::string defect = graph.vectors().restore_encoding(encoding);
   if (!defect.empty()) refuse(defect);
 }

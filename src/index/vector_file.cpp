@@ -63,7 +63,7 @@ void each_block(const VectorFile& file, Take take) {
 void check_rows(const Index& index, const VectorFile& file) {
   each_block(file, [&](std::uint64_t begin, MatrixView block) {
     for (std::size_t i = 0; i < block.rows; ++i) {
-      const std::string defect = index::vector_defect(block.row(i), index.options().metric);
+      const std::string defect = index::vector_defect(block.row(i), index.options());
       if (defect.empty()) continue;
       throw Error(ErrorCode::kInvalidArgument,
                   fmt::format("row {} of '{}' {}: leave it out; nothing was added", begin + i,

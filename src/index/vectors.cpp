@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "index/halves.h"
 #include "index/index_impl.h"
 
 namespace vsearch::index {
@@ -17,8 +18,8 @@ double squared_length(std::span<const float> vector) {
 // most: 4 sqrt(65,536) 1e34.
 constexpr double kMaxSquaredLength = 1e34;
 
-// Rounding to float32 changes the squared length of a unit vector by far less.
-constexpr double kUnitLengthTolerance = 1e-3;
+// Rounding to bfloat16 changes the squared length of a unit vector by 2^-8 at most.
+constexpr double kUnitLengthTolerance = 5e-3;
 
 }  // namespace
 
@@ -31,6 +32,22 @@ std::string vector_defect(std::span<const float> vector, Metric metric) {
     return squared > 0.0 ? "" : "is all zeros, which has no direction under the cosine metric";
   }
   return squared <= kMaxSquaredLength ? "" : "is longer than float32 distances can express";
+}
+
+std::string vector_defect(std::span<const float> vector, const IndexOptions& options) {
+  std::string defect = vector_defect(vector, options.metric);
+  if (!defect.empty() || options.storage != Storage::kFloat16 ||
+      options.metric == Metric::kCosine) {
+    return defect;
+  }
+  for (const float value : vector) {
+    if (std::abs(value) < kHalfOverflow) continue;
+    return fmt::format(
+        "holds {}, but an index of storage float16 takes values up to 65,504: scale "
+        "all vectors or use bfloat16",
+        value);
+  }
+  return {};
 }
 
 std::string stored_vector_defect(std::span<const float> vector, Metric metric) {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "vsearch/types.h"
+#include "vsearch/index.h"
 
 namespace vsearch::index {
 
@@ -13,7 +13,11 @@ namespace vsearch::index {
 // cosine, too long for distances in float32. Empty if it can.
 std::string vector_defect(std::span<const float> vector, Metric metric);
 
-// The same of what prepared() gave.
+// The same of a vector that is to be stored in an index with `options`; also what its storage
+// cannot express.
+std::string vector_defect(std::span<const float> vector, const IndexOptions& options);
+
+// Like vector_defect(), of what was read from a storage.
 std::string stored_vector_defect(std::span<const float> vector, Metric metric);
 
 // What is stored of `vector` and compared with what is stored: of unit length under cosine.

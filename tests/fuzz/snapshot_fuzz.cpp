@@ -61,7 +61,8 @@ vsearch_test::TempDir& folder() {
 // Of every storage and metric, with live, removed and free slots on several levels.
 std::vector<std::string> make_snapshots() {
   std::vector<std::string> snapshots;
-  for (const Storage storage : {Storage::kInt8, Storage::kFloat32}) {
+  for (const Storage storage : {Storage::kInt8, Storage::kFloat32, Storage::kFloat16,
+                                Storage::kBFloat16, Storage::kCompact}) {
     for (const Metric metric : {Metric::kCosine, Metric::kInnerProduct, Metric::kL2}) {
       IndexOptions options;
       options.dim = 5;

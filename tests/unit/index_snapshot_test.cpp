@@ -93,7 +93,8 @@ std::string refusal(const std::filesystem::path& path, const std::string& bytes)
 
 TEST_CASE("a snapshot holds the whole index") {
   const auto metric = GENERATE(Metric::kCosine, Metric::kInnerProduct, Metric::kL2);
-  const auto storage = GENERATE(Storage::kInt8, Storage::kFloat32);
+  const auto storage = GENERATE(Storage::kInt8, Storage::kFloat32, Storage::kFloat16,
+                                Storage::kBFloat16, Storage::kCompact);
   const TempDir folder;
   Clusters clusters(42, 24);
   IndexOptions options;

@@ -50,9 +50,10 @@ std::vector<Id> ids_of(const std::vector<Neighbor>& neighbours) {
 }  // namespace
 
 TEST_CASE("distances are those of the metric") {
-  const auto storage = GENERATE(Storage::kInt8, Storage::kFloat32);
-  // Of the range, which is about 100 here, fixed point loses up to half a 65,535th.
-  const double margin = storage == Storage::kInt8 ? 5e-3 : 1e-6;
+  const auto storage = GENERATE(Storage::kInt8, Storage::kFloat32, Storage::kFloat16,
+                                Storage::kBFloat16, Storage::kCompact);
+  // Of the range, which is about 100 here, fixed point loses up to a 65,000th.
+  const double margin = storage == Storage::kFloat32 ? 1e-6 : 5e-3;
   const std::vector<float> query{3, 4};
   SECTION("cosine") {
     Index index = make(2, Metric::kCosine, storage);
@@ -271,7 +272,8 @@ TEST_CASE("a filtered walk finds what matches, wherever it lies") {
       found += vsearch_test::recall(index, one, options) / static_cast<double>(4 * queries.rows);
     }
   }
-  CHECK(found >= 0.93);
+  // The farthest are at nearly the same distance, so that upper bytes find two thirds of them.
+  CHECK(found >= 0.9);
   for (const double share : {0.3, 0.9}) {
     IdFilter filter;
     for (Id id = 0; id < kCount; ++id) {

@@ -62,9 +62,12 @@ int build(const Options& options) {
                                          {{"cosine", vsearch::Metric::kCosine},
                                           {"inner_product", vsearch::Metric::kInnerProduct},
                                           {"l2", vsearch::Metric::kL2}});
-  wanted.storage = named<vsearch::Storage>(
-      "--storage", options.storage,
-      {{"int8", vsearch::Storage::kInt8}, {"float32", vsearch::Storage::kFloat32}});
+  wanted.storage = named<vsearch::Storage>("--storage", options.storage,
+                                           {{"int8", vsearch::Storage::kInt8},
+                                            {"float32", vsearch::Storage::kFloat32},
+                                            {"float16", vsearch::Storage::kFloat16},
+                                            {"bfloat16", vsearch::Storage::kBFloat16},
+                                            {"compact", vsearch::Storage::kCompact}});
   const vsearch::VectorFile vectors(options.vectors);
   wanted.dim = vectors.dim();
   std::vector<vsearch::Id> ids;
@@ -191,7 +194,7 @@ int stats(const Options& options) {
   const vsearch::Index index = vsearch::Index::load(options.file);
   const vsearch::IndexStats stats = index.stats();
   const vsearch::IndexOptions& made_with = index.options();
-  const std::string storage = made_with.storage == vsearch::Storage::kInt8 ? "int8" : "float32";
+  const std::string_view storage = vsearch::storage_name(made_with.storage);
   if (options.json) {
     print(Json{{"path", options.file},
                {"dim", made_with.dim},
@@ -239,7 +242,8 @@ Command build_command(CLI::App& index, const std::shared_ptr<Options>& options) 
   app->add_option("--metric", options->metric, "cosine, inner_product or l2")
       ->type_name("NAME")
       ->capture_default_str();
-  app->add_option("--storage", options->storage, "What is kept of a vector: int8 or float32")
+  app->add_option("--storage", options->storage,
+                  "What is kept of a vector: int8, float32, float16, bfloat16 or compact")
       ->type_name("NAME")
       ->capture_default_str();
   app->add_option("--links", options->made_with.links, "Links per vector (M)")

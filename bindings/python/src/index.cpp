@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <limits>
 #include <string_view>
 #include <utility>
@@ -25,20 +24,13 @@ MatrixView view_of(const Floats& rows) {
           static_cast<std::size_t>(rows.shape(1))};
 }
 
-constexpr std::array<std::pair<Storage, std::string_view>, 2> kStorageNames{
-    {{Storage::kInt8, "int8"}, {Storage::kFloat32, "float32"}}};
-
 Storage storage_of(const std::string& name) {
-  for (const auto& [storage, known] : kStorageNames) {
-    if (known == name) return storage;
-  }
+  const std::optional<Storage> storage = find_storage(name);
+  if (storage) return *storage;
   throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("storage is '{}': give 'int8' or 'float32'", name));
-}
-
-std::string_view storage_name(Storage storage) {
-  return std::ranges::find(kStorageNames, storage, [](const auto& pair) { return pair.first; })
-      ->second;
+              fmt::format("storage is '{}': give 'int8', 'float32', 'float16', 'bfloat16' or "
+                          "'compact'",
+                          name));
 }
 
 std::unique_ptr<Index> make(std::uint32_t dim, const std::string& metric, std::uint32_t links,

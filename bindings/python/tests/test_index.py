@@ -122,8 +122,30 @@ def test_fixed_point_is_the_default_and_nearly_as_exact(vectors):
     assert len(index.vector(3)) == 16
 
 
+@pytest.mark.parametrize(
+    "storage, error",
+    [("int8", 1e-4), ("float32", 1e-6), ("float16", 5e-4), ("bfloat16", 4e-3), ("compact", 1e-4)],
+)
+def test_every_storage_finds_neighbours(vectors, tmp_path, storage, error):
+    index = vsearch.Index(16, storage=storage)
+    assert index.storage == storage
+    index.add(vectors, np.arange(1000))
+    queries = np.random.default_rng(9).standard_normal((50, 16), dtype=np.float32)
+    ids, distances = index.search(queries, k=5, breadth=200)
+    expected = cosine_distances(queries, vectors)
+    np.testing.assert_allclose(
+        distances, np.take_along_axis(expected, ids.astype(np.int64), 1), atol=error
+    )
+    assert np.mean(ids == np.argsort(expected, axis=1)[:, :5]) > 0.9
+    index.save(tmp_path / "index")
+    loaded = vsearch.Index.load(tmp_path / "index")
+    assert loaded.storage == storage
+    np.testing.assert_array_equal(loaded.search(queries, k=5, breadth=200)[0], ids)
+
+
 def test_a_storage_that_does_not_exist_is_refused():
-    with pytest.raises(ValueError, match="storage is 'int4': give 'int8' or 'float32'"):
+    names = "'int8', 'float32', 'float16', 'bfloat16' or 'compact'"
+    with pytest.raises(ValueError, match=f"storage is 'int4': give {names}"):
         vsearch.Index(16, storage="int4")
 
 

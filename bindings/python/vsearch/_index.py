@@ -30,7 +30,9 @@ class Index:
     ``metric`` is ``"cosine"`` (distance 1 - cosine, in [0, 2]), ``"inner_product"`` (1 - <q, x>) or
     ``"l2"`` (the squared Euclidean distance). ``links`` (M) and ``build_breadth`` (efConstruction)
     trade memory and building time for recall. ``storage`` is ``"int8"`` (16-bit fixed point, of
-    which walks read the upper bytes: faster, and half the memory) or ``"float32"``. ``threads``
+    which walks read the upper bytes: the fastest), ``"float32"``, ``"float16"``, ``"bfloat16"``, or
+    ``"compact"`` (two bits a dimension that walks read, and 16 that are read of what they find: for
+    machines short of memory). ``threads``
     share the work of :meth:`add`; 0: as many as the machine has.
 
     Threads: searches may run beside every other call, and let other threads run.

@@ -280,7 +280,8 @@ void Index::Impl::undo(std::span<const Change> changes, Previous& previous) noex
       slots.erase(change.id);
     }
   }
-  if (!previous) return;
+  // From the first encoding there is no way back: what is removed is in it, too.
+  if (!previous || previous->numbers.dim() == 0) return;
   const std::lock_guard lock(access);
   graph->commit(*previous);
 }

@@ -38,9 +38,9 @@ void share(std::size_t count, std::size_t threads, const Body& body) {
   {
     std::vector<std::jthread> others;
     try {
-      const std::size_t useful = std::min(threads, count);
-      others.reserve(useful);
-      for (std::size_t i = 1; i < useful; ++i) others.emplace_back(run);
+      const std::size_t more = std::max<std::size_t>(1, std::min(threads, count)) - 1;
+      others.reserve(more);
+      for (std::size_t i = 0; i < more; ++i) others.emplace_back(run);
     } catch (const std::exception&) {
       // Fewer threads, then.
     }

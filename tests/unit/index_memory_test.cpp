@@ -1,5 +1,8 @@
 // Memory that runs out: whichever allocation fails, the index stays as it was.
+#include <sys/mman.h>
+
 #include <catch2/catch.hpp>
+#include <cerrno>
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
@@ -16,6 +19,7 @@ namespace {
 
 constexpr std::size_t kNever = std::numeric_limits<std::size_t>::max();
 thread_local std::size_t allocations_left = kNever;
+thread_local std::size_t mappings_left = kNever;
 
 // While it lives, the allocation after `successes` others fails, once.
 class FailingAllocation {
@@ -26,13 +30,33 @@ class FailingAllocation {
   FailingAllocation& operator=(const FailingAllocation&) = delete;
 };
 
+bool fails_now(std::size_t& left) {
+  if (left == kNever || left-- > 0) return false;
+  left = kNever;
+  return true;
+}
+
 }  // namespace
 
+// The linker gives us the calls of mmap() and mremap() in this program (tests/CMakeLists.txt): the
+// memory that the index keeps vectors and links in comes from there.
+extern "C" {
+void* __real_mmap(void* at, std::size_t bytes, int protection, int flags, int file, off_t offset);
+void* __real_mremap(void* at, std::size_t bytes, std::size_t more, int flags, ...);
+void* __wrap_mmap(void* at, std::size_t bytes, int protection, int flags, int file, off_t offset) {
+  if (!fails_now(mappings_left)) return __real_mmap(at, bytes, protection, flags, file, offset);
+  errno = ENOMEM;
+  return MAP_FAILED;
+}
+void* __wrap_mremap(void* at, std::size_t bytes, std::size_t more, int flags, ...) {
+  if (!fails_now(mappings_left)) return __real_mremap(at, bytes, more, flags);
+  errno = ENOMEM;
+  return MAP_FAILED;
+}
+}
+
 void* operator new(std::size_t size) {
-  if (allocations_left != kNever && allocations_left-- == 0) {
-    allocations_left = kNever;
-    throw std::bad_alloc();
-  }
+  if (fails_now(allocations_left)) throw std::bad_alloc();
   if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
   throw std::bad_alloc();
 }
@@ -87,7 +111,7 @@ struct Answers {
   friend bool operator==(const Answers&, const Answers&) = default;
 };
 
-// Calls `work` with the first allocation failing, then a later one, and so on until none fails;
+// Calls `work` with the first allocation failing, then a later one, and so on until it succeeds;
 // `check` is called after each failure. Returns how often it failed.
 template <typename Work, typename Check>
 std::size_t fail_everywhere(Work work, Check check) {
@@ -96,7 +120,7 @@ std::size_t fail_everywhere(Work work, Check check) {
     try {
       const FailingAllocation failing(successes);
       work();
-      if (allocations_left != kNever) return failures;
+      return failures;
     } catch (const vsearch::Error& error) {
       ++failures;
       REQUIRE(static_cast<int>(error.code()) == static_cast<int>(ErrorCode::kOutOfMemory));
@@ -150,6 +174,49 @@ TEST_CASE("a merge that runs out of memory leaves the index as it was") {
     removed = index.remove(gone);
   }
   CHECK(removed == 200);
+}
+
+TEST_CASE("a first add that runs out of memory leaves an empty index that can be used") {
+  Clusters clusters(64, kDim, 5);
+  Index index(options());
+  const std::vector<Id> ids = ids_from(0, 150);
+  const Matrix rows = clusters.draw(150);  // some are in place when the next fail
+  const std::size_t failures = fail_everywhere([&] { index.add(rows.view(), ids); },
+                                               [&] {
+                                                 REQUIRE(index.size() == 0);
+                                                 REQUIRE(index.search(rows.row(0)).empty());
+                                               });
+  CHECK(failures > 20);
+  CHECK(index.size() == 150);
+  CHECK(vsearch_test::recall(index, clusters.draw(20).view(), {}) >= 0.9);
+}
+
+TEST_CASE("growth that the system refuses leaves the index as it was") {
+  Clusters clusters(65, kDim, 5);
+  Index index(options());
+  const Matrix queries = clusters.draw(5);
+  std::size_t refused = 0;
+  for (int growth = 0; growth < 4; ++growth) {
+    const Answers before(index, queries);
+    const std::uint64_t capacity = index.stats().capacity;
+    const std::vector<Id> ids = ids_from(before.size, capacity + 1);
+    const Matrix rows = clusters.draw(ids.size());
+    for (std::size_t successes = 0; index.size() == before.size; ++successes) {
+      mappings_left = successes;
+      try {
+        index.add(rows.view(), ids);
+      } catch (const vsearch::Error& error) {
+        ++refused;
+        REQUIRE(static_cast<int>(error.code()) == static_cast<int>(ErrorCode::kOutOfMemory));
+        REQUIRE(Answers(index, queries) == before);
+      }
+      mappings_left = kNever;
+    }
+    CHECK(index.stats().capacity > capacity);
+    CHECK(index.size() == before.size + ids.size());
+    CHECK(vsearch_test::recall(index, queries.view(), {}) >= 0.9);
+  }
+  CHECK(refused >= 10);
 }
 
 TEST_CASE("removing does not fail for lack of memory") {

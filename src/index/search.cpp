@@ -98,12 +98,22 @@ class Search {
     return near(index::live_slots(graph_));
   }
 
+  // Not as tight as after a walk: nobody has looked at the neighbours of these.
   std::vector<Neighbor> near(std::span<const index::Slot> matching) {
-    // Far from the query many are nearly as far as each other, and walks see less than what tells
-    // them apart: so, beyond the first, as many are compared exactly as may still be nearer, by the
-    // largest error so far.
     const std::size_t first = options_.k + graph_.vectors().to_compare(options_.k, 0);
-    const std::size_t kept = 5 * first;
+    index::Nearest<> nearest(options_.k);
+    if (found_near(matching, first, nearest)) return nearest.take();
+    // Far from the query many are nearly as far as each other, and walks see less than what tells
+    // them apart.
+    nearest.take();
+    found_near(matching, 8 * first, nearest);
+    return nearest.take();
+  }
+
+  // Compares all exactly that are among the `kept` nearest as walks see them. False if others may
+  // be nearer, by the largest error that was met.
+  bool found_near(std::span<const index::Slot> matching, std::size_t kept,
+                  index::Nearest<>& nearest) {
     index::Pool& pool = memory_->pool;
     pool.begin({std::min(kept, matching.size())}, 0.0F);
     memory_->distances.resize(std::max(memory_->distances.size(), kScanTogether));
@@ -114,15 +124,14 @@ class Search {
       for (std::size_t i = 0; i < part.size(); ++i) pool.offer(distances[i], part[i]);
     }
     memory_->report.distances += matching.size();
-    index::Nearest<> nearest(options_.k);
     float error = 0;
     for (std::size_t i = 0; i < pool.size(); ++i) {
-      if (i >= first && pool.distance(i) - error > nearest.farthest()) break;
       const Neighbor next = neighbour(pool.slot(i));
       error = std::max(error, std::abs(next.distance - pool.distance(i)));
       nearest.offer(next);
     }
-    return nearest.take();
+    return pool.size() == matching.size() ||
+           pool.distance(pool.size() - 1) - error > nearest.farthest();
   }
 
   std::vector<Neighbor> rescored() {

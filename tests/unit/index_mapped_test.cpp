@@ -260,7 +260,7 @@ TEST_CASE("damage in the vectors of a large snapshot makes every later call say 
     path = damaged(
         folder,
         [](std::string& bytes) {
-          put_number(bytes, snapshot_section(bytes, "encoding").at, 9e19F);
+          put_number(bytes, snapshot_section(bytes, "encoding").at, 9e18F);
         },
         true);
     expected = "the vector in slot 0 is longer";

@@ -205,8 +205,8 @@ class Index:
         ``breadth`` (ef) trades time for recall; ``recall``, such as 0.95, is the share of the true
         neighbours that is wanted on average instead (see :meth:`calibrate`); ``ids`` restricts the
         search to these ids; ``exact`` compares with every vector: many queries together as a
-        matrix product, each of them many times as fast as alone. ``threads`` share the work of several queries, and of
-        an exact search for one; 0: as many as the machine has.
+        matrix product, each of them many times as fast as alone. ``threads`` share the work of
+        several queries, and of an exact search for one; 0: as many as the machine has.
 
         Raises ValueError (a wrong dimension, k=0, NaN).
         """

@@ -328,6 +328,7 @@ IndexHealth Index::check_health(const HealthOptions& options, const Progress& pr
   if (options.k == 0) {
     throw Error(ErrorCode::kInvalidArgument, "k is 0: ask for at least one neighbour");
   }
+  impl_->check.wait();  // a damaged snapshot is no question of health
   return index::with_memory_for("check the index",
                                 [&] { return Impl::HealthCheck(*impl_, options, progress).run(); });
 }

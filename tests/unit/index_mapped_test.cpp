@@ -270,6 +270,10 @@ TEST_CASE("damage in the vectors of a large snapshot makes every later call say 
     CHECK_THAT(error_message(ErrorCode::kCorrupt, call), Contains(expected) && Contains("damaged"));
   };
   const Matrix rows = queries(1);
+  says_so([&] { static_cast<void>(index.check_health({.sample = 0})); });
+  Index other(index.options());
+  says_so([&] { other.merge(index); });
+  says_so([&] { index.merge(other); });
   says_so([&] { index.add(rows.view(), std::vector<Id>{1}); });
   says_so([&] { index.remove(std::vector<Id>{1}); });
   says_so([&] { index.save(folder / "saved"); });

@@ -153,11 +153,18 @@ class Arena {
 
 // The first records of an arena, as a snapshot holds them.
 struct Section {
+  Section(const char* section_name, Arena* section_arena, std::uint64_t section_records)
+      : name(section_name),
+        arena(section_arena),
+        records(section_records),
+        record_bytes(section_arena->record_bytes()) {}
+
   const char* name;  // at most 15 bytes; it never gets another meaning
   Arena* arena;
   std::uint64_t records;
+  std::size_t record_bytes;  // known without a look at the arena, which a writer may replace
 
-  std::uint64_t bytes() const { return records * arena->record_bytes(); }
+  std::uint64_t bytes() const { return records * record_bytes; }
 };
 
 }  // namespace vsearch::index

@@ -33,7 +33,7 @@ std::vector<SnapshotEntry> snapshot_layout(std::span<const Section> sections,
       std::ranges::copy(std::string_view(section.name), entry.name.begin());
       entry.offset = rounded_up(end, large ? kLargeSection : kSmallAlignment);
       entry.records = section.records;
-      entry.record_bytes = static_cast<std::uint32_t>(section.arena->record_bytes());
+      entry.record_bytes = static_cast<std::uint32_t>(section.record_bytes);
       end = entry.offset + entry.bytes();
     }
   }

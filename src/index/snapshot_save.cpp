@@ -75,7 +75,7 @@ std::vector<Section> SnapshotWriter::followed(Graph& graph, index::IdTable& tabl
 void SnapshotWriter::make_room(std::span<const Section> sections) {
   for (std::size_t i = 0; i < sections.size(); ++i) {
     const bool first = i == copies_.size();
-    if (first) copies_.emplace_back(sections[i].arena->record_bytes());
+    if (first) copies_.emplace_back(sections[i].record_bytes);
     copies_[i].reserve(sections[i].records);
     // The system looks for pages when they are first written to, and takes its time.
     if (first) std::fill_n(copies_[i].at(0), sections[i].bytes(), std::byte{0});
@@ -163,7 +163,7 @@ void SnapshotWriter::write_sections(index::FairSharedMutex& access) {
 // A slot that was in use keeps its vector until all is written. Into those that were free, vectors
 // may be written meanwhile: zeros stand for them.
 void SnapshotWriter::write_vectors(const Section& section, index::FairSharedMutex& access) {
-  const std::size_t record_bytes = section.arena->record_bytes();
+  const std::size_t record_bytes = section.record_bytes;
   const std::size_t together = std::max<std::size_t>(1, index::kChecksumBlock / record_bytes);
   std::vector<std::byte> block;
   auto free = free_.begin();

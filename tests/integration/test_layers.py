@@ -12,7 +12,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.MULTILINE)
 
 # Third-party headers and the only places that may see them.
 CONFINED = {
-    r"(torch|ATen|c10)/": ("src/encoder/torch", "src/index/torch", "src/train/"),
+    r"(torch|ATen|c10)/": ("src/encoder/torch", "src/index/exact_torch", "src/train/"),
     r"sqlite3": ("src/catalog/",),
     r"(turbojpeg|jpeglib|png\.h|stb/|stb_image|webp/)": ("src/image/",),
     r"roaring/": ("src/index/",),

@@ -1,4 +1,4 @@
-#include "index/torch_vectors.h"
+#include "index/exact_torch_vectors.h"
 
 #include <ATen/Context.h>
 

@@ -14,10 +14,10 @@
 #include "encoder/torch_error.h"
 #include "index/exact.h"
 #include "index/exact_scan.h"
+#include "index/exact_torch_vectors.h"
 #include "index/index_impl.h"
 #include "index/nearest.h"
 #include "index/rounding.h"
-#include "index/torch_vectors.h"
 #include "util/parallel.h"
 #include "vsearch/exact_searcher.h"
 

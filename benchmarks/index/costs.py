@@ -117,7 +117,9 @@ def threads(workers: list[Worker], rows: list[dict]) -> list[dict]:
 
 
 def memory(workers: list[Worker], dataset: str) -> list[dict]:
-    """Growth of the process, and what our index says of itself, in bytes a vector."""
+    """Growth of the process, and what our index says of itself and of what walks read, in bytes a
+    vector.
+    """
     rows = [
         {
             "what": "memory",
@@ -125,11 +127,12 @@ def memory(workers: list[Worker], dataset: str) -> list[dict]:
             "contender": recall.contender(worker),
             "bytes_a_vector": worker.ready["bytes_a_vector"],
             "stated": worker.ready.get("stated_bytes_a_vector"),
+            "walked": worker.ready.get("walked_bytes_a_vector"),
         }
         for worker in workers
     ]
     print(f"\nbytes a vector, {dataset}")
-    report.print_table(rows, ["contender", "bytes_a_vector", "stated"])
+    report.print_table(rows, ["contender", "bytes_a_vector", "stated", "walked"])
     return rows
 
 

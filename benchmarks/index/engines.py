@@ -17,7 +17,7 @@ from index.data import DataSet, K
 from index import hnswlib
 
 LINKS, BUILD_BREADTH = 16, 200
-OURS = ("vsearch-int8", "vsearch-float32")
+OURS = ("vsearch-int8", "vsearch-compact", "vsearch-float32")
 PEERS = (
     "hnswlib",
     "faiss-hnsw-flat",
@@ -76,11 +76,13 @@ class Vsearch:
         how = {"recall": setting} if setting < 1 else {"breadth": int(setting)}
         return self._index.search(queries, k=K, ids=allowed, **how)[0]
 
-    def filter(self, ids: np.ndarray) -> np.ndarray:
-        return ids.astype(np.uint64)
+    def filter(self, ids: np.ndarray):
+        import vsearch
 
-    def stated_bytes(self) -> int:
-        return self._index.stats()["memory_bytes"]
+        return vsearch.IdFilter(ids)
+
+    def stats(self) -> dict[str, int]:
+        return self._index.stats()
 
     def save(self, path: Path) -> None:
         self._index.save(path)

@@ -15,7 +15,8 @@ import matplotlib.pyplot as plt
 ROOT = Path(__file__).resolve().parents[2]
 COLOURS = {
     "vsearch-int8": "#c2410c",
-    "vsearch-float32": "#f59e0b",
+    "vsearch-compact": "#ea8a3e",
+    "vsearch-float32": "#f5b942",
     "hnswlib": "#1e293b",
     "faiss-hnsw-flat": "#2563eb",
     "faiss-hnsw-sq8": "#60a5fa",

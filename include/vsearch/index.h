@@ -99,6 +99,9 @@ struct IndexStats {
   std::uint64_t link_bytes = 0;   // the graph
   std::uint64_t table_bytes = 0;  // ids, and where their vectors are
   std::uint64_t free_bytes = 0;   // slots of removed vectors, and such as were made usable again
+  // Of vectors and links, what every walk reads: what should have room in memory. Of the rest a
+  // search reads some dozens of vectors, which may stay in the file of a snapshot.
+  std::uint64_t walked_bytes = 0;
 };
 
 // Approximate nearest-neighbour index over float32 vectors: an HNSW graph (Malkov and Yashunin,

@@ -41,7 +41,8 @@ Graph::Memory Graph::memory() const {
   const std::size_t links = links_.bytes_per_slot();
   const std::size_t node = ids_.record_bytes() + nodes_.record_bytes();
   return {live_ * vector + vectors_.encoding_bytes(), live_ * links + links_.upper_bytes(),
-          live_ * node, (slots_ - live_) * (vector + links + node)};
+          live_ * node, (slots_ - live_) * (vector + links + node),
+          live_ * (vectors_.walked_bytes_per_slot() + links) + links_.upper_bytes()};
 }
 
 std::optional<Slot> Graph::entry() const {

@@ -85,11 +85,17 @@ class Graph {
     std::size_t links;
     std::size_t nodes;
     std::size_t unused;  // of slots without a live vector
+    std::size_t walked;  // of vectors and links: what walks read
   };
   Memory memory() const;
 
   SlotState state(Slot slot) const { return node(slot).state; }
   Id id(Slot slot) const { return *reinterpret_cast<const Id*>(ids_.at(slot)); }
+  // Asks for what id() and VectorStore::exact() will read.
+  [[gnu::always_inline]] void prefetch_exact(Slot slot) const {
+    __builtin_prefetch(reinterpret_cast<const char*>(ids_.at(slot)), 0, 2);
+    vectors_.prefetch_exact(slot);
+  }
   int level(Slot slot) const { return node(slot).level; }
   std::span<const Slot> neighbours(Slot slot, int level) const {
     return links_.neighbours(slot, level);

@@ -417,6 +417,7 @@ IndexStats Index::stats() const {
   stats.link_bytes = memory.links;
   stats.table_bytes = memory.nodes + impl_->slots.memory_bytes();
   stats.free_bytes = memory.unused;
+  stats.walked_bytes = memory.walked;
   stats.memory_bytes = stats.vector_bytes + stats.link_bytes + stats.table_bytes + stats.free_bytes;
   return stats;
 }

@@ -125,22 +125,43 @@ class Search {
     }
     memory_->report.distances += matching.size();
     float error = 0;
-    for (std::size_t i = 0; i < pool.size(); ++i) {
-      const Neighbor next = neighbour(pool.slot(i));
+    const auto slot_of = [&](std::size_t i) { return pool.slot(i); };
+    for_each_exactly(pool.size(), slot_of, [&](std::size_t i, const Neighbor& next) {
       error = std::max(error, std::abs(next.distance - pool.distance(i)));
       nearest.offer(next);
-    }
+      return true;
+    });
     return pool.size() == matching.size() ||
            pool.distance(pool.size() - 1) - error > nearest.farthest();
   }
 
+  // Of what a walk has found, nearest first. It ends where others seem farther than the k nearest
+  // by more than the largest error that was met.
   std::vector<Neighbor> rescored() {
     const std::vector<index::Candidate>& found = memory_->found;
     const std::size_t count =
         std::min(found.size(), graph_.vectors().to_compare(options_.k, memory_->report.expanded));
     index::Nearest<> nearest(options_.k);
-    for (std::size_t i = 0; i < count; ++i) nearest.offer(neighbour(found[i].slot));
+    float error = 0;
+    const auto slot_of = [&](std::size_t i) { return found[i].slot; };
+    for_each_exactly(count, slot_of, [&](std::size_t i, const Neighbor& next) {
+      error = std::max(error, std::abs(next.distance - found[i].distance));
+      nearest.offer(next);
+      return !nearest.full() || i + 1 == count ||
+             found[i + 1].distance - error <= nearest.farthest();
+    });
     return nearest.take();
+  }
+
+  // Compares exactly, in turn, until `use` returns false, and asks early for what will be read.
+  template <typename SlotOf, typename Use>
+  void for_each_exactly(std::size_t count, SlotOf slot_of, Use use) const {
+    constexpr std::size_t kAhead = 4;
+    for (std::size_t i = 0; i < std::min(kAhead, count); ++i) graph_.prefetch_exact(slot_of(i));
+    for (std::size_t i = 0; i < count; ++i) {
+      if (i + kAhead < count) graph_.prefetch_exact(slot_of(i + kAhead));
+      if (!use(i, neighbour(slot_of(i)))) return;
+    }
   }
 
   Neighbor neighbour(index::Slot slot) const {

@@ -75,6 +75,11 @@ std::size_t VectorStore::bytes_per_slot() const {
          (is_compact() ? compact_.record_bytes() : 0);
 }
 
+std::size_t VectorStore::walked_bytes_per_slot() const {
+  if (is_compact()) return compact_.record_bytes();
+  return bytes_per_slot() - (is_fixed() ? dim_ : 0);
+}
+
 void VectorStore::reserve(std::size_t slots) {
   if (is_fixed()) {
     reserve(encoding_, slots);

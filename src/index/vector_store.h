@@ -55,6 +55,7 @@ class VectorStore {
 
   std::size_t dim() const { return dim_; }
   std::size_t bytes_per_slot() const;
+  std::size_t walked_bytes_per_slot() const;  // what near() reads of them
   // Of the numbers that belong to the encoding.
   std::size_t encoding_bytes() const {
     return encoding_.numbers.memory_bytes() + encoding_.centre.size() * sizeof(float);
@@ -104,12 +105,14 @@ class VectorStore {
   // Asks for what near() will read. Inlined always: GCC 12 takes a function that only prefetches
   // for one without effect, and leaves calls of it out.
   [[gnu::always_inline]] void prefetch(const Query& query, Slot slot) const {
-    const auto* const from = reinterpret_cast<const char*>(near_arena(query).at(slot));
     const bool upper_bytes = is_fixed() && !query.by_codes_;
-    const std::size_t bytes = upper_bytes ? width_ : near_arena(query).record_bytes();
-    const std::size_t before = reinterpret_cast<std::uintptr_t>(from) % 64;
-    for (std::size_t i = 0; i < before + bytes; i += 64)
-      __builtin_prefetch(from - before + i, 0, 2);
+    prefetch(near_arena(query).at(slot), upper_bytes ? width_ : near_arena(query).record_bytes());
+  }
+  // And for what exact() reads, beside that.
+  [[gnu::always_inline]] void prefetch_exact(Slot slot) const {
+    if (!is_fixed()) return;
+    const Arena& rest = is_compact() ? encoding_.high : encoding_.low;
+    prefetch(rest.at(slot), rest.record_bytes());
   }
   void near(Query& query, std::span<const Slot> slots, float* distances) const;
   float exact(const Query& query, Slot slot) const;
@@ -120,6 +123,12 @@ class VectorStore {
  private:
   bool is_fixed() const { return storage_ == Storage::kInt8 || is_compact(); }
   bool is_compact() const { return storage_ == Storage::kCompact; }
+  [[gnu::always_inline]] static void prefetch(const std::byte* record, std::size_t bytes) {
+    const auto* const from = reinterpret_cast<const char*>(record);
+    const std::size_t before = reinterpret_cast<std::uintptr_t>(from) % 64;
+    for (std::size_t i = 0; i < before + bytes; i += 64)
+      __builtin_prefetch(from - before + i, 0, 2);
+  }
   const Arena& near_arena(const Query& query) const {
     if (!is_fixed()) return plain_;
     return query.by_codes_ ? encoding_.codes : encoding_.high;

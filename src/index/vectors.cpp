@@ -1,4 +1,6 @@
 #include <cmath>
+#include <iterator>
+#include <numeric>
 
 #include "index/halves.h"
 #include "index/index_impl.h"
@@ -6,10 +8,19 @@
 namespace vsearch::index {
 namespace {
 
+// Infinite or NaN if one of the values is: squares of floats do not overflow a double.
 double squared_length(std::span<const float> vector) {
-  double sum = 0.0;
-  for (const float value : vector) sum += static_cast<double>(value) * value;
-  return sum;
+  // Sums that do not wait for each other.
+  constexpr std::size_t kSums = 16;
+  double sums[kSums] = {};
+  std::size_t i = 0;
+  for (; i + kSums <= vector.size(); i += kSums) {
+    for (std::size_t j = 0; j < kSums; ++j) {
+      sums[j] += static_cast<double>(vector[i + j]) * vector[i + j];
+    }
+  }
+  for (; i < vector.size(); ++i) sums[0] += static_cast<double>(vector[i]) * vector[i];
+  return std::accumulate(std::begin(sums), std::end(sums), 0.0);
 }
 
 // Every sum that a distance is computed from then stays far below FLT_MAX, 3.4e38. The largest are
@@ -24,10 +35,8 @@ constexpr double kUnitLengthTolerance = 5e-3;
 }  // namespace
 
 std::string vector_defect(std::span<const float> vector, Metric metric) {
-  for (const float value : vector) {
-    if (!std::isfinite(value)) return "holds NaN or infinity";
-  }
   const double squared = squared_length(vector);
+  if (!std::isfinite(squared)) return "holds NaN or infinity";
   if (metric == Metric::kCosine) {
     return squared > 0.0 ? "" : "is all zeros, which has no direction under the cosine metric";
   }

@@ -288,6 +288,8 @@ TEST_CASE("statistics tell the memory of every part") {
   CHECK(full.link_bytes >= 2000 * 128);
   CHECK(full.table_bytes >= 2000 * 12);
   CHECK(full.free_bytes == 0);
+  CHECK(full.walked_bytes >= 2000 * (64 + 128));
+  CHECK(full.walked_bytes < full.link_bytes + full.vector_bytes - 2000 * 60);
   index.remove(ids_from(0, 200));
   const vsearch::IndexStats rest = index.stats();
   CHECK(rest.free_bytes > 200 * 256);

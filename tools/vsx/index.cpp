@@ -208,7 +208,8 @@ int stats(const Options& options) {
                {"vector_bytes", stats.vector_bytes},
                {"link_bytes", stats.link_bytes},
                {"table_bytes", stats.table_bytes},
-               {"free_bytes", stats.free_bytes}}
+               {"free_bytes", stats.free_bytes},
+               {"walked_bytes", stats.walked_bytes}}
               .dump(2, ' ', false, Json::error_handler_t::replace) +
           "\n");
     return kDone;
@@ -224,7 +225,8 @@ int stats(const Options& options) {
                  {"of vectors", bytes_text(stats.vector_bytes)},
                  {"of links", bytes_text(stats.link_bytes)},
                  {"of tables", bytes_text(stats.table_bytes)},
-                 {"free", bytes_text(stats.free_bytes)}}));
+                 {"free", bytes_text(stats.free_bytes)},
+                 {"read by walks", bytes_text(stats.walked_bytes)}}));
   return kDone;
 }
 

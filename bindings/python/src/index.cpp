@@ -112,16 +112,26 @@ py::tuple to_tuple(Answers answers, std::size_t queries) {
                         to_numpy(std::move(answers.distances), shape));
 }
 
+std::unique_ptr<IdFilter> make_filter(py::handle ids) {
+  return std::make_unique<IdFilter>(span_of(to_ids(ids, "ids")));
+}
+
+// The filter that a caller gave: none, one to keep, or ids, of which `made` becomes one.
+const IdFilter* to_filter(py::handle ids, std::optional<IdFilter>& made) {
+  if (ids.is_none()) return nullptr;
+  if (py::isinstance<IdFilter>(ids)) return ids.cast<const IdFilter*>();
+  return &made.emplace(span_of(to_ids(ids, "ids")));
+}
+
 py::tuple search(const Index& self, py::handle query, std::uint32_t k, std::uint32_t breadth,
                  py::handle ids, double recall, bool exact, std::uint32_t threads) {
   const Floats rows = to_floats(query, 2, "query");
   const MatrixView queries = view_of(rows);
-  std::optional<IdFilter> filter;
-  if (!ids.is_none()) filter.emplace(span_of(to_ids(ids, "ids")));
+  std::optional<IdFilter> made;
   SearchOptions options;
   options.k = k;
   options.breadth = breadth;
-  options.filter = filter ? &*filter : nullptr;
+  options.filter = to_filter(ids, made);
   options.recall = recall;
   options.exact = exact;
   options.threads = threads;
@@ -167,11 +177,10 @@ py::tuple search_with(Searcher& self, py::handle query, std::uint32_t k, py::han
   constexpr std::size_t kAtATime = 1024;
   const Floats rows = to_floats(query, 2, "query");
   const MatrixView queries = view_of(rows);
-  std::optional<IdFilter> filter;
-  if (!ids.is_none()) filter.emplace(span_of(to_ids(ids, "ids")));
+  std::optional<IdFilter> made;
   SearchOptions options;
   options.k = k;
-  options.filter = filter ? &*filter : nullptr;
+  options.filter = to_filter(ids, made);
   options.threads = threads;
   LongCall call{py::none()};
   return to_tuple(call.run([&](const Progress& progress) {
@@ -188,7 +197,8 @@ py::array_t<float> vector(const Index& self, Id id) {
   return to_numpy(std::move(values), {dim});
 }
 
-py::array_t<Id> ids_of(const Index& self) {
+template <typename Ids>  // an Index, an IdFilter
+py::array_t<Id> ids_of(const Ids& self) {
   std::vector<Id> ids;
   {
     const py::gil_scoped_release no_gil;
@@ -207,7 +217,7 @@ py::dict stats(const Index& self) {
   return py::dict("size"_a = stats.size, "removed"_a = stats.removed, "capacity"_a = stats.capacity,
                   "memory_bytes"_a = stats.memory_bytes, "vector_bytes"_a = stats.vector_bytes,
                   "link_bytes"_a = stats.link_bytes, "table_bytes"_a = stats.table_bytes,
-                  "free_bytes"_a = stats.free_bytes);
+                  "free_bytes"_a = stats.free_bytes, "walked_bytes"_a = stats.walked_bytes);
 }
 
 py::dict check_health(const Index& self, std::uint32_t sample, std::uint32_t k,
@@ -283,7 +293,7 @@ void define_index(py::module_& module) {
                              [](const Index& self) { return storage_name(self.options().storage); })
       .def("size", &Index::size, no_gil())
       .def("contains", &Index::contains, py::arg("id"), no_gil())
-      .def("ids", &ids_of)
+      .def("ids", &ids_of<Index>)
       .def("stats", &stats)
       .def("vector", &vector, py::arg("id"))
       .def("add", &add, py::arg("vectors"), py::arg("ids"), py::arg("progress"))
@@ -296,6 +306,11 @@ void define_index(py::module_& module) {
       .def("calibrate", &calibrate, py::arg("queries"))
       .def("search", &search, py::arg("query"), py::arg("k"), py::arg("breadth"), py::arg("ids"),
            py::arg("recall"), py::arg("exact"), py::arg("threads"));
+  py::class_<IdFilter>(module, "IdFilter")
+      .def(py::init(&make_filter), py::arg("ids"))
+      .def("size", &IdFilter::size)
+      .def("contains", &IdFilter::contains, py::arg("id"))
+      .def("ids", &ids_of<IdFilter>);
   py::class_<Searcher>(module, "ExactSearcher")
       .def(py::init(&make_searcher), py::arg("index"), py::arg("device"), py::arg("working_bytes"))
       .def_property_readonly("device", [](const Searcher& self) { return self.searcher.device(); })

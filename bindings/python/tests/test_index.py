@@ -159,6 +159,23 @@ def test_searching_among_some(index, vectors):
     assert ids.shape == distances.shape == (2, 0)
 
 
+def test_a_filter_for_several_searches(vectors):
+    index = vsearch.Index(16)
+    index.add(vectors, np.arange(1000) + 5000)
+    some = vsearch.IdFilter([5002, 5001, 99, 5001])
+    assert len(some) == 3
+    assert 5001 in some and 5000 not in some and -1 not in some and "5001" not in some
+    assert some.ids().tolist() == [99, 5001, 5002]
+    for _ in range(3):
+        assert index.search(vectors[1], k=10, ids=some)[0].tolist() == [5001, 5002]
+    index.remove([5001])
+    assert index.search(vectors[1], k=10, ids=some)[0].tolist() == [5002]
+    exact = vsearch.ExactSearcher(index, "cpu")
+    assert exact.search(vectors[1], k=10, ids=some)[0].tolist() == [5002]
+    with pytest.raises(ValueError, match="ids must be"):
+        vsearch.IdFilter([-1])
+
+
 def test_what_is_in_it(index, vectors):
     assert len(index) == 1000
     assert index.dim == 16

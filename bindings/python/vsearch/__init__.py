@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from ._catalog import AddFailure, AddReport, Catalog, Hit, Item, Picture, create, open
     from ._encoder import Encoded, EncodeFailure, Encoder
     from ._health import IndexHealth
-    from ._index import ExactSearcher, Index
+    from ._index import ExactSearcher, IdFilter, Index
 
     __version__: str
 
@@ -64,6 +64,7 @@ __all__ = [
     "Error",
     "ExactSearcher",
     "Hit",
+    "IdFilter",
     "Index",
     "IndexHealth",
     "InputOutputError",
@@ -91,6 +92,7 @@ _LAZY = {
     "Encoder": "_encoder",
     "ExactSearcher": "_index",
     "Hit": "_catalog",
+    "IdFilter": "_index",
     "Index": "_index",
     "IndexHealth": "_health",
     "Item": "_catalog",

@@ -12,6 +12,7 @@ from . import _progress
 from ._arguments import PathLike, Progress, count
 from ._health import IndexHealth
 from ._native import ExactSearcher as NativeExactSearcher
+from ._native import IdFilter as NativeIdFilter
 from ._native import Index as NativeIndex
 from .errors import InvalidArgumentError, KeyNotFoundError
 
@@ -21,6 +22,44 @@ def _rows(query: npt.ArrayLike) -> tuple[npt.NDArray[Any], bool]:
     queries = np.asarray(query)
     single = queries.ndim == 1
     return (queries[np.newaxis] if single else queries), single
+
+
+def _contains(native: NativeIdFilter | NativeIndex, id: object) -> bool:
+    try:
+        number = operator.index(id)  # type: ignore[arg-type]
+    except TypeError:
+        return False
+    return 0 <= number < 2**64 and native.contains(number)
+
+
+class IdFilter:
+    """A set of ids that searches may return, for several of them: it remembers where an index
+    holds its ids, until that index changes.
+
+    ``ids`` [n] are whole numbers from 0 to 2**64 - 1.
+
+    Threads: searches with one filter may run side by side.
+    """
+
+    def __init__(self, ids: npt.ArrayLike) -> None:
+        self._native = NativeIdFilter(ids)
+
+    def __len__(self) -> int:
+        return self._native.size()
+
+    def __contains__(self, id: object) -> bool:
+        return _contains(self._native, id)
+
+    def ids(self) -> npt.NDArray[np.uint64]:
+        """All ids, ascending."""
+        return self._native.ids()
+
+    def __repr__(self) -> str:
+        return f"<vsearch.IdFilter of {len(self)} ids>"
+
+
+def _allowed(ids: npt.ArrayLike | IdFilter | None) -> npt.ArrayLike | NativeIdFilter | None:
+    return ids._native if isinstance(ids, IdFilter) else ids
 
 
 class Index:
@@ -85,11 +124,7 @@ class Index:
         return self._native.size()
 
     def __contains__(self, id: object) -> bool:
-        try:
-            number = operator.index(id)  # type: ignore[arg-type]
-        except TypeError:
-            return False
-        return 0 <= number < 2**64 and self._native.contains(number)
+        return _contains(self._native, id)
 
     def ids(self) -> npt.NDArray[np.uint64]:
         """All ids, ascending."""
@@ -104,7 +139,9 @@ class Index:
 
     def stats(self) -> dict[str, int]:
         """size, removed (slots waiting to be reused), capacity, memory_bytes, and its parts:
-        vector_bytes, link_bytes, table_bytes, free_bytes (slots that hold no vector)."""
+        vector_bytes, link_bytes, table_bytes, free_bytes (slots that hold no vector); walked_bytes
+        are those of vectors and links that every search reads, which should have room in memory.
+        """
         return self._native.stats()
 
     def check_health(
@@ -191,7 +228,7 @@ class Index:
         k: SupportsIndex = 10,
         *,
         breadth: SupportsIndex = 64,
-        ids: npt.ArrayLike | None = None,
+        ids: npt.ArrayLike | IdFilter | None = None,
         recall: float = 0.0,
         exact: bool = False,
         threads: SupportsIndex = 1,
@@ -204,9 +241,10 @@ class Index:
 
         ``breadth`` (ef) trades time for recall; ``recall``, such as 0.95, is the share of the true
         neighbours that is wanted on average instead (see :meth:`calibrate`); ``ids`` restricts the
-        search to these ids; ``exact`` compares with every vector: many queries together as a
-        matrix product, each of them many times as fast as alone. ``threads`` share the work of
-        several queries, and of an exact search for one; 0: as many as the machine has.
+        search to these ids, an :class:`IdFilter` where several searches have the same; ``exact``
+        compares with every vector: many queries together as a matrix product, each of them many
+        times as fast as alone. ``threads`` share the work of several queries, and of an exact
+        search for one; 0: as many as the machine has.
 
         Raises ValueError (a wrong dimension, k=0, NaN).
         """
@@ -215,7 +253,7 @@ class Index:
             queries,
             count(k, "k"),
             count(breadth, "breadth"),
-            ids,
+            _allowed(ids),
             float(recall),
             bool(exact),
             count(threads, "threads"),
@@ -263,14 +301,14 @@ class ExactSearcher:
         query: npt.ArrayLike,
         k: SupportsIndex = 10,
         *,
-        ids: npt.ArrayLike | None = None,
+        ids: npt.ArrayLike | IdFilter | None = None,
         threads: SupportsIndex = 1,
     ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.float32]]:
         """As :meth:`Index.search` with ``exact=True``. ``threads`` compute the distances of what
         the device has found."""
         queries, single = _rows(query)
         found, distances = self._native.search(
-            queries, count(k, "k"), ids, count(threads, "threads")
+            queries, count(k, "k"), _allowed(ids), count(threads, "threads")
         )
         return (found[0], distances[0]) if single else (found, distances)
 

@@ -1,7 +1,7 @@
 """The compiled module, or an error that says what to do where it is missing."""
 
 try:
-    from ._vsearch import Catalog, Encoder, ExactSearcher, Index, version
+    from ._vsearch import Catalog, Encoder, ExactSearcher, IdFilter, Index, version
 except ModuleNotFoundError as error:
     if error.name != f"{__package__}._vsearch":
         raise
@@ -11,4 +11,4 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from error
 
-__all__ = ["Catalog", "Encoder", "ExactSearcher", "Index", "version"]
+__all__ = ["Catalog", "Encoder", "ExactSearcher", "IdFilter", "Index", "version"]

@@ -48,6 +48,12 @@ class Encoder:
     # [len(texts), dim]
     def encode_text(self, texts: list[str]) -> npt.NDArray[np.float32]: ...
 
+class IdFilter:
+    def __init__(self, ids: npt.ArrayLike) -> None: ...
+    def size(self) -> int: ...
+    def contains(self, id: int) -> bool: ...
+    def ids(self) -> npt.NDArray[np.uint64]: ...
+
 class Index:
     def __init__(
         self, dim: int, metric: str, links: int, build_breadth: int, storage: str, threads: int
@@ -89,7 +95,7 @@ class Index:
         query: npt.ArrayLike,
         k: int,
         breadth: int,
-        ids: npt.ArrayLike | None,
+        ids: npt.ArrayLike | IdFilter | None,
         recall: float,
         exact: bool,
         threads: int,
@@ -102,7 +108,7 @@ class ExactSearcher:
     def refresh(self) -> bool: ...
     # query [n, dim]; ids and distances [n, m]
     def search(
-        self, query: npt.ArrayLike, k: int, ids: npt.ArrayLike | None, threads: int
+        self, query: npt.ArrayLike, k: int, ids: npt.ArrayLike | IdFilter | None, threads: int
     ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.float32]]: ...
 
 class Catalog:

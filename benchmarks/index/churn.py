@@ -10,7 +10,7 @@ from common.workers import Worker
 from index import data, engines, recall
 
 KINDS = ("window", "drift")
-COUNT = "5k" if report.quick() else "30k"
+COUNT = "5k" if report.quick() else "20k"
 CONTENDERS = engines.OURS[:1] if report.quick() else (engines.OURS[0], "hnswlib")
 TARGET = 0.95
 FAR = 400  # the breadth of the search for vectors that nothing leads to

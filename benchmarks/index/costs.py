@@ -12,13 +12,13 @@ from index import data, engines, recall
 
 INT8 = engines.OURS[0]
 BUILD = "tokens-384-20k-of-100k" if report.quick() else "tokens-384-100k-of-300k"
-ROUNDS = 3 if report.quick() else 5  # of builds
+ROUNDS = 3  # of builds
 
 
 def build() -> list[dict]:
     """On two threads, by turns; and how good the graphs are, by recall at a fixed breadth."""
     data.prepare(BUILD)
-    names = [*engines.OURS, "hnswlib"]
+    names = [INT8, "hnswlib"]
     workers = recall.start(names, BUILD, "none")
     try:
         answers = by_turns(workers, {"do": "build"}, ROUNDS, "built")

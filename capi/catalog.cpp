@@ -5,8 +5,10 @@
 #include <cstddef>
 #include <cstring>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -196,6 +198,28 @@ vsearch_status vsearch_catalog_remove(vsearch_catalog* catalog, const char* cons
     wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
     const auto missing = catalog->catalog.remove(wanted);
     if (removed != nullptr) *removed = wanted.size() - missing.size();
+  });
+}
+
+vsearch_status vsearch_catalog_patch(vsearch_catalog* catalog,
+                                     const vsearch_metadata_patch* patches, size_t count,
+                                     uint64_t* patched, vsearch_error* error) {
+  if (patched != nullptr) *patched = 0;
+  return capi::entry(error, [&] {
+    capi::require(catalog, "catalog");
+    const capi::StructArray array(patches, count, sizeof *patches, "patches");
+    std::vector<vsearch::MetadataPatch> wanted;
+    std::set<std::string_view> keys;
+    wanted.reserve(count);
+    for (std::size_t i = 0; i < array.size(); ++i) {
+      const vsearch_metadata_patch given = array[i];
+      capi::require(given.key, array.name(i) + ".key");
+      capi::require(given.changes, array.name(i) + ".changes");
+      wanted.push_back({given.key, given.changes});
+      keys.insert(given.key);
+    }
+    const auto missing = catalog->catalog.patch(wanted);
+    if (patched != nullptr) *patched = keys.size() - missing.size();
   });
 }
 

@@ -284,6 +284,21 @@ VSEARCH_API vsearch_status vsearch_catalog_remove(vsearch_catalog* catalog, cons
                                                   size_t count, uint64_t* removed,
                                                   vsearch_error* error);
 
+/* A change to the metadata of an item, merged into it as RFC 7396 says: what the JSON object
+ * `changes` names is set, and removed where it is null; all else stays. */
+typedef struct vsearch_metadata_patch {
+  size_t struct_size;
+  const char* key;
+  const char* changes;
+} vsearch_metadata_patch;
+
+/* Changes metadata, all in one transaction; nothing is encoded. `patched`, if not NULL, receives
+ * how many of the items were there. */
+VSEARCH_API vsearch_status vsearch_catalog_patch(vsearch_catalog* catalog,
+                                                 const vsearch_metadata_patch* patches,
+                                                 size_t count, uint64_t* patched,
+                                                 vsearch_error* error);
+
 /* Whether there is an item `key`: *present is 0 or 1. */
 VSEARCH_API vsearch_status vsearch_catalog_contains(const vsearch_catalog* catalog, const char* key,
                                                     int32_t* present, vsearch_error* error);

@@ -36,6 +36,13 @@ struct Item {
   std::string metadata = "{}";      // a JSON object
 };
 
+// A change to the metadata of an item, merged into it as RFC 7396 says: what `changes`, a JSON
+// object, names is set, and removed where it is null; all else stays.
+struct MetadataPatch {
+  std::string key;
+  std::string changes;
+};
+
 // What the catalogue holds of an item.
 struct ItemRecord {
   std::string key;
@@ -144,6 +151,11 @@ class Catalog {
 
   // Removes the items with these keys in one transaction; returns the keys that were not there.
   std::vector<std::string> remove(std::span<const std::string> keys);
+
+  // Changes metadata, in the order of `patches` and in one transaction; pictures stay as they are,
+  // so nothing is encoded. Returns the keys that are not there. Throws kInvalidArgument (`changes`
+  // is no JSON object; what comes of it is more than an item may have; nothing was changed), kIo.
+  std::vector<std::string> patch(std::span<const MetadataPatch> patches);
 
   std::optional<ItemRecord> get(const std::string& key) const;
   std::vector<std::string> keys() const;  // ascending, bytewise

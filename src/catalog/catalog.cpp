@@ -157,6 +157,11 @@ std::vector<std::string> Catalog::remove(std::span<const std::string> keys) {
   return impl_->remove(keys);
 }
 
+std::vector<std::string> Catalog::patch(std::span<const MetadataPatch> patches) {
+  impl_->check_process();
+  return impl_->patch(patches);
+}
+
 std::optional<ItemRecord> Catalog::get(const std::string& key) const {
   impl_->check_process();
   std::optional<db::StoredItem> stored =

@@ -8,10 +8,12 @@
 #include <optional>
 #include <shared_mutex>
 #include <system_error>
+#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
 #include "catalog/filter_sql.h"
+#include "catalog/item_check.h"
 #include "catalog/snapshot.h"
 
 namespace vsearch::detail {
@@ -274,6 +276,42 @@ std::vector<std::string> CatalogCore::remove(std::span<const std::string> keys) 
     store.next_generation();
   });
   drop_from_index(ids);
+  return absent;
+}
+
+std::vector<std::string> CatalogCore::patch(std::span<const MetadataPatch> patches) {
+  const std::lock_guard writer(writer_mutex_);
+  struct Change {
+    std::int64_t item;
+    std::string before;
+    std::string after;
+  };
+  std::unordered_map<std::string_view, std::optional<Change>> changes;  // none: no such item
+  std::vector<std::string> absent;
+  in_store([&](db::Store& store) {
+    for (const MetadataPatch& patch : patches) {
+      const auto [change, is_new] = changes.try_emplace(patch.key);
+      if (!is_new) continue;
+      const std::optional<db::StoredItem> item = store.item(patch.key);
+      if (item) {
+        change->second = {item->id, item->metadata, item->metadata};
+      } else {
+        absent.push_back(patch.key);
+      }
+    }
+  });
+  for (const MetadataPatch& patch : patches) {
+    std::optional<Change>& change = changes[patch.key];
+    if (change) change->after = merged_metadata(change->after, patch);
+  }
+  std::erase_if(changes, [](const auto& entry) {
+    return !entry.second || entry.second->before == entry.second->after;
+  });
+  if (changes.empty()) return absent;
+  in_transaction([&](db::Store& store) {
+    for (const auto& [key, change] : changes) store.set_metadata(change->item, change->after);
+    store.next_generation();
+  });
   return absent;
 }
 

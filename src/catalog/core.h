@@ -59,6 +59,7 @@ class CatalogCore {
 
   CommitCounts commit(std::span<const ReadyItem> items);
   std::vector<std::string> remove(std::span<const std::string> keys);
+  std::vector<std::string> patch(std::span<const MetadataPatch> patches);
   void save_snapshot();
 
   CatalogInfo info() const;

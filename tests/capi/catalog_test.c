@@ -221,6 +221,27 @@ static void test_bytes_and_embeddings(vsearch_catalog* shop) {
   free(embedding);
 }
 
+static void test_patch(vsearch_catalog* shop) {
+  const vsearch_metadata_patch patches[3] = {
+      {.struct_size = sizeof patches[0], .key = "both", .changes = "{\"price\": 5}"},
+      {.struct_size = sizeof patches[0], .key = "no such key", .changes = "{}"},
+      {.struct_size = sizeof patches[0], .key = "both", .changes = "{\"price\": 7}"}};
+  uint64_t patched = 0;
+  CHECK_OK(vsearch_catalog_patch(shop, patches, 3, &patched, &error));
+  CHECK(patched == 1);
+  const vsearch_query like = {.struct_size = sizeof like, .like = "stripes"};
+  vsearch_hits* hits = search(shop, &like, 5, "price = 7", 0);
+  CHECK(vsearch_hits_count(hits) == 1);
+  CHECK(first_hit_is(hits, "both"));
+  vsearch_hits_free(hits);
+  const vsearch_metadata_patch bad = {
+      .struct_size = sizeof bad, .key = "both", .changes = "price: 5"};
+  CHECK_FAILS(vsearch_catalog_patch(shop, &bad, 1, &patched, &error), VSEARCH_INVALID_ARGUMENT,
+              "item both: a patch is not valid JSON");
+  CHECK(patched == 0);
+  CHECK_OK(vsearch_catalog_patch(shop, NULL, 0, NULL, &error));
+}
+
 static void test_remove(vsearch_catalog* shop) {
   const char* const keys[] = {"both", "no such key", "both"};
   uint64_t removed = 0;
@@ -321,6 +342,7 @@ int main(void) {
   test_search(shop);
   test_like_and_where(shop);
   test_bytes_and_embeddings(shop);
+  test_patch(shop);
   test_remove(shop);
   test_threads(shop);
   test_cancelled_add(shop);

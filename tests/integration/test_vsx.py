@@ -6,7 +6,7 @@ import math
 import pytest
 from conftest import ROOT, Terminal, write_picture
 
-COMMANDS = ["init", "add", "remove", "search", "info", "check", "encode", "model", "index"]
+COMMANDS = ["init", "add", "remove", "patch", "search", "info", "check", "encode", "model", "index"]
 
 
 def test_version(vsx):
@@ -56,6 +56,23 @@ def test_add_search_remove(vsx, shop, photos):
     keys = [hit["key"] for hit in vsx.hits(shop, "--image", photos / "a.jpg", "-k", 10)]
     assert sorted(keys) == ["b.png", "c.bmp", "f.JPEG", "shoes/old/e.gif"]
     assert (photos / "a.jpg").exists()
+
+
+def test_metadata_are_patched(vsx, shop, photos, tmp_path):
+    vsx("add", shop, photos)
+    done = vsx("patch", shop, "a.jpg", '{"price": 3, "tags": ["new"]}')
+    assert "changed the metadata of 1 item" in done.stderr
+    table = tmp_path / "prices.csv"
+    table.write_text("key,price\na.jpg,4\nb.png,5\nnone.png,6\n")
+    done = vsx("patch", shop, "--metadata", table, code=3)
+    assert "changed the metadata of 2 items" in done.stderr
+    assert "'none.png'" in done.stderr
+    hits = vsx.hits(shop, "--like", "c.bmp", "--where", "price > 3 AND tags HAS 'new'")
+    assert [hit["key"] for hit in hits] == ["a.jpg"]
+    assert hits[0]["metadata"] == {"price": 4, "tags": ["new"]}
+    assert "give either KEY and CHANGES" in vsx("patch", shop, code=2).stderr
+    assert "CHANGES are missing" in vsx("patch", shop, "a.jpg", code=2).stderr
+    assert "not valid JSON" in vsx("patch", shop, "a.jpg", "price=3", code=1).stderr
 
 
 def test_exact_search_agrees(vsx, shop, photos):

@@ -9,6 +9,7 @@
 
 #include "support/bmp.h"
 #include "support/catalogs.h"
+#include "support/errors.h"
 #include "support/temp_dir.h"
 
 using namespace vsearch_test;
@@ -341,6 +342,51 @@ TEST_CASE("items are removed and not found any more") {
   CHECK(catalog.index().size() == 0);
   CHECK(nearest_key(catalog, embedding).empty());
   CHECK(catalog.add(items).added == 300);
+}
+
+TEST_CASE("patches change metadata and nothing else") {
+  TempDir dir;
+  Catalog catalog = create_catalog(dir / "shop");
+  catalog.add(std::vector<Item>{
+      embedded_item("a", random_vector(1), R"({"price":10,"sale":true,"size":{"w":1,"h":2}})"),
+      embedded_item("b", random_vector(2), R"({"price":20})")});
+  const std::vector<Id> ids = catalog.pictures_of("a");
+  const std::uint64_t generation = catalog.info().generation;
+  using Patches = std::vector<vsearch::MetadataPatch>;
+  CHECK(catalog.patch(Patches{{"a", R"({"price":11,"sale":null,"size":{"h":3}})"},
+                              {"none", "{}"},
+                              {"a", R"({"new":[1,null]})"},
+                              {"none", R"({"x":1})"}}) == std::vector<std::string>{"none"});
+  CHECK(catalog.get("a")->metadata == R"({"new":[1,null],"price":11,"size":{"h":3,"w":1}})");
+  CHECK(catalog.get("b")->metadata == R"({"price":20})");
+  CHECK(catalog.pictures_of("a") == ids);
+  CHECK(catalog.info().generation == generation + 1);
+  CHECK(catalog.match(vsearch::Filter::parse("price = 11")).ids() == ids);
+
+  SECTION("what changes nothing is no change") {
+    catalog.patch(Patches{{"a", R"({"price":11})"}, {"b", "{}"}});
+    CHECK(catalog.patch({}).empty());
+    CHECK(catalog.info().generation == generation + 1);
+  }
+  SECTION("one that is bad changes nothing of the others") {
+    const auto refused = [&](const std::string& changes) {
+      return error_message(ErrorCode::kInvalidArgument, [&] {
+        catalog.patch(Patches{{"b", R"({"price":1})"}, {"a", changes}});
+      });
+    };
+    CHECK_THAT(refused("{"), Catch::Contains("item a: a patch is not valid JSON"));
+    CHECK_THAT(refused("[1]"), Catch::Contains("item a: a patch must be a JSON object"));
+    CHECK_THAT(refused(R"({"x":"\u0000"})"), Catch::Contains("U+0000"));
+    const std::string half(600 * 1024, 'x');
+    catalog.patch(Patches{{"a", R"({"long":")" + half + "\"}"}});
+    CHECK_THAT(refused(R"({"longer":")" + half + "\"}"), Catch::Contains("the most is 1048576"));
+    CHECK(catalog.get("b")->metadata == R"({"price":20})");
+  }
+  SECTION("it is there after closing and opening again") {
+    catalog = create_catalog(dir / "other");
+    const Catalog again = Catalog::open(dir / "shop");
+    CHECK(again.get("a")->metadata == R"({"new":[1,null],"price":11,"size":{"h":3,"w":1}})");
+  }
 }
 
 TEST_CASE("metadata filters give the pictures of the matching items") {

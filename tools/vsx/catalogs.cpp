@@ -74,4 +74,12 @@ vsearch::Catalog open_catalog(const std::string& path, bool quiet, const ModelOp
       path, {.encoder_loader = load, .log = show_log, .progress = rebuild_progress});
 }
 
+int report_unknown(const std::string& catalog, const std::vector<std::string>& keys) {
+  if (keys.empty()) return kDone;
+  say(fmt::format(
+      "no items with these keys in '{}': '{}'; vsx search --json shows keys as they are", catalog,
+      fmt::join(keys, "', '")));
+  return kPartlyDone;
+}
+
 }  // namespace vsx

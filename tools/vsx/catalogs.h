@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "vsearch/catalog.h"
 #include "vsearch/encoder.h"
@@ -31,5 +32,8 @@ std::shared_ptr<vsearch::Encoder> load_model(const std::string& name_or_path,
 // is loaded with `options` when first needed. Throws what Catalog::open() throws, and UsageError.
 vsearch::Catalog open_catalog(const std::string& path, bool quiet,
                               const ModelOptions& options = {});
+
+// Names the keys that the catalogue does not have; returns the exit code.
+int report_unknown(const std::string& catalog, const std::vector<std::string>& keys);
 
 }  // namespace vsx

@@ -31,6 +31,7 @@ struct Command {
 Command init_command(CLI::App& vsx);
 Command add_command(CLI::App& vsx);
 Command remove_command(CLI::App& vsx);
+Command patch_command(CLI::App& vsx);
 Command search_command(CLI::App& vsx);
 Command info_command(CLI::App& vsx);
 Command encode_command(CLI::App& vsx);

@@ -56,9 +56,9 @@ int main(int argc, char** argv) {
       "  vsx search shop.vsearch --image photo.jpg\n\n"
       "vsx COMMAND --help says more. Messages go to standard error, results to standard output.");
   const std::vector<Command> commands = {
-      init_command(app),   add_command(app),   remove_command(app),
-      search_command(app), info_command(app),  check_command(app),
-      encode_command(app), model_command(app), index_command(app)};
+      init_command(app),   add_command(app),  remove_command(app), patch_command(app),
+      search_command(app), info_command(app), check_command(app),  encode_command(app),
+      model_command(app),  index_command(app)};
   app.require_subcommand(0, 1);
   try {
     app.parse(argc, argv);

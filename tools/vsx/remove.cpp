@@ -25,11 +25,7 @@ int run(const Options& options) {
   const std::vector<std::string> keys(distinct.begin(), distinct.end());
   const std::vector<std::string> unknown = catalog.remove(keys);
   if (!options.quiet) say("removed " + counted(keys.size() - unknown.size(), "item"));
-  if (unknown.empty()) return kDone;
-  say(fmt::format(
-      "no items with these keys in '{}': '{}'; vsx search --json shows keys as they are",
-      options.catalog, fmt::join(unknown, "', '")));
-  return kPartlyDone;
+  return report_unknown(options.catalog, unknown);
 }
 
 }  // namespace

@@ -176,6 +176,18 @@ py::list remove(const OpenCatalog& self, const py::list& keys) {
   return result;
 }
 
+py::list patch(const OpenCatalog& self, const py::list& patches) {
+  std::vector<MetadataPatch> wanted;
+  for (const py::handle given : patches) {
+    const auto [key, changes] = given.cast<std::pair<py::object, py::object>>();
+    wanted.push_back({to_utf8(key, "key"), to_utf8(changes, "changes")});
+  }
+  const auto missing = without_gil(self, [&](Catalog& catalog) { return catalog.patch(wanted); });
+  py::list result;
+  for (const std::string& key : missing) result.append(key);
+  return result;
+}
+
 py::object get(const OpenCatalog& self, py::handle key) {
   const std::string wanted = to_utf8(key, "key");
   const auto record = without_gil(self, [&](Catalog& catalog) { return catalog.get(wanted); });
@@ -267,6 +279,7 @@ void define_catalog(py::module_& module) {
       .def_property_readonly("closed", &OpenCatalog::closed)
       .def("add", &add, py::arg("items"), py::arg("progress"))
       .def("remove", &remove, py::arg("keys"))
+      .def("patch", &patch, py::arg("patches"))
       .def("get", &get, py::arg("key"))
       .def("keys", &keys)
       .def("info", &info)

@@ -43,6 +43,22 @@ def test_the_whole_life(tmp_path, model, photos):
         assert shop.search(image=photos[2]) == []
 
 
+def test_metadata_are_patched(shop):
+    key, other = shop.keys()[:2]
+    before = shop.get(key).metadata
+    shop.patch(key, {"price": 3, "size": {"w": 1}})
+    shop.patch(key, {"size": {"h": 2}, "colour": None})
+    after = {**before, "price": 3, "size": {"h": 2, "w": 1}}
+    after.pop("colour", None)
+    assert shop.get(key).metadata == after
+    assert shop.patch_many({key: {"price": 4}, "none": {"price": 4}}) == ["none"]
+    assert [hit.key for hit in shop.search(like=other, where={"price": 4})] == [key]
+    with pytest.raises(KeyError, match="no item with the key 'none'"):
+        shop.patch("none", {})
+    with pytest.raises(ValueError, match="is no JSON"):
+        shop.patch(key, {"price": object()})
+
+
 def test_info(shop, tmp_path, model):
     info = shop.info()
     assert info["path"] == str(tmp_path / "shop.vsearch")

@@ -19,7 +19,7 @@ from ._arguments import Image, Log, PathLike, Progress, count, is_array, is_byte
 from ._encoder import Encoder
 from ._health import IndexHealth
 from ._native import Catalog as NativeCatalog
-from .errors import Error, InvalidArgumentError, class_of
+from .errors import Error, InvalidArgumentError, KeyNotFoundError, class_of
 
 # How many items add_many() hands to the library at a time.
 _ITEMS_AT_A_TIME = 256
@@ -232,6 +232,22 @@ class Catalog:
         """Removes the item or items with these keys, all at once; returns those keys that were not
         there."""
         return self._native.remove([keys] if isinstance(keys, str) else list(keys))
+
+    def patch(self, key: str, changes: Mapping[str, Any]) -> None:
+        """Changes the metadata of the item with this key: what `changes` names is set, and removed
+        where it is None; all else stays (RFC 7396). Pictures are not encoded again.
+
+        Raises KeyError, ValueError (no JSON, or too much of it; nothing was changed).
+        """
+        if self.patch_many({key: changes}):
+            raise KeyNotFoundError(f"the catalogue has no item with the key {key!r}")
+
+    def patch_many(self, changes: Mapping[str, Mapping[str, Any]]) -> list[str]:
+        """Changes metadata as :meth:`patch` does, by key and all at once, much faster than one by
+        one; returns those keys that were not there."""
+        return self._native.patch(
+            [(key, _json(values, f"changes of {key!r}")) for key, values in changes.items()]
+        )
 
     def get(self, key: str) -> Item | None:
         """The item with this key, or None."""

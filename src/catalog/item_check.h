@@ -19,8 +19,8 @@ inline constexpr std::size_t kMaxKeyBytes = 1024;
 // Throws kInvalidArgument, without the name of the item.
 std::string normalise_metadata(const std::string& metadata);
 
-// Stored metadata with `patch` merged into it, in the same way. Throws kInvalidArgument, which names
-// the item, and kCorrupt (what is stored is no object).
+// Stored metadata with `patch` merged into it, in the same way. Throws kInvalidArgument, which
+// names the item, and kCorrupt (what is stored is no object).
 std::string merged_metadata(const std::string& metadata, const MetadataPatch& patch);
 
 // Why the index would not take `embedding` ("is all zeros"), or an empty text.

@@ -64,7 +64,8 @@ struct LoadedSection {
 std::string defect_of_sections(std::span<const LoadedSection> sections, std::size_t threads,
                                const std::stop_token& stop);
 
-// Whether the vectors of the slots in use are such as add() stores under `metric`.
+// Whether the vectors of the slots in use are such as add() stores under `metric`, and those of
+// removed ones can be compared with.
 std::string defect_of_vectors(const Graph& graph, Metric metric, std::size_t threads,
                               const std::stop_token& stop);
 

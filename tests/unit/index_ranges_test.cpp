@@ -6,6 +6,7 @@
 
 #include "index/fixed_point.h"
 #include "index/kernels.h"
+#include "support/temp_dir.h"
 #include "support/vectors.h"
 #include "vsearch/index.h"
 
@@ -19,6 +20,7 @@ using vsearch::index::FixedPoint;
 using vsearch_test::Clusters;
 using vsearch_test::ids_from;
 using vsearch_test::Random;
+using vsearch_test::TempDir;
 
 namespace {
 
@@ -142,6 +144,38 @@ TEST_CASE("after a turnover the encoding is as fine as that of a new index") {
     }
   }
   CHECK(error < 1e-3);  // the first ones' range was some 3000
+}
+
+TEST_CASE("a snapshot opens though ranges have left removed vectors behind") {
+  Random random(3);
+  IndexOptions options;
+  options.dim = kDim;
+  options.metric = Metric::kCosine;
+  options.storage = GENERATE(Storage::kInt8, Storage::kCompact);
+  Index index(options);
+  // All point in about one direction, but for the first few, one along each axis.
+  constexpr std::size_t kAll = 1500;
+  Matrix rows(kAll, kDim);
+  for (std::size_t row = 0; row < kAll; ++row) {
+    for (float& value : rows.row(row)) {
+      value = row < kDim ? 0.0F : 1.0F + 0.05F * random.normal();
+    }
+    if (row < kDim) rows.row(row)[row] = row % 2 == 0 ? 1.0F : -1.0F;
+  }
+  index.add(rows.view(), ids_from(0, kAll));
+  // The ranges are looked at again when there were as many changes as there are vectors.
+  for (std::size_t row = kDim; row < kAll - 100; row += 100) {
+    index.add({rows.row(row).data(), 100, kDim}, ids_from(row, 100));
+  }
+  index.add({rows.row(kDim).data(), 80, kDim}, ids_from(kDim, 80));
+  index.remove(ids_from(0, kDim));
+  REQUIRE(index.stats().removed > 0);
+  TempDir dir;
+  index.save(dir / "snapshot");
+  const Index opened = Index::load(dir / "snapshot");
+  CHECK(opened.size() == kAll - kDim);
+  const std::span<const float> query = rows.row(kAll / 2);
+  CHECK(opened.search(query, {.k = 3}) == index.search(query, {.k = 3}));
 }
 
 TEST_CASE("numbers that are no range are found") {

@@ -50,6 +50,7 @@ def main() -> None:
         finally:
             recall.close(workers)
         rows += costs.opening(name)
+        report.write("index", rows, [])  # a run is long: if it is cut short, this is there
     for name in SUBSETS:
         found, workers = recall.data_set(name, [INT8, "hnswlib"])
         recall.close(workers)

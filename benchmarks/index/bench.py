@@ -32,7 +32,7 @@ else:
         "clustered-100k": ALL,
     }
     LARGEST = "tokens-192-1M"
-    SUBSETS = tuple(f"tokens-192-{size}-of-1M" for size in ("10k", "30k", "100k", "300k"))
+    SUBSETS = tuple(f"tokens-192-{size}-of-1M" for size in ("10k", "100k"))
 
 
 def main() -> None:

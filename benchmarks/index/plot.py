@@ -29,7 +29,7 @@ COLUMNS = 3
 
 def main(source: Path) -> None:
     rows = [row for row in json.loads(source.read_text())["rows"] if row["what"] == "recall"]
-    compared = {row["data"] for row in rows if row["contender"] == "faiss-hnsw-flat"}
+    compared = {row["data"] for row in rows if row["contender"].startswith("faiss")}
     names = [name for name in dict.fromkeys(row["data"] for row in rows) if name in compared]
     columns = min(COLUMNS, len(names))
     lines = -(-len(names) // columns)

@@ -66,7 +66,7 @@ def around(points: list[dict], target: float) -> list:
     if points[-1]["recall"] < target - 0.005:
         return []
     above = sum(point["recall"] < target for point in points)
-    return [point["setting"] for point in points[max(0, above - 2) : above + 2]]
+    return [point["setting"] for point in points[max(0, above - 2) : above + 3]]
 
 
 def at_recall(recalls: list[float], rates: list[float], target: float) -> float | None:

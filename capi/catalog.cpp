@@ -207,7 +207,9 @@ vsearch_status vsearch_catalog_patch(vsearch_catalog* catalog,
   if (patched != nullptr) *patched = 0;
   return capi::entry(error, [&] {
     capi::require(catalog, "catalog");
-    const capi::StructArray array(patches, count, sizeof *patches, "patches");
+    const capi::StructArray array(
+        patches, count, offsetof(vsearch_metadata_patch, changes) + sizeof(patches->changes),
+        "patches");
     std::vector<vsearch::MetadataPatch> wanted;
     std::set<std::string_view> keys;
     wanted.reserve(count);

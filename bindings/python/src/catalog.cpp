@@ -167,13 +167,17 @@ py::tuple add(const OpenCatalog& self, const py::list& items, py::object progres
   return py::make_tuple(report.added, report.replaced, failures);
 }
 
+py::list from_keys(const std::vector<std::string>& keys) {
+  py::list result;
+  for (const std::string& key : keys) result.append(key);
+  return result;
+}
+
 py::list remove(const OpenCatalog& self, const py::list& keys) {
   std::vector<std::string> wanted;
   for (const py::handle key : keys) wanted.push_back(to_utf8(key, "key"));
   const auto missing = without_gil(self, [&](Catalog& catalog) { return catalog.remove(wanted); });
-  py::list result;
-  for (const std::string& key : missing) result.append(key);
-  return result;
+  return from_keys(missing);
 }
 
 py::list patch(const OpenCatalog& self, const py::list& patches) {
@@ -183,9 +187,7 @@ py::list patch(const OpenCatalog& self, const py::list& patches) {
     wanted.push_back({to_utf8(key, "key"), to_utf8(changes, "changes")});
   }
   const auto missing = without_gil(self, [&](Catalog& catalog) { return catalog.patch(wanted); });
-  py::list result;
-  for (const std::string& key : missing) result.append(key);
-  return result;
+  return from_keys(missing);
 }
 
 py::object get(const OpenCatalog& self, py::handle key) {
@@ -199,9 +201,7 @@ py::object get(const OpenCatalog& self, py::handle key) {
 
 py::list keys(const OpenCatalog& self) {
   const auto found = without_gil(self, [](Catalog& catalog) { return catalog.keys(); });
-  py::list result;
-  for (const std::string& key : found) result.append(key);
-  return result;
+  return from_keys(found);
 }
 
 py::dict info(const OpenCatalog& self) {

@@ -23,6 +23,7 @@ enum class ErrorCode : int {
   kUnavailable = 12,     // not in this build or on this machine: no torch, no CUDA
   kOutOfMemory = 13,
   kInternal = 14,  // a defect of the library
+  kRefused = 15,   // a guard against harm said no: too many removals, a model that finds less
 };
 
 // Thrown by every function of the library that fails. what() names the input and the remedy.

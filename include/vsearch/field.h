@@ -10,9 +10,9 @@ namespace vsearch {
 // What the values of a field are. The names are stored on disk and never change.
 enum class FieldType {
   kText,
-  kNumber,   // integers and fractions
+  kNumber,  // integers and fractions
   kBoolean,
-  kTags,     // an array of texts, for HAS
+  kTags,  // an array of texts, for HAS
 };
 // "text", "number", "boolean", "tags".
 std::string_view field_type_name(FieldType type);

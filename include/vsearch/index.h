@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -182,8 +183,12 @@ class Index {
   // and remove() wait only while everything but the vectors is copied, which takes some tens of
   // milliseconds and 200 MB a million vectors, and where that memory is missing, until all is
   // written. Slots of removed vectors are not used again before the end. Two calls take turns.
-  // Throws kIo (naming the path), kInvalidArgument (a longer stamp), kOutOfMemory, kCorrupt.
-  void save(const std::filesystem::path& path, const std::string& stamp = {}) const;
+  // `settled`, if not empty, is called once, on this thread, when it is settled what the snapshot
+  // holds: changes that begin after it are not in it.
+  // Throws kIo (naming the path), kInvalidArgument (a longer stamp), kOutOfMemory, kCorrupt, and
+  // what `settled` throws.
+  void save(const std::filesystem::path& path, const std::string& stamp = {},
+            const std::function<void()>& settled = {}) const;
 
   // Opens a snapshot. Everything in it is checked: length, checksums, and that all that searches
   // follow leads somewhere. `stamp`, if not null, receives what save() was given.

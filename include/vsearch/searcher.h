@@ -60,6 +60,7 @@ struct Hit {
   float distance = 0.0F;  // of the item's nearest picture, see Metric
   std::string path;       // of that picture
   std::string metadata;   // a JSON object
+  std::string role;       // of that picture
 };
 
 // The score of a distance, in [0, 1], monotone: 1 - d / 2 for kCosine (so (1 + cosine) / 2),

@@ -1,14 +1,20 @@
 // Everything of the C++ interface.
 #pragma once
 
+#include "vsearch/care.h"
 #include "vsearch/catalog.h"
+#include "vsearch/crop.h"
+#include "vsearch/edition.h"
 #include "vsearch/encoder.h"
 #include "vsearch/error.h"
 #include "vsearch/exact_searcher.h"
+#include "vsearch/field.h"
 #include "vsearch/filter.h"
 #include "vsearch/image.h"
 #include "vsearch/index.h"
 #include "vsearch/searcher.h"
+#include "vsearch/source.h"
+#include "vsearch/sync.h"
 #include "vsearch/types.h"
 #include "vsearch/vector_file.h"
 #include "vsearch/version.h"

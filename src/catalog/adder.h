@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <shared_mutex>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "catalog/core.h"
@@ -15,7 +17,7 @@
 namespace vsearch::detail {
 
 // One call of add(). Pictures are read and decoded on other threads while those before them are
-// encoded here; items are committed in batches.
+// encoded here, for every edition that is live; items are committed in batches.
 class Adder {
  public:
   Adder(CatalogCore& core, std::span<const Item> items, const Progress& progress);
@@ -23,7 +25,8 @@ class Adder {
   AddReport run();
 
  private:
-  struct Draft {  // an item of the batch at hand
+  struct Draft {           // an item of the batch at hand
+    std::size_t position;  // in items_
     ReadyItem item;
     bool failed = false;
   };
@@ -31,13 +34,17 @@ class Adder {
     std::size_t draft;
     std::size_t picture;
     Image image;
+    CropBox crop;
   };
 
   std::vector<std::size_t> last_of_each_key() const;
-  void add_item(const Item& item, std::string metadata, PictureReader& reader);
+  void add_item(std::size_t position, std::string metadata, PictureReader& reader);
   void fail(Draft& draft, const std::string& path, const Error& error);
+  void take_given(ReadyPicture& ready, const Picture& picture, Draft& draft);
   void encode_pending();
-  void take_embedding(const Pending& pending, std::span<const float> embedding);
+  void encode_pending_for(const LiveEdition& edition);
+  void take_embedding(const LiveEdition& edition, const Pending& pending,
+                      std::span<const float> embedding);
   void commit();
   bool go_on() const;
   [[noreturn]] void fail_cancelled() const;
@@ -46,10 +53,15 @@ class Adder {
   const std::span<const Item> items_;
   const Progress& progress_;
   AddReport report_;
+  std::vector<std::pair<std::size_t, AddFailure>> failures_;  // by position in items_
+  // Of the batch at hand, from its first item until it is committed.
+  std::optional<std::shared_lock<index::FairSharedMutex>> editions_;
+  LiveEditions live_;
   std::vector<Draft> drafts_;
   std::vector<Pending> pending_;
   std::uint64_t pending_bytes_ = 0;
   std::size_t batch_pictures_ = 0;
+  std::size_t batch_encoded_ = 0;
   std::size_t done_ = 0;  // items committed, failed, or overtaken by a later one with their key
 };
 

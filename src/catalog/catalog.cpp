@@ -10,6 +10,7 @@
 
 #include "catalog/adder.h"
 #include "catalog/core.h"
+#include "catalog/picture_file.h"
 #include "catalog/snapshot.h"
 #include "util/utf8.h"
 
@@ -72,7 +73,7 @@ void sync_folder(const fs::path& folder) {
 
 // Makes the catalogue's files in a folder beside `path` and renames it: a crash leaves a whole
 // catalogue or none.
-void create_files(const fs::path& path, const db::StoreHeader& header) {
+void create_files(const fs::path& path, const db::EditionHeader& edition) {
   const fs::path target = fs::absolute(path / "").parent_path();  // without a trailing slash
   if (fs::exists(fs::symlink_status(target)) &&
       !(fs::is_directory(target) && fs::is_empty(target))) {
@@ -84,7 +85,7 @@ void create_files(const fs::path& path, const db::StoreHeader& header) {
       target.parent_path() /
       fmt::format(".{}.creating-{}", target.filename().string(), detail::random_name());
   folders.make_scratch(scratch);
-  db::Store::create(scratch / "catalog.db", header);
+  db::Store::create(scratch / "catalog.db", detail::random_name(), edition);
   sync_folder(scratch);
   std::error_code error;
   fs::rename(scratch, target, error);
@@ -95,6 +96,16 @@ void create_files(const fs::path& path, const db::StoreHeader& header) {
   if (error) throw fs::filesystem_error("rename", target, error);
   folders.keep();
   sync_folder(target.parent_path());
+}
+
+ItemRecord to_record(db::Store& store, db::StoredItem item) {
+  ItemRecord record{std::move(item.key), std::move(item.metadata), {}};
+  for (db::StoredPicture& picture : item.pictures) {
+    record.pictures.push_back({picture.id, std::move(picture.path), std::move(picture.role),
+                               detail::parse_crop(picture.crop, store.database().path()),
+                               std::move(picture.content_hash), store.kept_length(picture.id)});
+  }
+  return record;
 }
 
 }  // namespace
@@ -124,13 +135,19 @@ Catalog Catalog::create(const std::filesystem::path& path, const CatalogCreateOp
                                                          util::shorten(options.encoder_ref)));
   }
   const EncoderInfo& encoder = options.encoder->info();
-  const db::StoreHeader header{detail::random_name(), options.encoder_ref,  encoder.name,
-                               encoder.fingerprint,   encoder.dim,          encoder.metric,
-                               options.links,         options.build_breadth};
+  const db::EditionHeader edition{1,
+                                  EditionState::kServing,
+                                  options.encoder_ref,
+                                  encoder.name,
+                                  encoder.fingerprint,
+                                  encoder.dim,
+                                  encoder.metric,
+                                  options.links,
+                                  options.build_breadth};
   // Throws if the index would not take these, before anything is on disk.
-  const Index probe({header.dim, header.metric, header.links, header.build_breadth});
+  const Index probe({edition.dim, edition.metric, edition.links, edition.build_breadth});
   try {
-    create_files(path, header);
+    create_files(path, edition);
   } catch (const fs::filesystem_error& e) {
     throw Error(ErrorCode::kIo,
                 fmt::format("cannot create the catalogue {}: {}; check the permissions and the "
@@ -164,15 +181,11 @@ std::vector<std::string> Catalog::patch(std::span<const MetadataPatch> patches) 
 
 std::optional<ItemRecord> Catalog::get(const std::string& key) const {
   impl_->check_process();
-  std::optional<db::StoredItem> stored =
-      impl_->in_store([&](db::Store& store) { return store.item(key); });
-  if (!stored) return std::nullopt;
-  ItemRecord record{key, std::move(stored->metadata), {}, {}};
-  for (db::StoredPicture& picture : stored->pictures) {
-    record.paths.push_back(std::move(picture.path));
-    record.picture_ids.push_back(picture.id);
-  }
-  return record;
+  return impl_->in_store([&](db::Store& store) -> std::optional<ItemRecord> {
+    std::optional<db::StoredItem> stored = store.item(key);
+    if (!stored) return std::nullopt;
+    return to_record(store, *std::move(stored));
+  });
 }
 
 std::vector<std::string> Catalog::keys() const {
@@ -180,19 +193,34 @@ std::vector<std::string> Catalog::keys() const {
   return impl_->in_store([](db::Store& store) { return store.keys(); });
 }
 
+void Catalog::for_each(const std::function<bool(const ItemRecord&)>& visit) const {
+  impl_->check_process();
+  constexpr std::size_t kItemsPerRead = 256;
+  std::string after;
+  while (true) {
+    const std::vector<ItemRecord> records = impl_->in_store([&](db::Store& store) {
+      std::vector<ItemRecord> read;
+      for (db::StoredItem& item : store.items_after(after, kItemsPerRead)) {
+        read.push_back(to_record(store, std::move(item)));
+      }
+      return read;
+    });
+    if (records.empty()) return;
+    for (const ItemRecord& record : records) {
+      if (!visit(record)) return;
+    }
+    after = records.back().key;
+  }
+}
+
 CatalogInfo Catalog::info() const {
   impl_->check_process();
   return impl_->info();
 }
 
-const Index& Catalog::index() const {
+std::shared_ptr<const Edition> Catalog::serving() const {
   impl_->check_process();
-  return impl_->index();
-}
-
-Encoder& Catalog::encoder() const {
-  impl_->check_process();
-  return impl_->encoder();
+  return impl_->serving();
 }
 
 std::vector<Id> Catalog::pictures_of(const std::string& key) const {
@@ -202,7 +230,9 @@ std::vector<Id> Catalog::pictures_of(const std::string& key) const {
                 fmt::format("the catalogue {} has no item with the key {}; keys() lists them",
                             impl_->path().string(), util::shorten(key)));
   }
-  return std::move(record->picture_ids);
+  std::vector<Id> ids;
+  for (const PictureInfo& picture : record->pictures) ids.push_back(picture.id);
+  return ids;
 }
 
 std::vector<PictureRecord> Catalog::pictures(std::span<const Id> ids) const {
@@ -218,10 +248,10 @@ std::vector<PictureRecord> Catalog::pictures(std::span<const Id> ids) const {
   });
 }
 
-NearPictures Catalog::near_pictures(std::span<const float> query,
+NearPictures Catalog::near_pictures(const Edition& edition, std::span<const float> query,
                                     const SearchOptions& options) const {
   impl_->check_process();
-  return impl_->near_pictures(query, options);
+  return impl_->near_pictures(edition, query, options);
 }
 
 IdFilter Catalog::match(const Filter& filter) const {

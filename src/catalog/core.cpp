@@ -56,53 +56,71 @@ std::uint64_t bytes_in(const std::filesystem::path& directory) {
   return bytes;
 }
 
-// Whether the pictures of `item` are those of `old`, known by path and content.
+// Whether the pictures of `item` are those of `old`, known by content and crop.
 bool same_pictures(const ReadyItem& item, const db::StoredItem& old) {
-  return std::ranges::equal(item.pictures, old.pictures, [](const auto& a, const auto& b) {
-    return !a.content_hash.empty() && a.content_hash == b.content_hash && a.path == b.path;
+  return std::ranges::equal(item.pictures, old.pictures, [](const auto& ready, const auto& b) {
+    const db::StoredPicture& a = ready.picture;
+    return !a.content_hash.empty() && a.content_hash == b.content_hash && a.crop == b.crop;
   });
 }
 
-}  // namespace
-
-template <typename Call>
-auto CatalogCore::with_index(Call call) const {
-  try {
-    return call();
-  } catch (const Error& e) {
-    if (e.code() != ErrorCode::kCorrupt) throw;
-    std::error_code gone;
-    std::filesystem::remove(path_ / "index.snapshot", gone);
-    throw Error(ErrorCode::kCorrupt,
-                fmt::format("the index of the catalogue {} cannot be used: {}. Open the catalogue "
-                            "again: it builds its index anew, and nothing is lost",
-                            path_.string(), e.what()));
-  }
+// Whether what may change of pictures that are the same has changed.
+bool same_but_for_content(const ReadyItem& item, const db::StoredItem& old) {
+  return std::ranges::equal(item.pictures, old.pictures, [](const auto& ready, const auto& b) {
+    const db::StoredPicture& a = ready.picture;
+    return a.path == b.path && a.role == b.role && a.stamp == b.stamp;
+  });
 }
+
+const std::vector<float>* embedding_of(const ReadyPicture& picture, std::int64_t edition) {
+  const auto found = std::ranges::find(picture.embeddings, edition, &EditionVector::edition);
+  return found == picture.embeddings.end() ? nullptr : &found->values;
+}
+
+}  // namespace
 
 CatalogCore::CatalogCore(const std::filesystem::path& path, const CatalogOptions& options)
     : path_(checked_directory(path)),
       process_(::getpid()),
       log_(options.log),
       encoder_loader_(options.encoder_loader),
+      fetch_(options.fetch),
       owner_(path_),
       store_(std::make_unique<db::Store>(path_ / "catalog.db")),
-      header_(store_->header()),
-      index_(open_checked_index(options)),
-      encoder_(options.encoder),
-      last_picture_id_(store_->last_picture_id()) {}
+      saver_(options.snapshot_changes, [this] {
+        try {
+          save_snapshot();
+        } catch (const std::exception& e) {
+          log(LogLevel::kWarning,
+              fmt::format("the index snapshot was not saved, and nothing is lost; it is tried "
+                          "again: {}",
+                          e.what()));
+        }
+      }) {
+  live_.serving = open_serving(options);
+  last_picture_id_ = store_->last_picture_id();
+}
 
-Index CatalogCore::open_checked_index(const CatalogOptions& options) {
-  if (options.encoder) check_encoder(*options.encoder);
-  const std::filesystem::path snapshot = path_ / "index.snapshot";
-  delete_unfinished_snapshots(snapshot);
-  return open_index(*store_, snapshot, options.log, options.progress, unsaved_);
+std::shared_ptr<LiveEdition> CatalogCore::open_serving(const CatalogOptions& options) {
+  const db::EditionHeader header = store_->serving();
+  if (options.encoder && options.encoder->info().fingerprint != header.encoder_fingerprint) {
+    // Before the index is opened, which may take long.
+    throw_encoder_mismatch(path_, header, options.encoder->info());
+  }
+  delete_stray_snapshots(*store_, path_);
+  OpenedIndex opened = open_index(*store_, header, path_, options.log, options.progress);
+  unsaved_ = opened.changes;
+  snapshot_generation_ = opened.snapshot_generation;
+  return std::make_shared<LiveEdition>(header, std::move(opened.index), path_, options.encoder,
+                                       options.encoder_loader);
 }
 
 CatalogCore::~CatalogCore() {
+  saver_.stop();
   try {
-    with_index([&] { return index_.size(); });
-    if (unsaved_) save_snapshot();
+    const auto edition = serving();
+    edition->with_index([&] { return edition->index().size(); });
+    if (unsaved_ > 0) save_snapshot();
   } catch (const std::exception& e) {
     log(LogLevel::kWarning, fmt::format("the index snapshot was not saved, the next open will make "
                                         "up for it: {}",
@@ -126,79 +144,56 @@ void CatalogCore::log(LogLevel level, const std::string& message) const {
   if (log_) log_(level, message);
 }
 
-void CatalogCore::check_encoder(const Encoder& encoder) const {
-  const EncoderInfo& info = encoder.info();
-  if (info.fingerprint == header_.encoder_fingerprint) return;
-  throw Error(
-      ErrorCode::kEncoderMismatch,
-      fmt::format("the catalogue {} was made with the encoder {} (fingerprint {}), not with "
-                  "{} (fingerprint {}); give it that encoder, or make a new catalogue",
-                  path_.string(), header_.encoder_name, header_.encoder_fingerprint, info.name,
-                  info.fingerprint));
+LiveEditions CatalogCore::live() const {
+  const std::lock_guard lock(live_mutex_);
+  return live_;
 }
 
-Encoder& CatalogCore::encoder() const {
-  const std::lock_guard lock(encoder_mutex_);
-  if (!encoder_) {
-    if (!encoder_loader_) {
-      throw Error(ErrorCode::kUnavailable,
-                  fmt::format("the catalogue {} needs its encoder {} to look at pictures; give an "
-                              "encoder or an encoder_loader in CatalogOptions",
-                              path_.string(), header_.encoder_ref));
-    }
-    std::shared_ptr<Encoder> loaded = encoder_loader_(header_.encoder_ref);
-    if (!loaded) {
-      throw Error(ErrorCode::kUnavailable,
-                  fmt::format("the encoder_loader gave no encoder for {}", header_.encoder_ref));
-    }
-    check_encoder(*loaded);
-    encoder_ = std::move(loaded);
-  }
-  return *encoder_;
+void CatalogCore::set_live(std::shared_ptr<LiveEdition> serving,
+                           std::shared_ptr<LiveEdition> building) {
+  const std::lock_guard lock(live_mutex_);
+  live_ = {live_.epoch + 1, std::move(serving), std::move(building)};
 }
 
-template <typename Change>
-void CatalogCore::in_transaction(Change change) {
-  const std::lock_guard lock(store_mutex_);
-  db::Transaction transaction(store_->database());
-  change(*store_);
-  transaction.commit();
+void CatalogCore::note_changes(std::uint64_t changes) {
+  unsaved_ += changes;
+  saver_.note(unsaved_, last_picture_id_);
 }
 
-void CatalogCore::drop_from_index(std::span<const Id> ids) {
-  leftovers_.insert(leftovers_.end(), ids.begin(), ids.end());
-  if (leftovers_.empty()) return;
-  unsaved_ = true;
-  try {
-    with_index([&] { return index_.remove(leftovers_); });
-    leftovers_.clear();
-  } catch (const std::exception& e) {
+void CatalogCore::drop_from_index(const LiveEditions& live, std::span<const Id> ids) {
+  for (const auto& edition : {live.serving, live.building}) {
+    if (!edition) continue;
+    const std::string problem = edition->drop(ids);
+    if (problem.empty()) continue;
     log(LogLevel::kWarning, fmt::format("{} removed pictures stay in the index for now, unseen: {}",
-                                        leftovers_.size(), e.what()));
+                                        edition->leftovers(), problem));
   }
 }
 
-CommitCounts CatalogCore::commit(std::span<const ReadyItem> items) {
+// What a commit is going to do with an item.
+struct CatalogCore::Plan {
+  const ReadyItem* item;
+  std::optional<db::StoredItem> old;
+  bool new_pictures = true;
+  std::vector<Id> ids;  // of the new pictures
+};
+
+CommitCounts CatalogCore::commit(std::span<const ReadyItem> items, const LiveEditions& live) {
   const std::lock_guard writer(writer_mutex_);
-  struct Plan {
-    const ReadyItem* item;
-    std::optional<db::StoredItem> old;
-    bool new_pictures;
-  };
   CommitCounts counts;
   std::vector<Plan> plans;
   std::vector<Id> old_ids;
-  std::size_t new_rows = 0;
+  std::size_t new_pictures = 0;
   in_store([&](db::Store& store) {
     for (const ReadyItem& item : items) {
-      Plan plan{&item, store.item(item.key), true};
+      Plan plan{&item, store.item(item.key), true, {}};
       ++(plan.old ? counts.replaced : counts.added);
-      if (plan.old && same_pictures(item, *plan.old)) {
+      if (plan.old && same_pictures(item, *plan.old) && keeps_as_much(store, item, *plan.old)) {
         plan.new_pictures = false;
-        if (plan.old->metadata == item.metadata) continue;  // as it is already
+        if (plan.old->metadata == item.metadata && same_but_for_content(item, *plan.old)) continue;
       }
       if (plan.new_pictures) {
-        new_rows += item.pictures.size();
+        new_pictures += item.pictures.size();
         if (plan.old) {
           for (const db::StoredPicture& picture : plan.old->pictures) old_ids.push_back(picture.id);
         }
@@ -209,81 +204,130 @@ CommitCounts CatalogCore::commit(std::span<const ReadyItem> items) {
   if (plans.empty()) return counts;
 
   std::vector<Id> ids;
-  Matrix rows(new_rows, header_.dim);
-  for (const Plan& plan : plans) {
+  for (Plan& plan : plans) {
     if (!plan.new_pictures) continue;
-    for (const ReadyPicture& picture : plan.item->pictures) {
-      std::ranges::copy(picture.embedding, rows.row(ids.size()).begin());
+    for (std::size_t i = 0; i < plan.item->pictures.size(); ++i) {
       ids.push_back(++last_picture_id_);
+      plan.ids.push_back(last_picture_id_);
     }
   }
-  // So that drop_from_index() cannot fail where nothing may fail any more.
-  leftovers_.reserve(leftovers_.size() + ids.size() + old_ids.size());
-  with_index([&] { index_.add(rows.view(), ids); });
+  for (const auto& edition : {live.serving, live.building}) {
+    // So that drop_from_index() cannot fail where nothing may fail any more.
+    if (edition) edition->reserve_leftovers(ids.size() + old_ids.size());
+  }
   try {
+    for (const auto& edition : {live.serving, live.building}) {
+      if (edition) add_to_index(*edition, plans);
+    }
     std::unique_lock replacing(replacing_, std::defer_lock);
     if (!old_ids.empty()) replacing.lock();
-    in_transaction([&](db::Store& store) {
-      auto id = ids.begin();
-      for (const Plan& plan : plans) {
-        std::int64_t item = 0;
-        if (!plan.old) {
-          item = store.insert_item(plan.item->key, plan.item->metadata);
-        } else {
-          item = plan.old->id;
-          store.set_metadata(item, plan.item->metadata);
-          if (plan.new_pictures) store.delete_pictures(item);
-        }
-        if (!plan.new_pictures) continue;
-        for (std::size_t i = 0; i < plan.item->pictures.size(); ++i, ++id) {
-          const ReadyPicture& picture = plan.item->pictures[i];
-          store.insert_picture(*id, item, i, picture.path, picture.content_hash, picture.embedding);
-        }
-      }
-      store.next_generation();
-    });
+    in_transaction([&](db::Store& store) { write_items(store, plans, live); });
   } catch (...) {
-    drop_from_index(ids);
+    drop_from_index(live, ids);
     throw;
   }
-  if (!ids.empty()) unsaved_ = true;
-  drop_from_index(old_ids);
+  drop_from_index(live, old_ids);
+  note_changes(ids.size() + old_ids.size());
   return counts;
+}
+
+// Whether the catalogue keeps the files of the pictures that it is asked to keep.
+bool CatalogCore::keeps_as_much(db::Store& store, const ReadyItem& item,
+                                const db::StoredItem& old) {
+  for (std::size_t i = 0; i < old.pictures.size(); ++i) {
+    if (!item.pictures[i].kept_bytes.empty() && store.kept_length(old.pictures[i].id) == 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
+void CatalogCore::add_to_index(LiveEdition& edition, std::span<const Plan> plans) {
+  std::vector<const std::vector<float>*> rows;
+  std::vector<Id> ids;
+  for (const Plan& plan : plans) {
+    for (std::size_t i = 0; i < plan.ids.size(); ++i) {
+      const std::vector<float>* row = embedding_of(plan.item->pictures[i], edition.id());
+      if (row == nullptr) continue;
+      rows.push_back(row);
+      ids.push_back(plan.ids[i]);
+    }
+  }
+  if (ids.empty()) return;
+  Matrix matrix(ids.size(), edition.header().dim);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    std::ranges::copy(*rows[i], matrix.row(i).begin());
+  }
+  edition.with_index([&] { edition.writable().add(matrix.view(), ids); });
+}
+
+void CatalogCore::write_items(db::Store& store, std::span<const Plan> plans,
+                              const LiveEditions& live) {
+  for (const Plan& plan : plans) {
+    std::int64_t item = 0;
+    if (!plan.old) {
+      item = store.insert_item(plan.item->key, plan.item->metadata);
+    } else {
+      item = plan.old->id;
+      if (plan.old->metadata != plan.item->metadata) store.set_metadata(item, plan.item->metadata);
+      if (plan.new_pictures) store.delete_pictures(item);
+    }
+    for (std::size_t i = 0; i < plan.item->pictures.size(); ++i) {
+      const ReadyPicture& ready = plan.item->pictures[i];
+      if (!plan.new_pictures) {
+        store.update_picture(plan.old->pictures[i].id, ready.picture.path, ready.picture.role,
+                             ready.picture.stamp);
+        continue;
+      }
+      db::NewPicture picture{ready.picture, ready.kept_bytes};
+      picture.picture.id = plan.ids[i];
+      store.insert_picture(item, i, picture);
+      for (const auto& edition : {live.serving, live.building}) {
+        if (!edition) continue;
+        const std::vector<float>* row = embedding_of(ready, edition->id());
+        if (row != nullptr) store.insert_embedding(edition->id(), plan.ids[i], *row);
+      }
+    }
+  }
+  store.next_generation();
 }
 
 std::vector<std::string> CatalogCore::remove(std::span<const std::string> keys) {
   const std::lock_guard writer(writer_mutex_);
   std::vector<std::string> absent;
-  std::vector<std::int64_t> items;
+  std::vector<db::StoredItem> items;
   std::vector<Id> ids;
   in_store([&](db::Store& store) {
     std::unordered_set<std::string_view> seen;
     for (const std::string& key : keys) {
       if (!seen.insert(key).second) continue;
-      const std::optional<db::StoredItem> item = store.item(key);
+      std::optional<db::StoredItem> item = store.item(key);
       if (!item) {
         absent.push_back(key);
         continue;
       }
-      items.push_back(item->id);
       for (const db::StoredPicture& picture : item->pictures) ids.push_back(picture.id);
+      items.push_back(*std::move(item));
     }
   });
   if (items.empty()) return absent;
-  leftovers_.reserve(leftovers_.size() + ids.size());
+  const LiveEditions editions = live();
+  for (const auto& edition : {editions.serving, editions.building}) {
+    if (edition) edition->reserve_leftovers(ids.size());
+  }
   in_transaction([&](db::Store& store) {
-    for (const std::int64_t item : items) store.delete_item(item);
+    for (const db::StoredItem& item : items) store.delete_item(item.id);
     store.next_generation();
   });
-  drop_from_index(ids);
+  drop_from_index(editions, ids);
+  note_changes(ids.size());
   return absent;
 }
 
 std::vector<std::string> CatalogCore::patch(std::span<const MetadataPatch> patches) {
   const std::lock_guard writer(writer_mutex_);
   struct Change {
-    std::int64_t item;
-    std::string before;
+    db::StoredItem item;
     std::string after;
   };
   std::unordered_map<std::string_view, std::optional<Change>> changes;  // none: no such item
@@ -292,9 +336,10 @@ std::vector<std::string> CatalogCore::patch(std::span<const MetadataPatch> patch
     for (const MetadataPatch& patch : patches) {
       const auto [change, is_new] = changes.try_emplace(patch.key);
       if (!is_new) continue;
-      const std::optional<db::StoredItem> item = store.item(patch.key);
+      std::optional<db::StoredItem> item = store.item(patch.key);
       if (item) {
-        change->second = {item->id, item->metadata, item->metadata};
+        std::string metadata = item->metadata;
+        change->second = {*std::move(item), std::move(metadata)};
       } else {
         absent.push_back(patch.key);
       }
@@ -305,54 +350,151 @@ std::vector<std::string> CatalogCore::patch(std::span<const MetadataPatch> patch
     if (change) change->after = merged_metadata(change->after, patch);
   }
   std::erase_if(changes, [](const auto& entry) {
-    return !entry.second || entry.second->before == entry.second->after;
+    return !entry.second || entry.second->item.metadata == entry.second->after;
   });
   if (changes.empty()) return absent;
   in_transaction([&](db::Store& store) {
-    for (const auto& [key, change] : changes) store.set_metadata(change->item, change->after);
+    for (const auto& [key, change] : changes) store.set_metadata(change->item.id, change->after);
     store.next_generation();
   });
   return absent;
 }
 
 void CatalogCore::save_snapshot() {
-  const std::lock_guard writer(writer_mutex_);
-  with_index([&] { return index_.remove(leftovers_); });
-  leftovers_.clear();
+  const std::lock_guard saving(saving_);
+  const auto edition = serving();
+  save(*edition, true);
+}
+
+void CatalogCore::save_building(LiveEdition& edition) {
+  const std::lock_guard saving(saving_);
+  save(edition, false);
+}
+
+void CatalogCore::save(LiveEdition& edition, bool serving) {
+  std::unique_lock writer(writer_mutex_);
+  edition.drop_leftovers();
+  SnapshotStamp stamp{random_name(), 0, last_picture_id_};
+  const std::uint64_t saved = unsaved_;
   // The stamp is known before the snapshot that has it is in place. If a crash or an error comes
   // between, the old snapshot goes on to be valid.
-  const std::string stamp = random_name();
-  in_transaction([&](db::Store& store) { store.set_meta(kNextStamp, stamp); });
-  index_.save(path_ / "index.snapshot", stamp);
   in_transaction([&](db::Store& store) {
-    store.set_meta(kCurrentStamp, stamp);
-    store.delete_meta(kNextStamp);
+    stamp.generation = store.generation();
+    store.set_stamps(edition.id(), {store.stamps(edition.id()).current, stamp.text()});
   });
-  unsaved_ = false;
+  edition.with_index([&] {
+    edition.index().save(snapshot_path(path_, edition.id(), serving), stamp.text(),
+                         [&] { writer.unlock(); });
+  });
+  writer.lock();
+  const bool alone = live().building == nullptr;
+  in_transaction([&](db::Store& store) {
+    store.set_stamps(edition.id(), {stamp.text(), {}});
+    // One that is being built may have been saved before, and would want to know of all since.
+    if (serving && alone) store.delete_removals(stamp.generation);
+  });
+  if (!serving) return;
+  unsaved_ -= saved;
+  snapshot_generation_ = stamp.generation;
+  std::error_code ignored;  // where a crash has left it when the edition began to serve
+  std::filesystem::remove(snapshot_path(path_, edition.id(), false), ignored);
+}
+
+void CatalogCore::set_building(std::shared_ptr<LiveEdition> edition) {
+  const std::lock_guard writer(writer_mutex_);
+  set_live(serving(), std::move(edition));
+}
+
+void CatalogCore::commit_embeddings(LiveEdition& edition, std::span<const Id> ids,
+                                    const Matrix& rows) {
+  std::vector<std::size_t> wanted;
+  in_store([&](db::Store& store) {
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      if (store.picture(ids[i]) && store.find_embedding(edition.header(), ids[i]).empty()) {
+        wanted.push_back(i);
+      }
+    }
+  });
+  if (wanted.empty()) return;
+  std::vector<Id> kept;
+  Matrix matrix(wanted.size(), edition.header().dim);
+  for (const std::size_t i : wanted) {
+    std::ranges::copy(rows.row(i), matrix.row(kept.size()).begin());
+    kept.push_back(ids[i]);
+  }
+  edition.reserve_leftovers(kept.size());
+  edition.with_index([&] { edition.writable().add(matrix.view(), kept); });
+  try {
+    in_transaction([&](db::Store& store) {
+      for (std::size_t i = 0; i < kept.size(); ++i) {
+        store.insert_embedding(edition.id(), kept[i], std::as_const(matrix).row(i));
+      }
+    });
+  } catch (...) {
+    edition.drop(kept);
+    throw;
+  }
+}
+
+bool CatalogCore::switch_to(const std::shared_ptr<LiveEdition>& next, bool keep_old,
+                            const std::function<bool()>& ready) {
+  const std::lock_guard saving(saving_);
+  const std::lock_guard writer(writer_mutex_);
+  if (!ready()) return false;
+  const std::shared_ptr<LiveEdition> old = serving();
+  in_transaction([&](db::Store& store) {
+    if (keep_old) {
+      store.set_edition_state(old->id(), EditionState::kKept);
+    } else {
+      store.delete_edition(old->id());
+    }
+    store.set_edition_state(next->id(), EditionState::kServing);
+    store.set_edition_encoder_ref(next->id(), next->header().encoder_ref);
+    store.next_generation();
+  });
+  set_live(next, nullptr);
+  unsaved_ = std::max<std::uint64_t>(unsaved_, 1);
+  snapshot_generation_ = 0;
+  // Their places only: open_index() finds what a crash leaves here.
+  std::error_code ignored;
+  const auto place = snapshot_path(path_, 0, true);
+  const auto old_place = snapshot_path(path_, old->id(), false);
+  if (keep_old) std::filesystem::rename(place, old_place, ignored);
+  std::filesystem::rename(snapshot_path(path_, next->id(), false), place, ignored);
+  return true;
 }
 
 CatalogInfo CatalogCore::info() const {
   CatalogInfo info;
+  const auto edition = serving();
+  const db::EditionHeader& header = edition->header();
   info.path = path_;
-  info.encoder = header_.encoder_ref;
-  info.encoder_name = header_.encoder_name;
-  info.encoder_fingerprint = header_.encoder_fingerprint;
-  info.dim = header_.dim;
-  info.metric = header_.metric;
+  info.encoder = header.encoder_ref;
+  info.encoder_name = header.encoder_name;
+  info.encoder_fingerprint = header.encoder_fingerprint;
+  info.dim = header.dim;
+  info.metric = header.metric;
   in_store([&](db::Store& store) {
     info.items = store.item_count();
     info.pictures = store.picture_count();
     info.generation = store.generation();
   });
+  info.snapshot_generation = snapshot_generation_;
   info.disk_bytes = bytes_in(path_);
-  info.index = with_index([&] { return index_.stats(); });
+  info.index = edition->with_index([&] { return edition->index().stats(); });
   return info;
 }
 
-NearPictures CatalogCore::near_pictures(std::span<const float> query,
+NearPictures CatalogCore::near_pictures(const Edition& edition, std::span<const float> query,
                                         const SearchOptions& options) const {
+  const auto* live = dynamic_cast<const LiveEdition*>(&edition);
+  if (live == nullptr) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "the edition is not one that Catalog::serving() gave; search with one that is");
+  }
   const std::shared_lock replacing(replacing_);
-  const std::vector<Neighbor> found = with_index([&] { return index_.search(query, options); });
+  const std::vector<Neighbor> found =
+      live->with_index([&] { return live->index().search(query, options); });
   NearPictures result;
   result.horizon =
       found.size() == options.k ? found.back().distance : std::numeric_limits<float>::infinity();

@@ -1,25 +1,37 @@
-// An open catalogue: the store, the index beside it, and who may do what at which time.
+// An open catalogue: the store, the editions beside it, and who may do what at which time.
 #pragma once
 
 #include <sys/types.h>
 
+#include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <shared_mutex>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "catalog/live_edition.h"
 #include "catalog/owner_lock.h"
+#include "catalog/snapshot_saver.h"
 #include "catalog/store.h"
 #include "index/fair_shared_mutex.h"
 #include "vsearch/catalog.h"
 
 namespace vsearch::detail {
 
+// An embedding, and the edition it belongs to.
+struct EditionVector {
+  std::int64_t edition = 0;
+  std::vector<float> values;
+};
+
 // An item that is ready to be committed.
 struct ReadyPicture {
-  std::string path;
-  std::string content_hash;  // empty if it was given as an embedding
-  std::vector<float> embedding;
+  db::StoredPicture picture;              // but for its id
+  std::vector<std::byte> kept_bytes;      // empty: none
+  std::vector<EditionVector> embeddings;  // of the serving edition, and perhaps of the next
 };
 struct ReadyItem {
   std::string key;
@@ -31,9 +43,20 @@ struct CommitCounts {
   std::uint64_t replaced = 0;
 };
 
-// Three mutexes, taken in this order: `writer_mutex_` for as long as a change takes; `replacing_`
-// shared for one search and exclusively for one transaction that replaces items; `store_mutex_` for
-// one transaction or one read of the store. Nothing is encoded under any of them.
+// The editions in memory at one moment.
+struct LiveEditions {
+  std::uint64_t epoch = 0;  // counts changes of the other two
+  std::shared_ptr<LiveEdition> serving;
+  std::shared_ptr<LiveEdition> building;  // may be null
+};
+
+// Mutexes, taken in this order: `maintenance_` by long work of which one at a time may run, for
+// all of it; `editions_` shared while pictures are encoded and committed, and exclusively while one
+// edition takes the place of another; `saving_` for as long as a snapshot is saved; `writer_mutex_`
+// for as long as a change takes; `replacing_` shared for one search and exclusively for one
+// transaction that replaces items; `store_mutex_` for one transaction or one read of the store.
+// Nothing is encoded under the last three, but for the few pictures that an edition lacks in the
+// moment it takes the place of another.
 //
 // What is found in the index and not in the store is not shown. So new vectors go into the index
 // before the commit and old ones leave it after, and no commit that replaces items comes between a
@@ -53,17 +76,41 @@ class CatalogCore {
   void check_process() const;  // throws kBusy in a forked child
 
   const std::filesystem::path& path() const { return path_; }
-  const Index& index() const { return index_; }
-  const db::StoreHeader& header() const { return header_; }
-  Encoder& encoder() const;
+  const Fetch& fetch() const { return fetch_; }
+  const EncoderLoader& encoder_loader() const { return encoder_loader_; }
+  void log(LogLevel level, const std::string& message) const;
 
-  CommitCounts commit(std::span<const ReadyItem> items);
+  LiveEditions live() const;
+  std::shared_ptr<LiveEdition> serving() const { return live().serving; }
+
+  // Held while long work runs. Throws nothing; waits for its turn.
+  std::unique_lock<std::mutex> take_turn() { return std::unique_lock(maintenance_); }
+  // Held from live() until what was encoded for it is committed.
+  std::shared_lock<index::FairSharedMutex> keep_editions() { return std::shared_lock(editions_); }
+
+  // For items that were encoded for `live`, under keep_editions().
+  CommitCounts commit(std::span<const ReadyItem> items, const LiveEditions& live);
   std::vector<std::string> remove(std::span<const std::string> keys);
   std::vector<std::string> patch(std::span<const MetadataPatch> patches);
   void save_snapshot();
 
+  // What follows is for the work that makes editions (reencoder.h).
+  // From now on commits go to `edition`, too; null: no longer.
+  void set_building(std::shared_ptr<LiveEdition> edition);
+  // Adds embeddings of pictures, those still there, under keep_writers_out().
+  void commit_embeddings(LiveEdition& edition, std::span<const Id> ids, const Matrix& rows);
+  // Writes the snapshot of an edition that does not serve.
+  void save_building(LiveEdition& edition);
+  // Lets the edition that is being built serve, under hold_adders(). `ready` is called with writers
+  // kept out, and may add its last embeddings; if it returns false nothing happens.
+  bool switch_to(const std::shared_ptr<LiveEdition>& next, bool keep_old,
+                 const std::function<bool()>& ready);
+  // Waits until nobody keeps editions, and keeps others from it.
+  std::unique_lock<index::FairSharedMutex> hold_adders() { return std::unique_lock(editions_); }
+
   CatalogInfo info() const;
-  NearPictures near_pictures(std::span<const float> query, const SearchOptions& options) const;
+  NearPictures near_pictures(const Edition& edition, std::span<const float> query,
+                             const SearchOptions& options) const;
   IdFilter match(const Filter& filter) const;
 
   // Runs `read` on the store.
@@ -72,38 +119,50 @@ class CatalogCore {
     const std::lock_guard lock(store_mutex_);
     return read(*store_);
   }
+  // Runs `change` on the store in a transaction.
+  template <typename Change>
+  void in_transaction(Change change) {
+    const std::lock_guard lock(store_mutex_);
+    db::Transaction transaction(store_->database());
+    change(*store_);
+    transaction.commit();
+  }
+  // Keeps writers out while it is held.
+  std::unique_lock<std::mutex> keep_writers_out() { return std::unique_lock(writer_mutex_); }
 
  private:
-  Index open_checked_index(const CatalogOptions& options);
-  template <typename Change>
-  void in_transaction(Change change);
-  void check_encoder(const Encoder& encoder) const;
-  void drop_from_index(std::span<const Id> ids);
-  // Calls the index. If it says that the snapshot it comes from is damaged, deletes that, so that
-  // the next open builds the index anew, and throws kCorrupt, which says so.
-  template <typename Call>
-  auto with_index(Call call) const;
-  void log(LogLevel level, const std::string& message) const;
+  struct Plan;
+  std::shared_ptr<LiveEdition> open_serving(const CatalogOptions& options);
+  void drop_from_index(const LiveEditions& live, std::span<const Id> ids);
+  static bool keeps_as_much(db::Store& store, const ReadyItem& item, const db::StoredItem& old);
+  static void add_to_index(LiveEdition& edition, std::span<const Plan> plans);
+  static void write_items(db::Store& store, std::span<const Plan> plans, const LiveEditions& live);
+  void note_changes(std::uint64_t changes);
+  void save(LiveEdition& edition, bool serving);
+  void set_live(std::shared_ptr<LiveEdition> serving, std::shared_ptr<LiveEdition> building);
 
   const std::filesystem::path path_;
   const pid_t process_;
   const LogCallback log_;
   const EncoderLoader encoder_loader_;
+  const Fetch fetch_;
   const OwnerLock owner_;
+  std::mutex maintenance_;
+  index::FairSharedMutex editions_;
   mutable index::FairSharedMutex replacing_;
   mutable std::mutex store_mutex_;
   const std::unique_ptr<db::Store> store_;  // guarded by store_mutex_
-  const db::StoreHeader header_;
-  bool unsaved_ = false;  // the snapshot lacks something; guarded by writer_mutex_
-  Index index_;
 
-  mutable std::mutex encoder_mutex_;
-  mutable std::shared_ptr<Encoder> encoder_;  // set once
+  std::uint64_t unsaved_ = 0;  // changes that the snapshot lacks; guarded by writer_mutex_
+  std::atomic<std::uint64_t> snapshot_generation_ = 0;
+  mutable std::mutex live_mutex_;  // of live_ alone
+  LiveEditions live_;
 
   std::mutex writer_mutex_;
-  // Guarded by writer_mutex_:
-  Id last_picture_id_ = 0;
-  std::vector<Id> leftovers_;  // ids that should have left the index; tried again
+  Id last_picture_id_ = 0;  // guarded by writer_mutex_
+  std::mutex saving_;
+
+  SnapshotSaver saver_;  // last: its thread uses what is above
 };
 
 }  // namespace vsearch::detail

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "catalog/picture_file.h"
 #include "index/vectors.h"
 #include "util/utf8.h"
 
@@ -80,7 +81,7 @@ std::string embedding_problem(std::span<const float> embedding, std::uint32_t di
   return index::vector_defect(embedding, metric);
 }
 
-void check_item(const Item& item, std::uint32_t dim, Metric metric) {
+void check_item(const Item& item) {
   if (item.key.empty()) fail("the key is empty");
   if (item.key.size() > kMaxKeyBytes) {
     fail(fmt::format("the key is {} bytes long; the most is {}: {}", item.key.size(), kMaxKeyBytes,
@@ -97,11 +98,16 @@ void check_item(const Item& item, std::uint32_t dim, Metric metric) {
       fail(fmt::format("the path of a picture is not UTF-8, rename the file: {}",
                        util::shorten(picture.path, 1000)));
     }
-    if (!picture.embedding.empty()) {
-      const std::string problem = embedding_problem(picture.embedding, dim, metric);
-      if (!problem.empty()) fail("the embedding given for a picture " + problem);
-    } else if (picture.bytes.empty() && picture.path.empty()) {
+    if (picture.embedding.empty() && picture.bytes.empty() && picture.path.empty()) {
       fail("a picture has no path, no bytes and no embedding");
+    }
+    if (const std::string problem = crop_problem(picture.crop); !problem.empty()) fail(problem);
+    if (picture.role.size() > kMaxRoleBytes || !util::is_utf8(picture.role) ||
+        util::has_control_characters(picture.role)) {
+      fail(
+          fmt::format("the role of a picture must be at most {} bytes of UTF-8 without control "
+                      "characters: {}",
+                      kMaxRoleBytes, util::shorten(picture.role)));
     }
   }
 }

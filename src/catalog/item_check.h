@@ -14,6 +14,7 @@ namespace vsearch::detail {
 inline constexpr std::size_t kMaxMetadataBytes = std::size_t{1} << 20;
 inline constexpr int kMaxMetadataDepth = 100;
 inline constexpr std::size_t kMaxKeyBytes = 1024;
+inline constexpr std::size_t kMaxRoleBytes = 256;
 
 // `metadata` in the one way it is stored: compact, names sorted, of a repeated name the last.
 // Throws kInvalidArgument, without the name of the item.
@@ -26,7 +27,7 @@ std::string merged_metadata(const std::string& metadata, const MetadataPatch& pa
 // Why the index would not take `embedding` ("is all zeros"), or an empty text.
 std::string embedding_problem(std::span<const float> embedding, std::uint32_t dim, Metric metric);
 
-// Throws kInvalidArgument if anything but the metadata and the content of the pictures is wrong.
-void check_item(const Item& item, std::uint32_t dim, Metric metric);
+// Throws kInvalidArgument if anything but the metadata and what the pictures hold is wrong.
+void check_item(const Item& item);
 
 }  // namespace vsearch::detail

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "catalog/core.h"
 #include "util/read_ahead.h"
 #include "vsearch/catalog.h"
 #include "vsearch/error.h"
@@ -19,42 +20,47 @@ struct PictureJob {
   const Picture* picture = nullptr;  // with bytes or a path
 };
 
-// Exactly one of `stored`, `image` and `failure` is set.
+// Either `failure` is set, or `stored` has the embedding of the serving edition, or `image` has
+// pixels to be encoded.
 struct PictureResult {
+  std::uint64_t epoch = 0;  // of the editions it is for
   std::string content_hash;
-  std::vector<float> stored;  // the embedding that is known of this content
-  Image image;
-  std::optional<Error> failure;  // the picture is at fault
+  db::FileStamp stamp;
+  std::vector<std::byte> kept_bytes;
+  std::vector<EditionVector> stored;  // what is known of this content and crop
+  Image image;                        // all of the picture
+  std::optional<Error> failure;       // the picture is at fault
 
-  std::uint64_t bytes() const { return image.pixels.size(); }
+  std::uint64_t bytes() const { return image.pixels.size() + kept_bytes.size(); }
 };
 
+// Threads: as util::ReadAhead.
 class PictureReader {
  public:
-  // The embedding of the picture of item `key` with this content, empty if there is none. Called
-  // from several threads.
-  using FindStored =
-      std::function<std::vector<float>(const std::string& key, const std::string& content_hash)>;
+  // `core` and what the jobs point to must outlive the reader.
+  PictureReader(const CatalogCore& core, std::vector<PictureJob> jobs);
 
-  // How a picture that must be decoded should be. Called from several threads.
-  using FindOptions = std::function<DecodeOptions()>;
-
-  // What the jobs point to must outlive the reader.
-  PictureReader(std::vector<PictureJob> jobs, FindStored find_stored, FindOptions find_options);
-
-  // The result of the next job, in their order; waits for it. At most once a job.
-  // Throws what is no picture's fault.
-  PictureResult take();
+  // The result of the next job, in their order, for these editions; waits for it. At most once a
+  // job. Throws what is no picture's fault.
+  PictureResult take(const LiveEditions& live);
 
  private:
-  PictureResult read(const PictureJob& job) const;
+  PictureResult read(const PictureJob& job, const LiveEditions& live) const;
   void fill();
 
+  const CatalogCore& core_;
   const std::vector<PictureJob> jobs_;
-  const FindStored find_stored_;
-  const FindOptions find_options_;
   std::size_t pushed_ = 0;
+  std::size_t taken_ = 0;
   util::ReadAhead<PictureJob, PictureResult> ahead_;  // last: its threads use the members above
 };
+
+// The embeddings that are known of a content and crop, of the editions in `live`.
+std::vector<EditionVector> known_embeddings(const CatalogCore& core, const LiveEditions& live,
+                                            const std::string& content_hash,
+                                            const std::string& crop);
+
+// How to decode a picture for all editions in `live`. Loads their encoders if it must.
+DecodeOptions decode_options(const LiveEditions& live, const CropBox& crop);
 
 }  // namespace vsearch::detail

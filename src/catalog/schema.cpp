@@ -33,23 +33,78 @@ std::uint32_t big_endian(const char* at, std::size_t bytes) {
 
 }  // namespace
 
-std::map<std::string, std::string> schema(std::uint32_t dim) {
+Schema schema() {
   return {
       {"meta",
        "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID"},
       {"items",
        "CREATE TABLE items (id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, "
        "metadata TEXT NOT NULL) STRICT"},
+      // The columns after content_hash stand where ALTER TABLE puts them.
       {"pictures",
        "CREATE TABLE pictures (id INTEGER PRIMARY KEY AUTOINCREMENT, "
        "item_id INTEGER NOT NULL REFERENCES items(id) ON DELETE CASCADE, "
        "position INTEGER NOT NULL, path TEXT NOT NULL, content_hash TEXT, "
+       "role TEXT NOT NULL DEFAULT '', crop TEXT, file_bytes INTEGER, file_mtime_ns INTEGER, "
        "UNIQUE (item_id, position)) STRICT"},
-      {"embeddings", fmt::format("CREATE TABLE embeddings (picture_id INTEGER PRIMARY KEY "
-                                 "REFERENCES pictures(id) ON DELETE CASCADE, "
-                                 "vector BLOB NOT NULL CHECK (length(vector) = {})) STRICT",
-                                 std::uint64_t{dim} * sizeof(float))},
+      {"pictures_by_content",
+       "CREATE INDEX pictures_by_content ON pictures (substr(content_hash, 1, 16)) "
+       "WHERE content_hash IS NOT NULL"},
+      {"picture_files",
+       "CREATE TABLE picture_files (picture_id INTEGER PRIMARY KEY REFERENCES pictures(id) "
+       "ON DELETE CASCADE, bytes BLOB NOT NULL) STRICT"},
+      {"editions",
+       "CREATE TABLE editions (id INTEGER PRIMARY KEY AUTOINCREMENT, "
+       "state TEXT NOT NULL CHECK (state IN ('serving', 'building', 'kept')), "
+       "encoder_ref TEXT NOT NULL, encoder_name TEXT NOT NULL, "
+       "encoder_fingerprint TEXT NOT NULL UNIQUE, dim INTEGER NOT NULL, metric INTEGER NOT NULL, "
+       "links INTEGER NOT NULL, build_breadth INTEGER NOT NULL, snapshot_current TEXT, "
+       "snapshot_next TEXT) STRICT"},
+      {"removals",
+       "CREATE TABLE removals (picture_id INTEGER PRIMARY KEY, generation INTEGER NOT NULL) "
+       "STRICT"},
+      {"fields",
+       "CREATE TABLE fields (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, "
+       "type TEXT NOT NULL CHECK (type IN ('text', 'number', 'boolean', 'tags'))) STRICT"},
+      {"field_values",
+       "CREATE TABLE field_values (field INTEGER NOT NULL, value ANY NOT NULL, "
+       "picture INTEGER NOT NULL, PRIMARY KEY (field, value, picture)) STRICT, WITHOUT ROWID"},
   };
+}
+
+std::string embeddings_table(std::int64_t edition) {
+  return fmt::format("embeddings_{}", edition);
+}
+
+// In quotes, as ALTER TABLE writes it.
+std::string embeddings_sql(std::int64_t edition, std::uint32_t dim) {
+  return fmt::format(
+      "CREATE TABLE \"{}\" (picture_id INTEGER PRIMARY KEY REFERENCES pictures(id) "
+      "ON DELETE CASCADE, vector BLOB NOT NULL CHECK (length(vector) = {})) STRICT",
+      embeddings_table(edition), std::uint64_t{dim} * sizeof(float));
+}
+
+void check_schema(Database& database, const Schema& expected) {
+  Schema found;
+  {
+    Query objects = database.query(
+        "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite~_%' "
+        "ESCAPE '~'");
+    while (objects.step()) found.emplace(objects.text(0), objects.text(1));
+  }
+  for (const auto& [name, sql] : expected) {
+    const auto object = found.find(name);
+    if (object == found.end()) {
+      throw_damaged(database.path(), fmt::format("the table or index {} is missing", name));
+    }
+    if (object->second != sql) {
+      throw_damaged(database.path(),
+                    fmt::format("the table or index {} is not as it was made", name));
+    }
+  }
+  if (found.size() != expected.size()) {
+    throw_damaged(database.path(), "it has tables, indexes or triggers that are not ours");
+  }
 }
 
 void check_file_header(const std::filesystem::path& file) {

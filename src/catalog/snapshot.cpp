@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <iterator>
+#include <locale>
 #include <random>
+#include <sstream>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -15,12 +18,12 @@ namespace {
 
 constexpr std::size_t kChunk = 1024;  // vectors in memory beside the index, and between progress
 
-IndexOptions index_options(const db::StoreHeader& header) {
+IndexOptions index_options(const db::EditionHeader& edition) {
   IndexOptions options;
-  options.dim = header.dim;
-  options.metric = header.metric;
-  options.links = header.links;
-  options.build_breadth = header.build_breadth;
+  options.dim = edition.dim;
+  options.metric = edition.metric;
+  options.links = edition.links;
+  options.build_breadth = edition.build_breadth;
   return options;
 }
 
@@ -29,117 +32,227 @@ bool same(const IndexOptions& a, const IndexOptions& b) {
          a.build_breadth == b.build_breadth && a.storage == b.storage;
 }
 
-// The snapshot, or nothing and why.
-std::optional<Index> load(db::Store& store, const std::filesystem::path& snapshot,
-                          std::string& reason) {
-  try {
-    std::string stamp;
-    Index index = Index::load(snapshot, &stamp);
-    if (stamp != store.meta(kCurrentStamp) && stamp != store.meta(kNextStamp)) {
-      reason = snapshot.string() + " is of another catalogue, or newer than catalog.db";
-    } else if (!same(index.options(), index_options(store.header()))) {
-      reason = snapshot.string() + " was made with other options";
-    } else {
-      return index;
-    }
-  } catch (const Error& e) {
-    if (e.code() == ErrorCode::kOutOfMemory) throw;
-    reason = e.what();
-  }
-  return std::nullopt;
-}
+class Opening {
+ public:
+  Opening(db::Store& store, const db::EditionHeader& edition,
+          const std::filesystem::path& directory, const LogCallback& log, const Progress& progress)
+      : store_(store), edition_(edition), directory_(directory), log_(log), progress_(progress) {}
 
-void add(Index& index, db::Store& store, std::span<const Id> ids, const Progress& progress) {
-  const std::size_t dim = store.header().dim;
-  for (std::size_t done = 0; done < ids.size();) {
-    if (progress && !progress(done, ids.size())) {
-      throw Error(ErrorCode::kCancelled,
-                  fmt::format("opening {} was cancelled; nothing is lost",
-                              store.database().path().parent_path().string()));
+  OpenedIndex run() {
+    const bool serving = edition_.state == EditionState::kServing;
+    std::string reason;
+    // A crash while one edition took the place of another may have left the snapshot of the new one
+    // under its own name.
+    for (const bool in_place : {true, false}) {
+      if (in_place && !serving) continue;
+      std::string why;
+      if (std::optional<OpenedIndex> opened = from_snapshot(in_place, why))
+        return *std::move(opened);
+      if (reason.empty()) reason = why;
     }
-    const std::span<const Id> chunk = ids.subspan(done, std::min(kChunk, ids.size() - done));
-    Matrix rows(chunk.size(), dim);
-    for (std::size_t i = 0; i < chunk.size(); ++i) {
-      std::ranges::copy(store.embedding(chunk[i]), rows.row(i).begin());
-    }
+    return built(reason);
+  }
+
+ private:
+  // Nothing, and why, if there is no snapshot there that can be used.
+  std::optional<OpenedIndex> from_snapshot(bool in_place, std::string& reason) {
+    const std::filesystem::path file = snapshot_path(directory_, edition_.id, in_place);
+    std::optional<SnapshotStamp> stamp;
+    std::optional<Index> loaded = load(file, stamp, reason);
+    if (!loaded) return std::nullopt;
     try {
-      index.add(rows.view(), chunk);
-    } catch (const Error& e) {
-      // Only vectors the index takes were ever stored.
-      if (e.code() == ErrorCode::kInvalidArgument) {
-        db::throw_damaged(store.database().path(), fmt::format("an embedding: {}", e.what()));
+      OpenedIndex opened{*std::move(loaded), 0, stamp ? stamp->generation : 0};
+      const bool by_changes = stamp && in_place && edition_.state == EditionState::kServing;
+      opened.changes = by_changes ? replay(opened.index, *stamp) : compare(opened.index);
+      if (!in_place && edition_.state == EditionState::kServing) {
+        opened.changes = std::max<std::uint64_t>(opened.changes, 1);  // it must come to its place
       }
+      if (const std::string damage = damage_of(opened.index); !damage.empty()) {
+        reason = damage;
+        return std::nullopt;
+      }
+      return opened;
+    } catch (const Error& e) {
+      // A large snapshot is looked through meanwhile; of anything else the store is damaged.
+      if (e.code() != ErrorCode::kCorrupt || !index_damaged_) throw;
+      reason = e.what();
+      return std::nullopt;
+    }
+  }
+
+  std::optional<Index> load(const std::filesystem::path& file, std::optional<SnapshotStamp>& stamp,
+                            std::string& reason) {
+    try {
+      std::string text;
+      Index index = Index::load(file, &text);
+      const db::SnapshotStamps known = store_.stamps(edition_.id);
+      if (text.empty() || (text != known.current && text != known.next)) {
+        reason = file.string() + " is of another catalogue, or newer than catalog.db";
+      } else if (!same(index.options(), index_options(edition_))) {
+        reason = file.string() + " was made with other options";
+      } else {
+        stamp = parse_stamp(text);
+        return index;
+      }
+    } catch (const Error& e) {
+      if (e.code() == ErrorCode::kOutOfMemory) throw;
+      reason = e.what();
+    }
+    return std::nullopt;
+  }
+
+  OpenedIndex built(const std::string& reason) {
+    const std::vector<Id> wanted = store_.embedded_ids(edition_.id);
+    if (log_ && !wanted.empty()) {
+      log_(LogLevel::kWarning, fmt::format("the index snapshot cannot be used: {}; building the "
+                                           "index of {} pictures anew",
+                                           reason, wanted.size()));
+    }
+    const std::uint64_t pictures = store_.picture_count();
+    if (log_ && edition_.state == EditionState::kServing && pictures != wanted.size()) {
+      log_(LogLevel::kWarning,
+           fmt::format("{} pictures have no embedding and are not found; add their items again, or "
+                       "look at the catalogue with a check",
+                       pictures - wanted.size()));
+    }
+    OpenedIndex opened{Index(index_options(edition_)), wanted.size(), 0};
+    add(opened.index, wanted);
+    return opened;
+  }
+
+  // What has changed since the snapshot was saved. Ids are given in ascending order, and once.
+  std::uint64_t replay(Index& index, const SnapshotStamp& stamp) {
+    std::vector<Id> missing = store_.embedded_ids(edition_.id, stamp.last_picture_id);
+    std::vector<Id> extra = store_.removals();
+    with(index, [&] {
+      std::erase_if(missing, [&](Id id) { return index.contains(id); });
+      std::erase_if(extra, [&](Id id) { return !index.contains(id); });
+    });
+    return bring_in_step(index, missing, extra);
+  }
+
+  std::uint64_t compare(Index& index) {
+    const std::vector<Id> wanted = store_.embedded_ids(edition_.id);
+    std::vector<Id> present;
+    with(index, [&] { present = index.ids(); });
+    std::vector<Id> missing;
+    std::vector<Id> extra;
+    std::ranges::set_difference(wanted, present, std::back_inserter(missing));
+    std::ranges::set_difference(present, wanted, std::back_inserter(extra));
+    return bring_in_step(index, missing, extra);
+  }
+
+  std::uint64_t bring_in_step(Index& index, const std::vector<Id>& missing,
+                              const std::vector<Id>& extra) {
+    if (missing.empty() && extra.empty()) return 0;
+    if (log_) {
+      log_(LogLevel::kInfo, fmt::format("bringing the index snapshot in step: {} pictures to add, "
+                                        "{} to remove",
+                                        missing.size(), extra.size()));
+    }
+    with(index, [&] { index.remove(extra); });
+    add(index, missing);
+    return missing.size() + extra.size();
+  }
+
+  void add(Index& index, std::span<const Id> ids) {
+    for (std::size_t done = 0; done < ids.size();) {
+      if (progress_ && !progress_(done, ids.size())) {
+        throw Error(ErrorCode::kCancelled,
+                    fmt::format("opening {} was cancelled; nothing is lost", directory_.string()));
+      }
+      const std::span<const Id> chunk = ids.subspan(done, std::min(kChunk, ids.size() - done));
+      Matrix rows(chunk.size(), edition_.dim);
+      for (std::size_t i = 0; i < chunk.size(); ++i) {
+        std::ranges::copy(store_.embedding(edition_, chunk[i]), rows.row(i).begin());
+      }
+      try {
+        with(index, [&] { index.add(rows.view(), chunk); });
+      } catch (const Error& e) {
+        // Only vectors the index takes were ever stored.
+        if (e.code() == ErrorCode::kInvalidArgument) {
+          db::throw_damaged(store_.database().path(), fmt::format("an embedding: {}", e.what()));
+        }
+        throw;
+      }
+      done += chunk.size();
+    }
+    if (progress_ && !ids.empty()) progress_(ids.size(), ids.size());
+  }
+
+  // Calls the index, and notes it if it says that it is damaged.
+  template <typename Call>
+  void with(const Index& index, Call call) {
+    try {
+      call();
+    } catch (const Error&) {
+      index_damaged_ = !damage_of(index).empty();
       throw;
     }
-    done += chunk.size();
   }
-  if (progress && !ids.empty()) progress(ids.size(), ids.size());
-}
 
-// Adds what `index` lacks and removes what it has too much. True if there was anything to do.
-bool bring_in_step(Index& index, db::Store& store, std::span<const Id> wanted,
-                   const LogCallback& log, const Progress& progress) {
-  const std::vector<Id> present = index.ids();
-  std::vector<Id> missing;
-  std::vector<Id> extra;
-  std::ranges::set_difference(wanted, present, std::back_inserter(missing));
-  std::ranges::set_difference(present, wanted, std::back_inserter(extra));
-  if (missing.empty() && extra.empty()) return false;
-  if (log) {
-    log(LogLevel::kInfo, fmt::format("bringing the index snapshot in step: {} pictures to add, {} "
-                                     "to remove",
-                                     missing.size(), extra.size()));
+  // Why an index that was opened has turned out to be damaged; nothing if it has not.
+  static std::string damage_of(const Index& index) {
+    try {
+      static_cast<void>(index.size());
+      return {};
+    } catch (const Error& e) {
+      return e.what();
+    }
   }
-  index.remove(extra);
-  add(index, store, missing, progress);
-  return true;
-}
 
-// Why an index that was opened has turned out to be damaged; nothing if it has not.
-std::string damage_of(const Index& index) {
-  try {
-    static_cast<void>(index.size());
-    return {};
-  } catch (const Error& e) {
-    return e.what();
-  }
-}
+  db::Store& store_;
+  const db::EditionHeader& edition_;
+  const std::filesystem::path& directory_;
+  const LogCallback& log_;
+  const Progress& progress_;
+  bool index_damaged_ = false;
+};
+
+constexpr std::string_view kServingName = "index.snapshot";
 
 }  // namespace
 
-Index open_index(db::Store& store, const std::filesystem::path& snapshot, const LogCallback& log,
-                 const Progress& progress, bool& unsaved) {
-  const std::vector<Id> wanted = store.picture_ids();
-  std::string reason;
-  if (std::optional<Index> loaded = load(store, snapshot, reason)) {
-    try {
-      unsaved = bring_in_step(*loaded, store, wanted, log, progress);
-      return *std::move(loaded);
-    } catch (const Error& e) {
-      reason = damage_of(*loaded);  // a large snapshot is looked through meanwhile
-      if (e.code() != ErrorCode::kCorrupt || reason.empty()) throw;
-    }
-  }
-  if (log && !wanted.empty()) {
-    log(LogLevel::kWarning, fmt::format("the index snapshot cannot be used: {}; building the "
-                                        "index of {} pictures anew",
-                                        reason, wanted.size()));
-  }
-  Index index(index_options(store.header()));
-  add(index, store, wanted, progress);
-  unsaved = !wanted.empty();
-  return index;
+std::filesystem::path snapshot_path(const std::filesystem::path& directory, std::int64_t edition,
+                                    bool serving) {
+  return directory /
+         (serving ? std::string(kServingName) : fmt::format("index-{}.snapshot", edition));
 }
 
-void delete_unfinished_snapshots(const std::filesystem::path& snapshot) {
-  const std::string prefix = snapshot.filename().string() + ".tmp-";
-  std::error_code error;
-  std::vector<std::filesystem::path> unfinished;
-  for (std::filesystem::directory_iterator entry(snapshot.parent_path(), error), end;
-       !error && entry != end; entry.increment(error)) {
-    if (entry->path().filename().string().starts_with(prefix)) unfinished.push_back(entry->path());
+std::string SnapshotStamp::text() const {
+  return fmt::format("{} {} {}", name, generation, last_picture_id);
+}
+
+std::optional<SnapshotStamp> parse_stamp(const std::string& text) {
+  std::istringstream words(text);
+  words.imbue(std::locale::classic());
+  SnapshotStamp stamp;
+  if (!(words >> stamp.name >> stamp.generation >> stamp.last_picture_id)) return std::nullopt;
+  return stamp;
+}
+
+OpenedIndex open_index(db::Store& store, const db::EditionHeader& edition,
+                       const std::filesystem::path& directory, const LogCallback& log,
+                       const Progress& progress) {
+  return Opening(store, edition, directory, log, progress).run();
+}
+
+void delete_stray_snapshots(db::Store& store, const std::filesystem::path& directory) {
+  std::vector<std::string> known{std::string(kServingName)};
+  for (const db::EditionHeader& edition : store.editions()) {
+    known.push_back(snapshot_path({}, edition.id, false).string());
   }
-  for (const std::filesystem::path& path : unfinished) std::filesystem::remove(path, error);
+  std::error_code error;
+  std::vector<std::filesystem::path> stray;
+  for (std::filesystem::directory_iterator entry(directory, error), end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    const bool is_snapshot = name.starts_with("index") && name.find(".snapshot") != name.npos;
+    if (is_snapshot && std::ranges::find(known, name) == known.end()) {
+      stray.push_back(entry->path());
+    }
+  }
+  for (const std::filesystem::path& path : stray) std::filesystem::remove(path, error);
 }
 
 std::string random_name() {

@@ -136,8 +136,13 @@ Database::Database(const std::filesystem::path& path, Mode mode) : path_(path) {
 }
 
 Database::~Database() {
-  for (const auto& [sql, statement] : statements_) sqlite3_finalize(statement);
+  forget_statements();
   sqlite3_close(handle_);
+}
+
+void Database::forget_statements() {
+  for (const auto& [sql, statement] : statements_) sqlite3_finalize(statement);
+  statements_.clear();
 }
 
 void Database::execute(const char* sql) {

@@ -86,6 +86,9 @@ class Database {
     return changes();
   }
 
+  // Lets go of all kept statements: those of a table that is about to be dropped keep it busy.
+  void forget_statements();
+
   // Whether closing moves the write-ahead log into the database file (the default).
   void checkpoint_on_close(bool enabled);
 

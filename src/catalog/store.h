@@ -2,56 +2,69 @@
 // The format is described in docs/formats.md.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
+#include "catalog/edition_header.h"
 #include "catalog/filter_sql.h"
 #include "catalog/sqlite.h"
 #include "vsearch/catalog.h"
+#include "vsearch/types.h"
 
 namespace vsearch::db {
 
-// What a catalogue is from the day it is made.
-struct StoreHeader {
-  std::string uuid;
-  std::string encoder_ref;
-  std::string encoder_name;
-  std::string encoder_fingerprint;
-  std::uint32_t dim = 0;
-  Metric metric = Metric::kCosine;
-  std::uint32_t links = 0;
-  std::uint32_t build_breadth = 0;
+// How a file was when its content was last looked at; 0, 0: it was no file.
+struct FileStamp {
+  std::int64_t bytes = 0;
+  std::int64_t mtime_ns = 0;
+
+  friend bool operator==(const FileStamp&, const FileStamp&) = default;
 };
 
 struct StoredPicture {
   Id id = 0;
   std::string path;
+  std::string role;
+  std::string crop;          // crop_text(); empty: the whole picture
   std::string content_hash;  // 64 hex digits, or empty if it was given as an embedding
+  FileStamp stamp;
 };
 
 struct StoredItem {
   std::int64_t id = 0;
+  std::string key;
   std::string metadata;
   std::vector<StoredPicture> pictures;
+};
+
+// A picture to insert, under the id that it gets.
+struct NewPicture {
+  StoredPicture picture;
+  std::span<const std::byte> kept_bytes;  // empty: none
 };
 
 // Threads: one at a time; the caller has a mutex. Errors: throws what Database throws; damage is
 // kCorrupt and the file stays as it is.
 class Store {
  public:
-  // Makes the file, which must not exist.
-  static void create(const std::filesystem::path& file, const StoreHeader& header);
+  // Makes the file, which must not exist, with one serving edition.
+  static void create(const std::filesystem::path& file, const std::string& uuid,
+                     const EditionHeader& edition);
 
-  // Opens the file, takes it for this process and checks everything but the items.
-  // Throws kCorrupt, kBusy, kUnavailable (a newer schema), kIo.
+  // Opens the file, takes it for this process, brings it to today's schema and checks everything
+  // but the items. Throws kCorrupt, kBusy, kUnavailable (a newer schema), kIo.
   explicit Store(const std::filesystem::path& file);
 
   Database& database() { return database_; }
-  const StoreHeader& header() const { return header_; }
+  bool migrated() const { return migrated_; }  // whether it was of an older schema
 
   std::uint64_t generation();
   std::uint64_t item_count();
@@ -61,37 +74,66 @@ class Store {
 
   std::vector<std::string> keys();  // ascending, bytewise
   std::optional<StoredItem> item(std::string_view key);
+  // At most `limit` items with keys after `after`, ascending.
+  std::vector<StoredItem> items_after(std::string_view after, std::size_t limit);
   std::optional<PictureRecord> picture(Id id);
   std::vector<Id> picture_ids();  // ascending
+  // At most `limit` pictures with ids above `after`, ascending, and the keys of their items.
+  std::vector<std::pair<StoredPicture, std::string>> pictures_after(Id after, std::size_t limit);
+  std::vector<std::byte> kept_bytes(Id picture);  // empty if there are none
+  std::uint64_t kept_length(Id picture);
   // Of the items with ids in [first, last].
   std::vector<Id> matching_pictures(const detail::FilterSql& filter, std::int64_t first,
                                     std::int64_t last);
-
-  std::vector<float> embedding(Id picture);  // throws kCorrupt if it is not there
-  // Of a picture of this item with this content; empty if there is none.
-  std::vector<float> embedding_of_content(std::string_view key, std::string_view content_hash);
 
   // Changes, for use within a Transaction.
   std::int64_t insert_item(std::string_view key, std::string_view metadata);
   void set_metadata(std::int64_t item, std::string_view metadata);
   void delete_item(std::int64_t item);  // and its pictures
   void delete_pictures(std::int64_t item);
-  void insert_picture(Id id, std::int64_t item, std::size_t position, std::string_view path,
-                      std::string_view content_hash, std::span<const float> embedding);
+  void insert_picture(std::int64_t item, std::size_t position, const NewPicture& picture);
+  // What may change of a picture whose content does not.
+  void update_picture(Id id, std::string_view path, std::string_view role, const FileStamp& stamp);
   void next_generation();
+
+  // Editions and their embeddings (store_editions.cpp).
+  std::vector<EditionHeader> editions();  // by id
+  EditionHeader serving();                // throws kCorrupt unless exactly one does
+  SnapshotStamps stamps(std::int64_t edition);
+  std::uint64_t embedding_count(std::int64_t edition);
+  // Empty if there is none.
+  std::vector<float> find_embedding(const EditionHeader& edition, Id picture);
+  std::vector<float> embedding(const EditionHeader& edition, Id picture);  // throws kCorrupt
+  // Of any picture with this content and crop; empty if there is none.
+  std::vector<float> embedding_of_content(const EditionHeader& edition,
+                                          std::string_view content_hash, std::string_view crop);
+  // Ascending: pictures above `after` that the edition has, or lacks, an embedding of.
+  std::vector<Id> embedded_ids(std::int64_t edition, Id after = 0);
+  std::vector<Id> unembedded_ids(std::int64_t edition, Id after, std::size_t limit);
+  // Pictures that were removed since the snapshot of the serving edition, and since when.
+  std::vector<Id> removals();
+
+  // Changes, for use within a Transaction.
+  std::int64_t insert_edition(const EditionHeader& edition);  // its table, too; returns its id
+  void set_edition_state(std::int64_t edition, EditionState state);
+  void set_edition_encoder_ref(std::int64_t edition, std::string_view encoder_ref);
+  void delete_edition(std::int64_t edition);
+  void set_stamps(std::int64_t edition, const SnapshotStamps& stamps);
+  void insert_embedding(std::int64_t edition, Id picture, std::span<const float> embedding);
+  void delete_removals(std::uint64_t last_generation);  // up to this one
 
   std::optional<std::string> meta(std::string_view key);
   void set_meta(std::string_view key, std::string_view value);
-  void delete_meta(std::string_view key);
 
  private:
   void verify();
-  std::string required_meta(std::string_view key);
   std::uint64_t number_meta(std::string_view key, std::uint64_t most);
-  std::vector<float> floats(std::span<const std::byte> blob, Id picture) const;
+  std::vector<StoredPicture> pictures_of(std::int64_t item);
+  std::vector<float> floats(std::span<const std::byte> blob, std::uint32_t dim, Id picture) const;
+  void note_removals(std::int64_t item);
 
   Database database_;
-  StoreHeader header_;
+  bool migrated_ = false;
 };
 
 }  // namespace vsearch::db

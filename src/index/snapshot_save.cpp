@@ -202,7 +202,8 @@ void SnapshotWriter::finish() {
 
 }  // namespace
 
-void Index::save(const std::filesystem::path& path, const std::string& stamp) const {
+void Index::save(const std::filesystem::path& path, const std::string& stamp,
+                 const std::function<void()>& settled) const {
   if (stamp.size() > index::kMaxStampBytes) {
     throw Error(ErrorCode::kInvalidArgument, fmt::format("the stamp has {} bytes: give at most {}",
                                                          stamp.size(), index::kMaxStampBytes));
@@ -226,10 +227,12 @@ void Index::save(const std::filesystem::path& path, const std::string& stamp) co
     if (snapshot.copy(index::threads_for(impl_->options.threads))) {
       const Impl::Saving saving(*impl_);
       writer.unlock();
+      if (settled) settled();
       snapshot.write_sections(impl_->access);
     } else {
       snapshot.write_sections(impl_->access);
       writer.unlock();
+      if (settled) settled();
     }
     snapshot.finish();
   });

@@ -131,7 +131,7 @@ inline void fill(vsearch::Catalog& catalog, std::uint64_t first, std::uint64_t l
 // Exactly the items [0, n) are there, and each is found by its own embedding.
 inline void check_items(const vsearch::Catalog& catalog, std::uint64_t n) {
   CHECK(catalog.info().items == n);
-  CHECK(catalog.index().size() == n);
+  CHECK(catalog.serving()->index().size() == n);
   vsearch::Searcher searcher(catalog);
   for (std::uint64_t i = 0; i < n; ++i) {
     const auto vector = random_vector(i);

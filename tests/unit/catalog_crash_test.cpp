@@ -72,7 +72,7 @@ int write_without_room(const fs::path& shop) {
   if (!remove_error || remove_error->code() != ErrorCode::kIo) return 11;
   if (std::string(add_error->what()).find("catalog.db") == std::string::npos) return 12;
   if (catalog.info().generation != generation || catalog.get("1")) return 13;
-  if (catalog.index().size() != 1) return 14;
+  if (catalog.serving()->index().size() != 1) return 14;
   if (Searcher(catalog).search(Query::vector(vector)).front().key != "0") return 15;
   limit.rlim_cur = before;
   setrlimit(RLIMIT_FSIZE, &limit);
@@ -212,7 +212,7 @@ TEST_CASE("a killed writer loses nothing that was acknowledged") {
     }
 
     Catalog catalog = Catalog::open(shop);
-    CHECK(catalog.index().size() == catalog.info().pictures);
+    CHECK(catalog.serving()->index().size() == catalog.info().pictures);
     Searcher searcher(catalog);
     std::set<std::uint64_t> present;
     for (const std::string& key : catalog.keys()) {

@@ -101,7 +101,7 @@ TEST_CASE("the encoder is loaded when it is needed, once, and must be the catalo
     CHECK(calls == 0);
     CHECK_ERROR(catalog.add(items), ErrorCode::kFileNotFound, "not yet");
     CHECK(catalog.add(items).added == 1);
-    catalog.encoder();
+    catalog.serving()->encoder();
     CHECK(calls == 2);
   }
   SECTION("another encoder") {
@@ -113,7 +113,7 @@ TEST_CASE("the encoder is loaded when it is needed, once, and must be the catalo
     lazy.encoder_loader = options.encoder_loader;
     Catalog catalog = Catalog::open(dir / "shop", lazy);
     CHECK_ERROR(catalog.add(items), ErrorCode::kEncoderMismatch,
-                "give it that encoder, or make a new catalogue");
+                "give it that encoder, re-encode it with the other one, or make a new");
     CHECK(catalog.keys().empty());
   }
   SECTION("none") {
@@ -124,7 +124,7 @@ TEST_CASE("the encoder is loaded when it is needed, once, and must be the catalo
   SECTION("a loader that gives nothing") {
     options.encoder_loader = [](const std::string&) { return nullptr; };
     Catalog catalog = Catalog::open(dir / "shop", options);
-    CHECK_ERROR(catalog.encoder(), ErrorCode::kUnavailable, "gave no encoder");
+    CHECK_ERROR(catalog.serving()->encoder(), ErrorCode::kUnavailable, "gave no encoder");
   }
 }
 

@@ -151,20 +151,23 @@ TEST_CASE("a large snapshot with damaged vectors is deleted, and the next open b
     const auto vector = vector_of(7);
     vsearch::Item item = vsearch_test::embedded_item("new", vector);
     CHECK_ERROR(catalog.add({&item, 1}), ErrorCode::kCorrupt, "Open the catalogue again");
-    CHECK_ERROR(catalog.near_pictures(vector, {}), ErrorCode::kCorrupt, "nothing is lost");
+    CHECK_ERROR(catalog.near_pictures(*catalog.serving(), vector, {}), ErrorCode::kCorrupt,
+                "nothing is lost");
     CHECK_ERROR(catalog.info(), ErrorCode::kCorrupt, "index.snapshot");
     CHECK_ERROR(catalog.save_snapshot(), ErrorCode::kCorrupt, "checksum");
     CHECK_FALSE(fs::exists(snapshot));
   }
   SECTION("found when the catalogue is brought in step") {
-    tamper(shop / "catalog.db", "DELETE FROM embeddings WHERE picture_id = 4");
-    tamper(shop / "catalog.db", "DELETE FROM pictures WHERE id = 4");
+    tamper(shop / "catalog.db",
+           "DELETE FROM embeddings_1 WHERE picture_id = 4; DELETE FROM pictures WHERE id = 4;"
+           "INSERT INTO removals (picture_id, generation) VALUES (4, 1000)");
   }
   Log log;
   Catalog catalog = open_with_log(shop, log);
   CHECK_THAT(log.text(), Catch::Contains("the index snapshot cannot be used: ") &&
                              Catch::Contains("pictures anew"));
-  CHECK(catalog.near_pictures(vector_of(7), {}).entries.at(0).picture.key == "7");
+  CHECK(catalog.near_pictures(*catalog.serving(), vector_of(7), {}).entries.at(0).picture.key ==
+        "7");
   CHECK(catalog.info().index.size == catalog.info().pictures);
 }
 
@@ -273,8 +276,8 @@ TEST_CASE("a damaged catalog.db is refused and left as it is") {
     expected = "catalog.db";
   }
   SECTION("a table is missing") {
-    tamper(database, "PRAGMA foreign_keys = OFF; DROP TABLE embeddings");
-    expected = "the table embeddings is missing";
+    tamper(database, "PRAGMA foreign_keys = OFF; DROP TABLE embeddings_1");
+    expected = "the table or index embeddings_1 is missing";
   }
   SECTION("a trigger was smuggled in") {
     tamper(database, "CREATE TRIGGER t AFTER INSERT ON items BEGIN DELETE FROM items; END");
@@ -282,37 +285,40 @@ TEST_CASE("a damaged catalog.db is refused and left as it is") {
   }
   SECTION("a table is another") {
     tamper(database, "ALTER TABLE items ADD COLUMN x TEXT");
-    expected = "the table items is not as it was made";
+    expected = "the table or index items is not as it was made";
   }
   SECTION("a setting is gone") {
-    tamper(database, "DELETE FROM meta WHERE key = 'encoder_fingerprint'");
-    expected = "meta has no encoder_fingerprint";
+    tamper(database, "DELETE FROM meta WHERE key = 'uuid'");
+    expected = "meta has no uuid";
   }
   SECTION("a setting is nonsense") {
-    tamper(database, "UPDATE meta SET value = '4x' WHERE key = 'links'");
-    expected = "meta has 4x for links";
+    tamper(database, "UPDATE meta SET value = '4x' WHERE key = 'generation'");
+    expected = "meta has 4x for generation";
+  }
+  SECTION("no edition serves") {
+    tamper(database, "UPDATE editions SET state = 'kept'");
+    expected = "no edition is said to be serving";
+  }
+  SECTION("an edition has an impossible metric") {
+    tamper(database, "UPDATE editions SET metric = 7");
+    expected = "an edition has 7 as its metric";
   }
   SECTION("an embedding of another size") {
     tamper(database,
            "PRAGMA ignore_check_constraints = ON;"
-           "UPDATE embeddings SET vector = x'00' WHERE picture_id = 17");
+           "UPDATE embeddings_1 SET vector = x'00' WHERE picture_id = 17");
     fs::remove(shop / "index.snapshot");
     expected = "the embedding of picture 17 has 1 bytes, not 192";
   }
   SECTION("an embedding that no index takes") {
-    tamper(database, "UPDATE embeddings SET vector = zeroblob(192) WHERE picture_id = 17");
+    tamper(database, "UPDATE embeddings_1 SET vector = zeroblob(192) WHERE picture_id = 17");
     fs::remove(shop / "index.snapshot");
     expected = "an embedding: ";
   }
-  SECTION("an embedding is missing") {
-    tamper(database, "DELETE FROM embeddings WHERE picture_id = 17");
-    fs::remove(shop / "index.snapshot");
-    expected = "picture 17 has no embedding";
-  }
   SECTION("made by a newer version") {
-    tamper(database, "PRAGMA user_version = 2");
+    tamper(database, "PRAGMA user_version = 3");
     code = ErrorCode::kUnavailable;
-    expected = "written by a newer libvsearch (schema 2, this one knows 1)";
+    expected = "written by a newer libvsearch (schema 3, this one knows 2)";
     remedy = "use that version";
   }
   const auto before = read_file(database);

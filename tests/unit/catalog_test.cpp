@@ -27,7 +27,7 @@ namespace fs = std::filesystem;
 
 // The key of the item nearest to `embedding`.
 std::string nearest_key(const Catalog& catalog, std::span<const float> embedding) {
-  const auto found = catalog.index().search(embedding, {.k = 1});
+  const auto found = catalog.serving()->index().search(embedding, {.k = 1});
   if (found.empty()) return {};
   const auto records = catalog.pictures(std::vector<Id>{found[0].id});
   return records.empty() ? std::string() : records[0].key;
@@ -53,7 +53,7 @@ TEST_CASE("what was added is there after closing and opening again") {
     CHECK(report.added == 2);
     CHECK(report.replaced == 0);
     CHECK(report.failures.empty());
-    shirt_ids = catalog.get("shirt")->picture_ids;
+    shirt_ids = catalog.pictures_of("shirt");
   }
   CatalogOptions options;
   Log log;
@@ -64,8 +64,10 @@ TEST_CASE("what was added is there after closing and opening again") {
   const auto shirt = catalog.get("shirt");
   REQUIRE(shirt);
   CHECK(shirt->metadata == R"({"colour":"röd","price":10})");
-  CHECK(shirt->paths == std::vector<std::string>{(dir / "red.bmp").string(), "photo 2"});
-  CHECK(shirt->picture_ids == shirt_ids);
+  REQUIRE(shirt->pictures.size() == 2);
+  CHECK(shirt->pictures[0].path == (dir / "red.bmp").string());
+  CHECK(shirt->pictures[1].path == "photo 2");
+  CHECK(catalog.pictures_of("shirt") == shirt_ids);
   CHECK(catalog.pictures_of("shirt") == shirt_ids);
   CHECK_FALSE(catalog.get("trousers"));
   CHECK_ERROR(catalog.pictures_of("trousers"), ErrorCode::kKeyNotFound,
@@ -190,7 +192,7 @@ TEST_CASE("bad pictures are reported with their path, and their items left out")
     CHECK(report.failures[i].code == expected[i].second);
     CHECK_THAT(report.failures[i].message, Catch::Contains((dir / expected[i].first).string()));
   }
-  CHECK(catalog.index().size() == 1);
+  CHECK(catalog.serving()->index().size() == 1);
 }
 
 TEST_CASE("an item is replaced as a whole, and of a key given twice the last item counts") {
@@ -216,8 +218,8 @@ TEST_CASE("an item is replaced as a whole, and of a key given twice the last ite
   const auto ids = catalog.pictures_of("x");
   REQUIRE(ids.size() == 2);
   CHECK(ids[0] > first_ids[0]);  // an id is given once
-  CHECK(catalog.index().size() == 3);
-  CHECK_FALSE(catalog.index().contains(first_ids[0]));
+  CHECK(catalog.serving()->index().size() == 3);
+  CHECK_FALSE(catalog.serving()->index().contains(first_ids[0]));
   CHECK(catalog.pictures(first_ids).empty());
 }
 
@@ -255,7 +257,8 @@ TEST_CASE("pictures that have not changed are not encoded again") {
   CHECK(catalog.pictures_of("1") != ids);
   const vsearch::Image green = vsearch::decode_image(plain_bmp({1, 200, 2}));
   const auto view = green.view();
-  const auto found = catalog.index().search(encoder->encode({&view, 1}).row(0), {.k = 2});
+  const auto found =
+      catalog.serving()->index().search(encoder->encode({&view, 1}).row(0), {.k = 2});
   REQUIRE(found.size() == 2);
   CHECK(found[1].distance < 1e-5F);
 }
@@ -304,20 +307,20 @@ TEST_CASE("cancelling keeps what was committed") {
   Catalog catalog = create_catalog(dir / "shop");
   const auto embedding = random_vector(1);
   std::vector<Item> items;
-  for (int i = 0; i < 500; ++i) items.push_back(embedded_item(std::to_string(i), embedding));
+  for (int i = 0; i < 2500; ++i) items.push_back(embedded_item(std::to_string(i), embedding));
   std::uint64_t told = 0;
   CHECK_ERROR(catalog.add(items,
                           [&](std::uint64_t done, std::uint64_t) {
                             told = done;
                             return done < 100;
                           }),
-              ErrorCode::kCancelled, "128 of 500 items are done and stay");
-  CHECK(told == 128);
-  CHECK(catalog.info().items == 128);
-  CHECK(catalog.add(items).added == 500 - 128);
+              ErrorCode::kCancelled, "1000 of 2500 items are done and stay");
+  CHECK(told == 1000);
+  CHECK(catalog.info().items == 1000);
+  CHECK(catalog.add(items).added == 2500 - 1000);
   // Cancelling when all is done is too late.
   CHECK(catalog.add(items, [](std::uint64_t done, std::uint64_t total) { return done < total; })
-            .replaced == 500);
+            .replaced == 2500);
 }
 
 TEST_CASE("items are removed and not found any more") {
@@ -327,7 +330,7 @@ TEST_CASE("items are removed and not found any more") {
   const std::vector<std::string> keys{"1", "none", "3", "1", "none"};
   CHECK(catalog.remove(keys) == std::vector<std::string>{"none"});
   CHECK(catalog.keys() == std::vector<std::string>{"0", "2", "4"});
-  CHECK(catalog.index().size() == 3);
+  CHECK(catalog.serving()->index().size() == 3);
   CHECK(nearest_key(catalog, random_vector(1)) != "1");
   CHECK(catalog.remove(keys) == std::vector<std::string>{"1", "none", "3"});
   CHECK(catalog.remove({}).empty());
@@ -339,7 +342,7 @@ TEST_CASE("items are removed and not found any more") {
   catalog.add(items);
   CHECK(catalog.remove(catalog.keys()).empty());
   CHECK(catalog.keys().empty());
-  CHECK(catalog.index().size() == 0);
+  CHECK(catalog.serving()->index().size() == 0);
   CHECK(nearest_key(catalog, embedding).empty());
   CHECK(catalog.add(items).added == 300);
 }

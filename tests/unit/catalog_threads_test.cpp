@@ -142,7 +142,7 @@ TEST_CASE("searches, adds, removes and snapshots go on beside each other") {
   complaints.check();
   CHECK(searches > 50);
   CHECK(loads == 1);
-  CHECK(catalog.index().size() == catalog.info().pictures);
+  CHECK(catalog.serving()->index().size() == catalog.info().pictures);
   for (const std::string& key : removed) CHECK_FALSE(catalog.get(key));
 }
 

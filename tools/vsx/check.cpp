@@ -89,7 +89,7 @@ int run(const Options& options) {
   if (options.how.k == 0) throw UsageError("-k is the number of neighbours: at least 1, not 0");
   const vsearch::IndexHealth health =
       std::filesystem::is_directory(options.subject)
-          ? check(open_catalog(options.subject, options.quiet).index(), options)
+          ? check(open_catalog(options.subject, options.quiet).serving()->index(), options)
           : check(vsearch::Index::load(options.subject), options);
   const std::vector<std::string> faults = faults_of(health, options);
   if (options.json) {

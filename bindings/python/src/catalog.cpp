@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "convert.h"
@@ -109,8 +110,16 @@ std::vector<ItemSource> to_sources(const py::list& items) {
   return sources;
 }
 
+bool has_pixels(const std::vector<ItemSource>& sources) {
+  return std::ranges::any_of(sources, [](const ItemSource& source) {
+    return std::ranges::any_of(source.pictures, [](const PictureSource& picture) {
+      return picture.image && picture.image->has_pixels();
+    });
+  });
+}
+
 // The embeddings of the pictures that came as pixels, which Catalog does not take, in their order.
-Matrix encode_pixels(const Catalog& catalog, const std::vector<ItemSource>& sources,
+Matrix encode_pixels(const Encoder& encoder, const std::vector<ItemSource>& sources,
                      const Progress& progress) {
   std::vector<ImageView> views;
   for (const ItemSource& source : sources) {
@@ -118,15 +127,20 @@ Matrix encode_pixels(const Catalog& catalog, const std::vector<ItemSource>& sour
       if (picture.image && picture.image->has_pixels()) views.push_back(picture.image->pixels());
     }
   }
-  if (views.empty()) return {};
-  return catalog.encoder().encode(views, [&](std::uint64_t, std::uint64_t) {
+  return encoder.encode(views, [&](std::uint64_t, std::uint64_t) {
     return progress(0, sources.size());  // no item is done yet
   });
 }
 
 AddReport add_sources(Catalog& catalog, const std::vector<ItemSource>& sources,
                       const Progress& progress) {
-  const Matrix encoded = encode_pixels(catalog, sources, progress);
+  Matrix encoded;
+  std::string fingerprint;
+  if (has_pixels(sources)) {
+    const std::shared_ptr<const Edition> edition = catalog.serving();
+    fingerprint = edition->encoder().info().fingerprint;
+    encoded = encode_pixels(edition->encoder(), sources, progress);
+  }
   std::size_t next = 0;
   std::vector<Item> items;
   items.reserve(sources.size());
@@ -140,7 +154,8 @@ AddReport add_sources(Catalog& catalog, const std::vector<ItemSource>& sources,
       if (given.embedding) {
         picture.embedding = span_of(*given.embedding);
       } else if (given.image && given.image->has_pixels()) {
-        picture.embedding = encoded.row(next++);
+        picture.embedding = std::as_const(encoded).row(next++);
+        picture.embedding_fingerprint = fingerprint;
       } else if (given.image) {
         picture.bytes = given.image->bytes();
       }
@@ -195,7 +210,7 @@ py::object get(const OpenCatalog& self, py::handle key) {
   const auto record = without_gil(self, [&](Catalog& catalog) { return catalog.get(wanted); });
   if (!record) return py::none();
   py::list paths;
-  for (const std::string& path : record->paths) paths.append(from_path(path));
+  for (const PictureInfo& picture : record->pictures) paths.append(from_path(picture.path));
   return py::make_tuple(record->key, record->metadata, paths);
 }
 
@@ -223,7 +238,7 @@ py::dict check_health(const OpenCatalog& self, std::uint32_t sample, std::uint32
   LongCall call(std::move(progress));
   return to_dict(call.run([&](const Progress& report) {
     const std::shared_ptr<Catalog> open = std::move(catalog);
-    return open->index().check_health(options, report);
+    return open->serving()->index().check_health(options, report);
   }));
 }
 

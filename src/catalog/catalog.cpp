@@ -11,6 +11,7 @@
 #include "catalog/adder.h"
 #include "catalog/core.h"
 #include "catalog/picture_file.h"
+#include "catalog/reencoder.h"
 #include "catalog/snapshot.h"
 #include "util/utf8.h"
 
@@ -216,6 +217,35 @@ void Catalog::for_each(const std::function<bool(const ItemRecord&)>& visit) cons
 CatalogInfo Catalog::info() const {
   impl_->check_process();
   return impl_->info();
+}
+
+ReencodeReport Catalog::reencode(std::shared_ptr<Encoder> encoder, const ReencodeOptions& options,
+                                 const Progress& progress) {
+  impl_->check_process();
+  return detail::Reencoder(*impl_, std::move(encoder), options, progress).run();
+}
+
+ReencodeReport Catalog::rollback(const Progress& progress) {
+  impl_->check_process();
+  return detail::Reencoder(*impl_, progress).run();
+}
+
+std::vector<EditionInfo> Catalog::editions() const {
+  impl_->check_process();
+  return impl_->in_store([](db::Store& store) {
+    std::vector<EditionInfo> result;
+    for (db::EditionHeader& edition : store.editions()) {
+      result.push_back({edition.id, edition.state, std::move(edition.encoder_ref),
+                        std::move(edition.encoder_name), std::move(edition.encoder_fingerprint),
+                        edition.dim, edition.metric, store.embedding_count(edition.id)});
+    }
+    return result;
+  });
+}
+
+void Catalog::drop_edition(std::int64_t id) {
+  impl_->check_process();
+  impl_->drop_edition(id);
 }
 
 std::shared_ptr<const Edition> Catalog::serving() const {

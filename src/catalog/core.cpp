@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <optional>
 #include <shared_mutex>
@@ -108,7 +109,8 @@ std::shared_ptr<LiveEdition> CatalogCore::open_serving(const CatalogOptions& opt
     throw_encoder_mismatch(path_, header, options.encoder->info());
   }
   delete_stray_snapshots(*store_, path_);
-  OpenedIndex opened = open_index(*store_, header, path_, options.log, options.progress);
+  const StoreAccess in_store = [&](const auto& use) { use(*store_); };
+  OpenedIndex opened = open_index(in_store, header, path_, options.log, options.progress);
   unsaved_ = opened.changes;
   snapshot_generation_ = opened.snapshot_generation;
   return std::make_shared<LiveEdition>(header, std::move(opened.index), path_, options.encoder,
@@ -188,7 +190,8 @@ CommitCounts CatalogCore::commit(std::span<const ReadyItem> items, const LiveEdi
     for (const ReadyItem& item : items) {
       Plan plan{&item, store.item(item.key), true, {}};
       ++(plan.old ? counts.replaced : counts.added);
-      if (plan.old && same_pictures(item, *plan.old) && keeps_as_much(store, item, *plan.old)) {
+      if (plan.old && same_pictures(item, *plan.old) &&
+          has_as_much(store, live.serving->header(), item, *plan.old)) {
         plan.new_pictures = false;
         if (plan.old->metadata == item.metadata && same_but_for_content(item, *plan.old)) continue;
       }
@@ -231,13 +234,13 @@ CommitCounts CatalogCore::commit(std::span<const ReadyItem> items, const LiveEdi
   return counts;
 }
 
-// Whether the catalogue keeps the files of the pictures that it is asked to keep.
-bool CatalogCore::keeps_as_much(db::Store& store, const ReadyItem& item,
-                                const db::StoredItem& old) {
+// Whether the pictures that are there have embeddings, and the files that are to be kept.
+bool CatalogCore::has_as_much(db::Store& store, const db::EditionHeader& serving,
+                              const ReadyItem& item, const db::StoredItem& old) {
   for (std::size_t i = 0; i < old.pictures.size(); ++i) {
-    if (!item.pictures[i].kept_bytes.empty() && store.kept_length(old.pictures[i].id) == 0) {
-      return false;
-    }
+    const Id id = old.pictures[i].id;
+    if (store.find_embedding(serving, id).empty()) return false;
+    if (!item.pictures[i].kept_bytes.empty() && store.kept_length(id) == 0) return false;
   }
   return true;
 }
@@ -402,6 +405,15 @@ void CatalogCore::save(LiveEdition& edition, bool serving) {
 
 void CatalogCore::set_building(std::shared_ptr<LiveEdition> edition) {
   const std::lock_guard writer(writer_mutex_);
+  if (edition) {
+    // What was removed while its index was opened.
+    const std::vector<Id> wanted =
+        in_store([&](db::Store& store) { return store.embedded_ids(edition->id()); });
+    const std::vector<Id> present = edition->index().ids();
+    std::vector<Id> extra;
+    std::ranges::set_difference(present, wanted, std::back_inserter(extra));
+    edition->writable().remove(extra);
+  }
   set_live(serving(), std::move(edition));
 }
 
@@ -448,6 +460,7 @@ bool CatalogCore::switch_to(const std::shared_ptr<LiveEdition>& next, bool keep_
     } else {
       store.delete_edition(old->id());
     }
+    store.set_meta(kPreviousEdition, fmt::to_string(old->id()));
     store.set_edition_state(next->id(), EditionState::kServing);
     store.set_edition_encoder_ref(next->id(), next->header().encoder_ref);
     store.next_generation();
@@ -462,6 +475,28 @@ bool CatalogCore::switch_to(const std::shared_ptr<LiveEdition>& next, bool keep_
   if (keep_old) std::filesystem::rename(place, old_place, ignored);
   std::filesystem::rename(snapshot_path(path_, next->id(), false), place, ignored);
   return true;
+}
+
+void CatalogCore::drop_edition(std::int64_t id) {
+  const auto turn = take_turn();      // so that nobody is building it
+  const auto adders = hold_adders();  // nor bringing it embeddings
+  const std::lock_guard saving(saving_);
+  const std::lock_guard writer(writer_mutex_);
+  if (id == serving()->id()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("edition {} of the catalogue {} serves, and cannot be deleted", id,
+                            path_.string()));
+  }
+  in_transaction([&](db::Store& store) {
+    const std::vector<db::EditionHeader> editions = store.editions();
+    if (std::ranges::find(editions, id, &db::EditionHeader::id) == editions.end()) {
+      throw Error(ErrorCode::kKeyNotFound,
+                  fmt::format("the catalogue {} has no edition {}", path_.string(), id));
+    }
+    store.delete_edition(id);
+  });
+  std::error_code ignored;
+  std::filesystem::remove(snapshot_path(path_, id, false), ignored);
 }
 
 CatalogInfo CatalogCore::info() const {

@@ -10,6 +10,7 @@
 #include <shared_mutex>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "catalog/live_edition.h"
@@ -20,6 +21,9 @@
 #include "vsearch/catalog.h"
 
 namespace vsearch::detail {
+
+// Where the store keeps the edition that served before.
+inline constexpr std::string_view kPreviousEdition = "previous_edition";
 
 // An embedding, and the edition it belongs to.
 struct EditionVector {
@@ -105,6 +109,7 @@ class CatalogCore {
   // kept out, and may add its last embeddings; if it returns false nothing happens.
   bool switch_to(const std::shared_ptr<LiveEdition>& next, bool keep_old,
                  const std::function<bool()>& ready);
+  void drop_edition(std::int64_t id);
   // Waits until nobody keeps editions, and keeps others from it.
   std::unique_lock<index::FairSharedMutex> hold_adders() { return std::unique_lock(editions_); }
 
@@ -134,7 +139,8 @@ class CatalogCore {
   struct Plan;
   std::shared_ptr<LiveEdition> open_serving(const CatalogOptions& options);
   void drop_from_index(const LiveEditions& live, std::span<const Id> ids);
-  static bool keeps_as_much(db::Store& store, const ReadyItem& item, const db::StoredItem& old);
+  static bool has_as_much(db::Store& store, const db::EditionHeader& serving, const ReadyItem& item,
+                          const db::StoredItem& old);
   static void add_to_index(LiveEdition& edition, std::span<const Plan> plans);
   static void write_items(db::Store& store, std::span<const Plan> plans, const LiveEditions& live);
   void note_changes(std::uint64_t changes);

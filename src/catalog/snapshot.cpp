@@ -34,9 +34,13 @@ bool same(const IndexOptions& a, const IndexOptions& b) {
 
 class Opening {
  public:
-  Opening(db::Store& store, const db::EditionHeader& edition,
+  Opening(const StoreAccess& in_store, const db::EditionHeader& edition,
           const std::filesystem::path& directory, const LogCallback& log, const Progress& progress)
-      : store_(store), edition_(edition), directory_(directory), log_(log), progress_(progress) {}
+      : in_store_(in_store),
+        edition_(edition),
+        directory_(directory),
+        log_(log),
+        progress_(progress) {}
 
   OpenedIndex run() {
     const bool serving = edition_.state == EditionState::kServing;
@@ -85,7 +89,8 @@ class Opening {
     try {
       std::string text;
       Index index = Index::load(file, &text);
-      const db::SnapshotStamps known = store_.stamps(edition_.id);
+      db::SnapshotStamps known;
+      in_store_([&](db::Store& store) { known = store.stamps(edition_.id); });
       if (text.empty() || (text != known.current && text != known.next)) {
         reason = file.string() + " is of another catalogue, or newer than catalog.db";
       } else if (!same(index.options(), index_options(edition_))) {
@@ -102,13 +107,13 @@ class Opening {
   }
 
   OpenedIndex built(const std::string& reason) {
-    const std::vector<Id> wanted = store_.embedded_ids(edition_.id);
+    std::uint64_t pictures = 0;
+    const std::vector<Id> wanted = embedded_ids(pictures);
     if (log_ && !wanted.empty()) {
       log_(LogLevel::kWarning, fmt::format("the index snapshot cannot be used: {}; building the "
                                            "index of {} pictures anew",
                                            reason, wanted.size()));
     }
-    const std::uint64_t pictures = store_.picture_count();
     if (log_ && edition_.state == EditionState::kServing && pictures != wanted.size()) {
       log_(LogLevel::kWarning,
            fmt::format("{} pictures have no embedding and are not found; add their items again, or "
@@ -122,8 +127,12 @@ class Opening {
 
   // What has changed since the snapshot was saved. Ids are given in ascending order, and once.
   std::uint64_t replay(Index& index, const SnapshotStamp& stamp) {
-    std::vector<Id> missing = store_.embedded_ids(edition_.id, stamp.last_picture_id);
-    std::vector<Id> extra = store_.removals();
+    std::vector<Id> missing;
+    std::vector<Id> extra;
+    in_store_([&](db::Store& store) {
+      missing = store.embedded_ids(edition_.id, stamp.last_picture_id);
+      extra = store.removals();
+    });
     with(index, [&] {
       std::erase_if(missing, [&](Id id) { return index.contains(id); });
       std::erase_if(extra, [&](Id id) { return !index.contains(id); });
@@ -132,7 +141,8 @@ class Opening {
   }
 
   std::uint64_t compare(Index& index) {
-    const std::vector<Id> wanted = store_.embedded_ids(edition_.id);
+    std::uint64_t pictures = 0;
+    const std::vector<Id> wanted = embedded_ids(pictures);
     std::vector<Id> present;
     with(index, [&] { present = index.ids(); });
     std::vector<Id> missing;
@@ -155,6 +165,15 @@ class Opening {
     return missing.size() + extra.size();
   }
 
+  std::vector<Id> embedded_ids(std::uint64_t& pictures) {
+    std::vector<Id> ids;
+    in_store_([&](db::Store& store) {
+      pictures = store.picture_count();
+      ids = store.embedded_ids(edition_.id);
+    });
+    return ids;
+  }
+
   void add(Index& index, std::span<const Id> ids) {
     for (std::size_t done = 0; done < ids.size();) {
       if (progress_ && !progress_(done, ids.size())) {
@@ -162,16 +181,26 @@ class Opening {
                     fmt::format("opening {} was cancelled; nothing is lost", directory_.string()));
       }
       const std::span<const Id> chunk = ids.subspan(done, std::min(kChunk, ids.size() - done));
-      Matrix rows(chunk.size(), edition_.dim);
-      for (std::size_t i = 0; i < chunk.size(); ++i) {
-        std::ranges::copy(store_.embedding(edition_, chunk[i]), rows.row(i).begin());
-      }
+      std::vector<Id> found;  // those that are not gone meanwhile
+      Matrix rows;
+      std::filesystem::path database;
+      in_store_([&](db::Store& store) {
+        database = store.database().path();
+        for (const Id id : chunk) {
+          const std::vector<float> row = store.find_embedding(edition_, id);
+          if (row.empty()) continue;
+          rows.data.insert(rows.data.end(), row.begin(), row.end());
+          found.push_back(id);
+        }
+      });
+      rows.rows = found.size();
+      rows.cols = edition_.dim;
       try {
-        with(index, [&] { index.add(rows.view(), chunk); });
+        with(index, [&] { index.add(rows.view(), found); });
       } catch (const Error& e) {
         // Only vectors the index takes were ever stored.
         if (e.code() == ErrorCode::kInvalidArgument) {
-          db::throw_damaged(store_.database().path(), fmt::format("an embedding: {}", e.what()));
+          db::throw_damaged(database, fmt::format("an embedding: {}", e.what()));
         }
         throw;
       }
@@ -201,7 +230,7 @@ class Opening {
     }
   }
 
-  db::Store& store_;
+  const StoreAccess& in_store_;
   const db::EditionHeader& edition_;
   const std::filesystem::path& directory_;
   const LogCallback& log_;
@@ -231,10 +260,10 @@ std::optional<SnapshotStamp> parse_stamp(const std::string& text) {
   return stamp;
 }
 
-OpenedIndex open_index(db::Store& store, const db::EditionHeader& edition,
+OpenedIndex open_index(const StoreAccess& in_store, const db::EditionHeader& edition,
                        const std::filesystem::path& directory, const LogCallback& log,
                        const Progress& progress) {
-  return Opening(store, edition, directory, log, progress).run();
+  return Opening(in_store, edition, directory, log, progress).run();
 }
 
 void delete_stray_snapshots(db::Store& store, const std::filesystem::path& directory) {

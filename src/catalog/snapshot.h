@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -28,6 +29,9 @@ struct SnapshotStamp {
 // Nothing for what is no such text, as the stamps of older versions.
 std::optional<SnapshotStamp> parse_stamp(const std::string& text);
 
+// Lends the store for one short call at a time.
+using StoreAccess = std::function<void(const std::function<void(db::Store&)>&)>;
+
 struct OpenedIndex {
   Index index;
   std::uint64_t changes = 0;  // that the snapshot on disk lacks
@@ -41,7 +45,7 @@ struct OpenedIndex {
 // a backup. That of the serving edition is brought in step by what has changed since; others, and
 // those of older versions, by comparing all ids. `progress` counts the pictures that must be added.
 // Throws kCorrupt (the store is damaged), kCancelled, kOutOfMemory, kIo.
-OpenedIndex open_index(db::Store& store, const db::EditionHeader& edition,
+OpenedIndex open_index(const StoreAccess& in_store, const db::EditionHeader& edition,
                        const std::filesystem::path& directory, const LogCallback& log,
                        const Progress& progress);
 

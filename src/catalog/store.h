@@ -80,6 +80,7 @@ class Store {
   std::vector<Id> picture_ids();  // ascending
   // At most `limit` pictures with ids above `after`, ascending, and the keys of their items.
   std::vector<std::pair<StoredPicture, std::string>> pictures_after(Id after, std::size_t limit);
+  std::optional<std::pair<StoredPicture, std::string>> picture_and_key(Id id);
   std::vector<std::byte> kept_bytes(Id picture);  // empty if there are none
   std::uint64_t kept_length(Id picture);
   // Of the items with ids in [first, last].

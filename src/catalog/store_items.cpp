@@ -110,6 +110,12 @@ std::vector<std::pair<StoredPicture, std::string>> Store::pictures_after(Id afte
   return result;
 }
 
+std::optional<std::pair<StoredPicture, std::string>> Store::picture_and_key(Id id) {
+  auto found = pictures_after(id - 1, 1);
+  if (found.empty() || found[0].first.id != id) return std::nullopt;
+  return std::move(found[0]);
+}
+
 std::vector<std::byte> Store::kept_bytes(Id picture) {
   Query query = database_.query("SELECT bytes FROM picture_files WHERE picture_id = ?1");
   query.bind(to_row(picture));

@@ -56,7 +56,10 @@ Target target_of(const Asked& asked, const std::string& key) {
     }
     if (vectors.empty()) {
       if (attempts_left > 0) continue;
-      throw Error(ErrorCode::kKeyNotFound, "no picture of the item has an embedding; add it again");
+      throw Error(ErrorCode::kKeyNotFound,
+                  fmt::format("no picture of the item '{}' has an embedding by the encoder that "
+                              "serves; add it again",
+                              key));
     }
     Target target{Matrix(vectors.size(), index.options().dim), key, ids.size()};
     for (std::size_t i = 0; i < vectors.size(); ++i) {

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "catalog/sqlite.h"
 #include "support/bmp.h"
 #include "support/catalogs.h"
+#include "support/tamper.h"
 #include "support/temp_dir.h"
 
 using namespace vsearch_test;
@@ -18,11 +18,6 @@ using vsearch::ErrorCode;
 namespace {
 
 namespace fs = std::filesystem;
-
-// Runs SQL on a closed catalogue's database, as another program could.
-void tamper(const fs::path& database, const char* sql) {
-  vsearch::db::Database(database, vsearch::db::Database::Mode::kOpen).execute(sql);
-}
 
 }  // namespace
 

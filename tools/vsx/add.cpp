@@ -11,10 +11,9 @@
 #include "catalogs.h"
 #include "commands.h"
 #include "console.h"
-#include "items.h"
-#include "metadata_file.h"
 #include "progress.h"
 #include "vsearch/error.h"
+#include "vsearch/source.h"
 
 namespace vsx {
 namespace {
@@ -31,39 +30,53 @@ struct Options {
   bool quiet = false;
 };
 
-ItemList read_items(const Options& options) {
-  std::vector<MetadataRow> rows;
-  if (!options.metadata_file.empty()) {
-    rows = read_metadata_file(options.metadata_file, options.key_column);
+vsearch::SourceListing read_listing(const Options& options) {
+  vsearch::FilesSource source;
+  source.paths.assign(options.paths.begin(), options.paths.end());
+  source.metadata = options.metadata_file;
+  source.key_column = options.key_column;
+  return vsearch::list_source(source);
+}
+
+std::vector<vsearch::Item> items_of(const vsearch::SourceListing& listing) {
+  std::vector<vsearch::Item> items;
+  items.reserve(listing.items.size());
+  for (const vsearch::SourceItem& from : listing.items) {
+    vsearch::Item& item = items.emplace_back();
+    item.key = from.key;
+    item.metadata = from.metadata;
+    for (const vsearch::SourcePicture& picture : from.pictures) {
+      item.pictures.push_back({.path = picture.path});
+    }
   }
-  return list_items(options.paths, options.metadata_file, rows);
+  return items;
 }
 
 // A file that describes none of the pictures is the wrong file, or names them from another folder.
-void require_match(const Options& options, const ItemList& list) {
-  if (list.unused_rows.empty() || list.undescribed < list.items.size()) return;
+void require_match(const Options& options, const vsearch::SourceListing& listing) {
+  if (listing.unused_rows.empty() || listing.undescribed < listing.items.size()) return;
   throw vsearch::Error(
       vsearch::ErrorCode::kInvalidArgument,
       fmt::format("'{}' describes none of the pictures: it names '{}', and a picture here is '{}'; "
                   "name pictures by these keys, or by paths relative to the file",
-                  options.metadata_file, list.unused_rows.front(), list.items.front().key));
+                  options.metadata_file, listing.unused_rows.front(), listing.items.front().key));
 }
 
 // Where some of the metadata file and of the pictures do not fit together: no error.
-void tell_mismatch(const Options& options, const ItemList& list) {
-  for (const std::string& problem : list.problems) say("warning: " + problem);
+void tell_mismatch(const Options& options, const vsearch::SourceListing& listing) {
+  for (const std::string& problem : listing.problems) say("warning: " + problem);
   if (options.metadata_file.empty()) return;
-  if (!list.unused_rows.empty()) {
-    const std::vector<std::string>& rows = list.unused_rows;
+  if (!listing.unused_rows.empty()) {
+    const std::vector<std::string>& rows = listing.unused_rows;
     const auto shown =
         rows.begin() + static_cast<std::ptrdiff_t>(std::min(rows.size(), kShownRows));
     say(fmt::format("warning: {} of '{}' without a picture at the paths given: {}{}",
                     counted(rows.size(), "row"), options.metadata_file,
                     fmt::join(rows.begin(), shown, ", "), shown == rows.end() ? "" : ", ..."));
   }
-  if (list.undescribed > 0 && !options.quiet) {
+  if (listing.undescribed > 0 && !options.quiet) {
     say(fmt::format("{} without a row in '{}', added without metadata",
-                    counted(list.undescribed, "picture"), options.metadata_file));
+                    counted(listing.undescribed, "picture"), options.metadata_file));
   }
 }
 
@@ -93,26 +106,27 @@ int run(const Options& options) {
         "--key-column says which column of the --metadata file holds the key; name one");
   }
   vsearch::Catalog catalog = open_catalog(options.catalog, options.quiet, options.model);
-  const ItemList list = read_items(options);
-  require_match(options, list);
-  tell_mismatch(options, list);
+  const vsearch::SourceListing listing = read_listing(options);
+  require_match(options, listing);
+  tell_mismatch(options, listing);
 
+  const std::vector<vsearch::Item> items = items_of(listing);
   const std::uint64_t items_before = catalog.info().items;
   ProgressDisplay display("adding", "items", options.quiet);
   try {
-    const vsearch::AddReport report = catalog.add(list.items, display.callback());
+    const vsearch::AddReport report = catalog.add(items, display.callback());
     const double seconds = display.seconds();
     show_status({});
     if (!options.quiet) tell_summary(report, seconds);
     if (!report.failures.empty()) tell_failures(report.failures);
-    return report.failures.empty() && list.problems.empty() ? kDone : kPartlyDone;
+    return report.failures.empty() && listing.problems.empty() ? kDone : kPartlyDone;
   } catch (const vsearch::Error& error) {
     if (error.code() != vsearch::ErrorCode::kCancelled) throw;
     show_status({});
     say(
         fmt::format("stopped after {} of {}; the catalogue holds {} ({} before)\n"
                     "  nothing committed is lost; run the same command again to add the rest",
-                    with_commas(display.done()), counted(list.items.size(), "item"),
+                    with_commas(display.done()), counted(items.size(), "item"),
                     counted(catalog.info().items, "item"), with_commas(items_before)));
     return kInterrupted;
   }

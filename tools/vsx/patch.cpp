@@ -5,13 +5,12 @@
 #include <set>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "catalogs.h"
 #include "commands.h"
 #include "console.h"
-#include "metadata_file.h"
+#include "vsearch/source.h"
 
 namespace vsx {
 namespace {
@@ -33,11 +32,7 @@ std::vector<vsearch::MetadataPatch> patches_of(const Options& options) {
     if (options.changes.empty()) throw UsageError("CHANGES are missing");
     return {{options.key, options.changes}};
   }
-  std::vector<vsearch::MetadataPatch> patches;
-  for (MetadataRow& row : read_metadata_file(options.metadata, options.key_column)) {
-    patches.push_back({std::move(row.key), std::move(row.metadata)});
-  }
-  return patches;
+  return vsearch::read_patches(options.metadata, options.key_column);
 }
 
 int run(const Options& options) {

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace vsx {
+namespace vsearch::detail {
 
 struct CsvRecord {
   std::size_t line = 0;  // where it begins, from 1
@@ -22,8 +22,7 @@ class CsvReader {
   // `name` appears in error messages. Both are borrowed.
   CsvReader(std::string_view text, std::string_view name);
 
-  // The next record, or nothing at the end. Throws vsearch::Error (kInvalidArgument, with the
-  // line).
+  // The next record, or nothing at the end. Throws kInvalidArgument, with the line.
   std::optional<CsvRecord> next();
 
  private:
@@ -38,4 +37,4 @@ class CsvReader {
   std::size_t line_ = 1;
 };
 
-}  // namespace vsx
+}  // namespace vsearch::detail

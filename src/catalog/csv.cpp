@@ -1,10 +1,10 @@
-#include "csv.h"
+#include "catalog/csv.h"
 
 #include <fmt/format.h>
 
 #include "vsearch/error.h"
 
-namespace vsx {
+namespace vsearch::detail {
 
 CsvReader::CsvReader(std::string_view text, std::string_view name) : text_(text), name_(name) {
   if (text_.starts_with("\xEF\xBB\xBF")) text_.remove_prefix(3);
@@ -53,10 +53,9 @@ std::string CsvReader::quoted_cell() {
 }
 
 void CsvReader::fail(std::size_t line, std::string_view what) const {
-  throw vsearch::Error(
-      vsearch::ErrorCode::kInvalidArgument,
-      fmt::format("'{}', line {}: {}; inside quotes a quote is written twice (\"\")", name_, line,
-                  what));
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("'{}', line {}: {}; inside quotes a quote is written twice (\"\")", name_,
+                          line, what));
 }
 
-}  // namespace vsx
+}  // namespace vsearch::detail

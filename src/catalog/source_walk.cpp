@@ -1,4 +1,4 @@
-#include "walk.h"
+#include "catalog/source_walk.h"
 
 #include <fmt/format.h>
 
@@ -7,17 +7,16 @@
 #include <system_error>
 #include <utility>
 
-#include "console.h"
 #include "vsearch/error.h"
 #include "vsearch/image.h"
 
-namespace vsx {
+namespace vsearch::detail {
 namespace fs = std::filesystem;
 namespace {
 
 class FolderWalk {
  public:
-  explicit FolderWalk(fs::path root) : root_(std::move(root)) {}
+  FolderWalk(fs::path root, ReadCounter& counter) : root_(std::move(root)), counter_(counter) {}
 
   Found run() {
     folders_.push_back(root_);
@@ -33,14 +32,14 @@ class FolderWalk {
       }
       read_folder(next);
     }
-    std::sort(found_.pictures.begin(), found_.pictures.end(),
-              [](const FoundPicture& a, const FoundPicture& b) { return a.key < b.key; });
-    std::sort(found_.problems.begin(), found_.problems.end());
+    std::ranges::sort(found_.pictures, {}, &FoundPicture::relative);
+    std::ranges::sort(found_.problems);
     return std::move(found_);
   }
 
  private:
   void read_folder(const fs::path& folder) {
+    counter_.check();
     std::error_code error;
     const fs::path real = fs::canonical(folder, error);
     if (!error && !read_.insert(real).second) return;
@@ -69,11 +68,13 @@ class FolderWalk {
     // A broken link is taken too, so that it is reported as a picture that is not there. Pipes and
     // devices are not: reading one might never end.
     if (!fs::is_regular_file(status) && status.type() != fs::file_type::not_found) return;
-    if (!vsearch::has_image_extension(path)) return;
+    if (!has_image_extension(path)) return;
     found_.pictures.push_back({path.lexically_relative(root_).generic_string(), path});
+    counter_.count();
   }
 
   fs::path root_;
+  ReadCounter& counter_;
   std::vector<fs::path> folders_;
   std::set<fs::path> links_;
   std::set<fs::path> read_;
@@ -82,27 +83,29 @@ class FolderWalk {
 
 }  // namespace
 
-Found find_pictures(const fs::path& given) {
+Found find_pictures(const fs::path& given, ReadCounter& counter) {
   std::error_code error;
   const fs::file_status status = fs::status(given, error);
   if (!fs::exists(status)) {
-    throw vsearch::Error(
-        vsearch::ErrorCode::kFileNotFound,
-        fmt::format("'{}': no such file or folder; check the path", given.string()));
+    throw Error(ErrorCode::kFileNotFound,
+                fmt::format("'{}': no such file or folder; check the path", given.string()));
   }
   fs::path path = fs::absolute(given).lexically_normal();
   if (!path.has_filename()) path = path.parent_path();  // "photos/" is "photos"
-  if (!fs::is_directory(status)) return {{{path.filename().string(), path}}, {}};
+  if (!fs::is_directory(status)) {
+    counter.count();
+    return {{{path.filename().string(), path, true}}, {}};
+  }
 
-  Found found = FolderWalk(path).run();
+  Found found = FolderWalk(path, counter).run();
   if (found.pictures.empty()) {
-    for (const std::string& problem : found.problems) say("warning: " + problem);
-    throw vsearch::Error(vsearch::ErrorCode::kInvalidArgument,
-                         fmt::format("the folder '{}' holds no pictures (files that end in .jpg "
-                                     ".jpeg .png .gif .bmp .webp); name a folder that does",
-                                     given.string()));
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("the folder '{}' holds no pictures (files that end in .jpg .jpeg .png "
+                            ".gif .bmp .webp); name a folder that does{}{}",
+                            given.string(), found.problems.empty() ? "" : "\n  ",
+                            fmt::join(found.problems, "\n  ")));
   }
   return found;
 }
 
-}  // namespace vsx
+}  // namespace vsearch::detail

@@ -197,7 +197,9 @@ class FilesLister {
                 const std::string& metadata) {
     const std::size_t named = match.picture;
     const std::string key = row.key.empty() ? own_key(named) : row.key;
-    const auto [other, is_new] = line_about_.emplace(std::pair(named, key), row.number);
+    // A row about a folder is not one about its first picture.
+    const std::size_t subject = match.by_key ? pictures_.size() + named : named;
+    const auto [other, is_new] = line_about_.emplace(std::pair(subject, key), row.number);
     if (!is_new) {
       fail(fmt::format("'{}': lines {} and {} are both about '{}'; keep one of them",
                        source_.metadata.string(), other->second, row.number, name));
@@ -223,7 +225,7 @@ class FilesLister {
   std::vector<FoundPicture> pictures_;
   std::vector<std::string> keys_;                                          // of pictures_
   std::unordered_map<std::string, std::vector<std::size_t>> folders_;      // pictures of one item
-  std::map<std::pair<std::size_t, std::string>, std::size_t> line_about_;  // picture and key
+  std::map<std::pair<std::size_t, std::string>, std::size_t> line_about_;  // subject and key
   std::vector<bool> described_;
   SourceListing listing_;
   ItemBuilder builder_;

@@ -80,8 +80,9 @@ using Statement = std::unique_ptr<sqlite3_stmt, Close>;
   }
 }
 
-// Only what reads tables: no PRAGMA, no ATTACH, which would make a file, no transaction.
-int allow_reading(void*, int action, const char*, const char*, const char*, const char*) {
+// Only what reads tables: no PRAGMA, no ATTACH, which would make a file, no transaction. `denied`
+// becomes true when there is more.
+int allow_reading(void* denied, int action, const char*, const char*, const char*, const char*) {
   switch (action) {
     case SQLITE_SELECT:
     case SQLITE_READ:
@@ -89,6 +90,7 @@ int allow_reading(void*, int action, const char*, const char*, const char*, cons
     case SQLITE_RECURSIVE:
       return SQLITE_OK;
     default:
+      *static_cast<bool*>(denied) = true;
       return SQLITE_DENY;
   }
 }
@@ -120,7 +122,8 @@ Connection open_database(const SqlSource& source, bool immutable) {
 Statement prepare(const SqlSource& source, sqlite3* database) {
   if (source.query.find('\0') != source.query.npos) fail(source, "holds the character U+0000");
   // Later on, tables such as those of full-text search run statements of their own.
-  sqlite3_set_authorizer(database, allow_reading, nullptr);
+  bool denied = false;
+  sqlite3_set_authorizer(database, allow_reading, &denied);
   const char* rest = source.query.c_str();
   const auto next = [&] {
     sqlite3_stmt* handle = nullptr;
@@ -128,7 +131,7 @@ Statement prepare(const SqlSource& source, sqlite3* database) {
     return std::pair(Statement(handle), result);
   };
   auto [statement, result] = next();
-  if (result == SQLITE_AUTH) fail(source, "does more than read; give one SELECT");
+  if (denied) fail(source, "does more than read; give one SELECT");
   if (result != SQLITE_OK) fail_with(source, database, result);
   if (!statement) fail(source, "is empty; give a SELECT");
   while (*rest != '\0') {

@@ -201,6 +201,7 @@ void Adder::commit() {
   drafts_.clear();
   batch_pictures_ = 0;
   batch_encoded_ = 0;
+  if (!ready.empty() && screen_) screen_(ready, live_);
   if (!ready.empty()) {
     const CommitCounts counts = core_.commit(ready, live_);
     report_.added += counts.added;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <shared_mutex>
@@ -21,6 +22,11 @@ namespace vsearch::detail {
 class Adder {
  public:
   Adder(CatalogCore& core, std::span<const Item> items, const Progress& progress);
+
+  // Looks at items that are encoded, before they are committed: may change their metadata, and
+  // leave some out.
+  using Screen = std::function<void(std::vector<ReadyItem>& items, const LiveEditions& live)>;
+  void screen(Screen screen) { screen_ = std::move(screen); }
 
   AddReport run();
 
@@ -52,6 +58,7 @@ class Adder {
   CatalogCore& core_;
   const std::span<const Item> items_;
   const Progress& progress_;
+  Screen screen_;
   AddReport report_;
   std::vector<std::pair<std::size_t, AddFailure>> failures_;  // by position in items_
   // Of the batch at hand, from its first item until it is committed.

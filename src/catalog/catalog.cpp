@@ -13,6 +13,7 @@
 #include "catalog/picture_file.h"
 #include "catalog/reencoder.h"
 #include "catalog/snapshot.h"
+#include "catalog/syncer.h"
 #include "util/utf8.h"
 
 namespace vsearch {
@@ -217,6 +218,12 @@ void Catalog::for_each(const std::function<bool(const ItemRecord&)>& visit) cons
 CatalogInfo Catalog::info() const {
   impl_->check_process();
   return impl_->info();
+}
+
+SyncReport Catalog::sync(const Source& source, const SyncOptions& options,
+                         const Progress& progress) {
+  impl_->check_process();
+  return detail::Syncer(*impl_, source, options, progress).run();
 }
 
 ReencodeReport Catalog::reencode(std::shared_ptr<Encoder> encoder, const ReencodeOptions& options,

@@ -295,6 +295,19 @@ void CatalogCore::write_items(db::Store& store, std::span<const Plan> plans,
   store.next_generation();
 }
 
+void CatalogCore::update(std::span<const ReadyItem> items) {
+  const std::lock_guard writer(writer_mutex_);
+  std::vector<Plan> plans;
+  in_store([&](db::Store& store) {
+    for (const ReadyItem& item : items) {
+      Plan plan{&item, store.item(item.key), false, {}};
+      if (plan.old && same_pictures(item, *plan.old)) plans.push_back(std::move(plan));
+    }
+  });
+  if (plans.empty()) return;
+  in_transaction([&](db::Store& store) { write_items(store, plans, live()); });
+}
+
 std::vector<std::string> CatalogCore::remove(std::span<const std::string> keys) {
   const std::lock_guard writer(writer_mutex_);
   std::vector<std::string> absent;

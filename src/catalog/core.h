@@ -94,6 +94,9 @@ class CatalogCore {
 
   // For items that were encoded for `live`, under keep_editions().
   CommitCounts commit(std::span<const ReadyItem> items, const LiveEditions& live);
+  // Metadata, and what may change of pictures whose content does not, of items that still have the
+  // pictures of `items`; others are left as they are.
+  void update(std::span<const ReadyItem> items);
   std::vector<std::string> remove(std::span<const std::string> keys);
   std::vector<std::string> patch(std::span<const MetadataPatch> patches);
   void save_snapshot();

@@ -63,6 +63,9 @@ Schema schema() {
       {"removals",
        "CREATE TABLE removals (picture_id INTEGER PRIMARY KEY, generation INTEGER NOT NULL) "
        "STRICT"},
+      {"skipped",
+       "CREATE TABLE skipped (key TEXT PRIMARY KEY, other TEXT NOT NULL, path TEXT NOT NULL, "
+       "file_bytes INTEGER NOT NULL, file_mtime_ns INTEGER NOT NULL) STRICT, WITHOUT ROWID"},
       {"fields",
        "CREATE TABLE fields (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, "
        "type TEXT NOT NULL CHECK (type IN ('text', 'number', 'boolean', 'tags'))) STRICT"},

@@ -51,6 +51,14 @@ struct NewPicture {
   std::span<const std::byte> kept_bytes;  // empty: none
 };
 
+// An item of a source that was left out because it is like another one.
+struct SkippedItem {
+  std::string key;
+  std::string other;
+  std::string path;  // of its first picture
+  FileStamp stamp;
+};
+
 // Threads: one at a time; the caller has a mutex. Errors: throws what Database throws; damage is
 // kCorrupt and the file stays as it is.
 class Store {
@@ -83,6 +91,7 @@ class Store {
   std::optional<std::pair<StoredPicture, std::string>> picture_and_key(Id id);
   std::vector<std::byte> kept_bytes(Id picture);  // empty if there are none
   std::uint64_t kept_length(Id picture);
+  std::optional<SkippedItem> skipped(std::string_view key);
   // Of the items with ids in [first, last].
   std::vector<Id> matching_pictures(const detail::FilterSql& filter, std::int64_t first,
                                     std::int64_t last);
@@ -95,6 +104,7 @@ class Store {
   void insert_picture(std::int64_t item, std::size_t position, const NewPicture& picture);
   // What may change of a picture whose content does not.
   void update_picture(Id id, std::string_view path, std::string_view role, const FileStamp& stamp);
+  void set_skipped(const SkippedItem& item);
   void next_generation();
 
   // Editions and their embeddings (store_editions.cpp).

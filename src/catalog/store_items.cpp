@@ -201,4 +201,23 @@ void Store::update_picture(Id id, std::string_view path, std::string_view role,
       to_row(id), path, role, stamp.bytes, stamp.mtime_ns);
 }
 
+std::optional<SkippedItem> Store::skipped(std::string_view key) {
+  Query query =
+      database_.query("SELECT other, path, file_bytes, file_mtime_ns FROM skipped WHERE key = ?1");
+  query.bind(key);
+  if (!query.step()) return std::nullopt;
+  return SkippedItem{std::string(key),
+                     std::string(query.text(0)),
+                     std::string(query.text(1)),
+                     {query.integer(2), query.integer(3)}};
+}
+
+void Store::set_skipped(const SkippedItem& item) {
+  database_.run(
+      "INSERT OR REPLACE INTO skipped (key, other, path, file_bytes, file_mtime_ns) "
+      "VALUES (?1, ?2, ?3, ?4, ?5)",
+      std::string_view(item.key), std::string_view(item.other), std::string_view(item.path),
+      item.stamp.bytes, item.stamp.mtime_ns);
+}
+
 }  // namespace vsearch::db

@@ -1,0 +1,363 @@
+// A catalogue is brought in step with a folder, a manifest, a query.
+#include <fmt/format.h>
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "support/bmp.h"
+#include "support/catalogs.h"
+#include "support/tamper.h"
+#include "support/temp_dir.h"
+
+using namespace vsearch_test;
+using vsearch::Catalog;
+using vsearch::Duplicates;
+using vsearch::ErrorCode;
+using vsearch::FilesSource;
+using vsearch::ManifestSource;
+using vsearch::Query;
+using vsearch::Searcher;
+using vsearch::SyncAction;
+using vsearch::SyncOptions;
+using vsearch::SyncReport;
+
+namespace fs = std::filesystem;
+
+namespace {
+
+std::vector<std::byte> picture(int number, int shift = 0) {
+  return bmp(8, 8, [&](std::uint32_t x, std::uint32_t y) {
+    const auto shade = [&](int step) {
+      return static_cast<std::uint8_t>((number * step + static_cast<int>(x + 3 * y) * 7 + shift) %
+                                       256);
+    };
+    return Rgb{shade(37), shade(101), shade(11)};
+  });
+}
+
+struct Shop {
+  Shop() { fs::create_directory(photos); }
+
+  TempDir dir;
+  fs::path photos = dir / "photos";
+  std::shared_ptr<CountingEncoder> encoder = std::make_shared<CountingEncoder>();
+  Catalog catalog = Catalog::create(dir / "shop", create_options(encoder));
+
+  void put(const std::string& name, int number, int shift = 0) const {
+    fs::create_directories((photos / name).parent_path());
+    write_file(photos / name, picture(number, shift));
+  }
+  SyncReport sync(const SyncOptions& options = {}) {
+    encoder->encoded = 0;
+    return catalog.sync(FilesSource{.paths = {photos}}, options);
+  }
+  std::string nearest(int number, int shift = 0) const {
+    const auto file = picture(number, shift);
+    return Searcher(catalog).search(Query::encoded(file), {.k = 1}).at(0).key;
+  }
+};
+
+// "add a, rename b from c"
+std::string told(const SyncReport& report) {
+  std::string text;
+  for (const auto& change : report.changes) {
+    if (!text.empty()) text += ", ";
+    text += fmt::format("{} {}", vsearch::sync_action_name(change.action), change.key);
+    if (!change.other.empty()) text += " from " + change.other;
+  }
+  return text;
+}
+
+// Seconds are the least that every file system tells apart.
+void set_time(const fs::path& file, int seconds) {
+  fs::last_write_time(file, fs::file_time_type(std::chrono::seconds(1'700'000'000 + seconds)));
+}
+
+}  // namespace
+
+TEST_CASE("a folder: only what has changed is encoded") {
+  Shop shop;
+  shop.put("a.bmp", 1);
+  shop.put("deep/er/b.bmp", 2);
+  shop.put("c.bmp", 3);
+  auto report = shop.sync();
+  CHECK(told(report) == "add a.bmp, add c.bmp, add deep/er/b.bmp");
+  CHECK(report.listed == 3);
+  CHECK(report.encoded == 3);
+  CHECK(shop.encoder->encoded == 3);
+  CHECK(shop.nearest(2) == "deep/er/b.bmp");
+
+  report = shop.sync();
+  CHECK(report.changes.empty());
+  CHECK(report.unchanged == 3);
+  CHECK(shop.encoder->encoded == 0);
+
+  const auto id = shop.catalog.pictures_of("c.bmp");
+  shop.put("a.bmp", 4);
+  set_time(shop.photos / "a.bmp", 1);  // of the same size, so the time tells
+  set_time(shop.photos / "c.bmp", 2);  // touched: its content is as it was
+  shop.put("new.bmp", 5);
+  fs::remove(shop.photos / "deep/er/b.bmp");
+  SyncOptions options;
+  options.max_removed_share = 0.5;
+  report = shop.sync(options);
+  CHECK(told(report) == "replace a.bmp, remove deep/er/b.bmp, add new.bmp");
+  CHECK(report.unchanged == 1);
+  CHECK(shop.encoder->encoded == 2);
+  CHECK(shop.nearest(4) == "a.bmp");
+  CHECK(shop.catalog.pictures_of("c.bmp") == id);
+  CHECK(shop.catalog.keys() == std::vector<std::string>{"a.bmp", "c.bmp", "new.bmp"});
+  // The touch was noted: nothing is read again, as a file that cannot be read shows.
+  CHECK(shop.sync().unchanged == 3);
+}
+
+TEST_CASE("renamed files keep their embeddings") {
+  Shop shop;
+  for (int i = 0; i < 10; ++i) shop.put(fmt::format("old/{}.bmp", i), i);
+  shop.sync();
+  fs::rename(shop.photos / "old", shop.photos / "new");
+  shop.put("new/10.bmp", 10);
+  const auto report = shop.sync();  // that is no removal of everything
+  CHECK(report.count(SyncAction::kRename) == 10);
+  CHECK(report.count(SyncAction::kAdd) == 1);
+  CHECK(report.count(SyncAction::kRemove) == 0);
+  CHECK(shop.encoder->encoded == 1);
+  CHECK(shop.catalog.info().items == 11);
+  for (int i = 0; i < 11; ++i) CHECK(shop.nearest(i) == fmt::format("new/{}.bmp", i));
+  CHECK(report.changes[0].other.starts_with("old/"));
+}
+
+TEST_CASE("a source that lost most of its items is refused") {
+  Shop shop;
+  for (int i = 0; i < 20; ++i) shop.put(fmt::format("{}.bmp", i), i);
+  shop.sync();
+  for (int i = 0; i < 5; ++i) fs::remove(shop.photos / fmt::format("{}.bmp", i));
+  shop.put("new.bmp", 100);
+  CHECK_ERROR(shop.sync(), ErrorCode::kRefused, "lacks 5 of the 20 items");
+  CHECK(shop.catalog.info().items == 20);  // nor was anything added
+  SyncOptions options;
+  SECTION("unless it is told to") {
+    options.max_removed_share = 0.25;
+    CHECK(shop.sync(options).count(SyncAction::kRemove) == 5);
+    CHECK(shop.catalog.info().items == 16);
+  }
+  SECTION("or not to remove at all") {
+    options.remove_missing = false;
+    CHECK(shop.sync(options).count(SyncAction::kRemove) == 0);
+    CHECK(shop.catalog.info().items == 21);
+  }
+  SECTION("and an empty folder is an error") {
+    fs::remove_all(shop.photos);
+    fs::create_directory(shop.photos);
+    CHECK_THROWS_AS(shop.sync(), vsearch::Error);
+    CHECK(shop.catalog.info().items == 20);
+  }
+}
+
+TEST_CASE("a bad picture keeps the item's old embedding, and is told") {
+  Shop shop;
+  for (int i = 0; i < 3; ++i) shop.put(fmt::format("{}.bmp", i), i);
+  shop.sync();
+  const std::string broken = "BM, but no picture";
+  write_file(shop.photos / "1.bmp", std::as_bytes(std::span(broken)));
+  write_file(shop.photos / "bad.bmp", std::as_bytes(std::span(broken)));
+  for (int again = 0; again < 2; ++again) {
+    const auto report = shop.sync();
+    CHECK(report.changes.empty());
+    REQUIRE(report.failures.size() == 2);
+    CHECK(report.failures[0].key == "bad.bmp");
+    CHECK(report.failures[1].key == "1.bmp");
+    CHECK(report.failures[1].code == ErrorCode::kBadImage);
+    CHECK(report.failures[1].path == (shop.photos / "1.bmp").string());
+    CHECK(shop.nearest(1) == "1.bmp");
+    CHECK(shop.catalog.info().items == 3);
+  }
+  shop.put("1.bmp", 7);
+  CHECK(told(shop.sync()) == "replace 1.bmp");
+  CHECK(shop.nearest(7) == "1.bmp");
+}
+
+TEST_CASE("a dry run tells what would be done, and does nothing") {
+  Shop shop;
+  for (int i = 0; i < 6; ++i) shop.put(fmt::format("{}.bmp", i), i);
+  shop.sync();
+  const auto generation = shop.catalog.info().generation;
+  shop.put("0.bmp", 50);
+  set_time(shop.photos / "0.bmp", 1);
+  set_time(shop.photos / "1.bmp", 1);
+  fs::rename(shop.photos / "2.bmp", shop.photos / "two.bmp");
+  fs::remove(shop.photos / "3.bmp");
+  shop.put("new.bmp", 51);
+  SyncOptions options;
+  options.dry_run = true;
+  const std::string plan = "replace 0.bmp, remove 3.bmp, add new.bmp, rename two.bmp from 2.bmp";
+  auto report = shop.sync(options);
+  CHECK(told(report) == plan);
+  CHECK(shop.encoder->encoded == 0);
+  CHECK(shop.catalog.info().generation == generation);
+  CHECK(told(shop.sync()) == plan);
+  CHECK(shop.encoder->encoded == 2);
+  CHECK(shop.sync(options).changes.empty());
+}
+
+TEST_CASE("stopped at any point, the next call goes on") {
+  Shop shop;
+  for (int i = 0; i < 300; ++i) shop.put(fmt::format("{}.bmp", i), i, i / 7);
+  const FilesSource source{.paths = {shop.photos}};
+  CHECK_ERROR(shop.catalog.sync(
+                  source, {},
+                  [](std::uint64_t done, std::uint64_t total) { return total == 0 || done < 100; }),
+              ErrorCode::kCancelled, "");
+  const auto items = shop.catalog.info().items;
+  CHECK(items >= 64);
+  CHECK(items < 300);
+  std::vector<std::uint64_t> told;
+  shop.encoder->encoded = 0;
+  const auto report = shop.catalog.sync(source, {}, [&](std::uint64_t done, std::uint64_t total) {
+    if (total > 0) {
+      CHECK(total == 300 - items);
+      told.push_back(done);
+    }
+    return true;
+  });
+  CHECK(report.unchanged == items);
+  CHECK(shop.encoder->encoded == 300 - items);
+  CHECK(std::ranges::is_sorted(told));
+  CHECK(told.back() == 300 - items);
+}
+
+TEST_CASE("a manifest: metadata alone are changed without looking at pictures") {
+  Shop shop;
+  shop.put("1.bmp", 1);
+  shop.put("2.bmp", 2);
+  const auto write = [&](const std::string& text) {
+    std::ofstream(shop.photos / "items.csv") << text;
+  };
+  const ManifestSource source{.file = shop.photos / "items.csv"};
+  write("key,path,price,role\nshirt,1.bmp,10,front\nshirt,2.bmp,,back\nsock,2.bmp,3,\n");
+  CHECK(told(shop.catalog.sync(source)) == "add shirt, add sock");
+  CHECK(shop.encoder->encoded == 3);
+  REQUIRE(shop.catalog.get("shirt")->pictures.size() == 2);
+  CHECK(shop.catalog.get("shirt")->pictures[1].role == "back");
+  CHECK(shop.catalog.get("shirt")->metadata == R"({"price":10})");
+  const auto ids = shop.catalog.pictures_of("shirt");
+  shop.encoder->encoded = 0;
+  write("key,path,price,role\nshirt,1.bmp,11,front\nshirt,2.bmp,,worn\nsock,2.bmp,3,\n");
+  auto report = shop.catalog.sync(source);
+  CHECK(told(report) == "patch shirt");
+  CHECK(report.unchanged == 1);
+  CHECK(shop.encoder->encoded == 0);
+  CHECK(shop.catalog.pictures_of("shirt") == ids);
+  CHECK(shop.catalog.get("shirt")->metadata == R"({"price":11})");
+  CHECK(shop.catalog.get("shirt")->pictures[1].role == "worn");
+  CHECK(shop.catalog.sync(source).changes.empty());
+
+  // A picture less is another item to find, but its content is known.
+  write("key,path,price,role\nshirt,1.bmp,11,front\nsock,2.bmp,3,\n");
+  CHECK(told(shop.catalog.sync(source)) == "replace shirt");
+  CHECK(shop.encoder->encoded == 0);
+  // A crop is.
+  write("key,path,price,role,crop\nshirt,1.bmp,11,front,0 0 0.5 0.5\nsock,2.bmp,3,,\n");
+  CHECK(told(shop.catalog.sync(source)) == "replace shirt");
+  CHECK(shop.encoder->encoded == 1);
+  CHECK(shop.catalog.get("shirt")->pictures[0].crop == vsearch::CropBox{0, 0, 0.5F, 0.5F});
+  // A file that is not there is a failure of its item.
+  write("key,path,price,role,crop\nshirt,none.bmp,11,front,\nsock,2.bmp,3,,\n");
+  report = shop.catalog.sync(source);
+  REQUIRE(report.failures.size() == 1);
+  CHECK(report.failures[0].code == ErrorCode::kFileNotFound);
+  CHECK(shop.catalog.get("shirt"));
+}
+
+TEST_CASE("several sources fill one catalogue by prefixes") {
+  Shop shop;
+  const fs::path other = shop.dir / "other";
+  fs::create_directory(other);
+  shop.put("1.bmp", 1);
+  write_file(other / "1.bmp", picture(2));
+  write_file(other / "2.bmp", picture(3));
+  SyncOptions options;
+  options.key_prefix = "shoes/";
+  CHECK(told(shop.catalog.sync(FilesSource{.paths = {other}}, options)) ==
+        "add shoes/1.bmp, add shoes/2.bmp");
+  options.key_prefix = "hats/";
+  CHECK(told(shop.sync(options)) == "add hats/1.bmp");
+  fs::remove(other / "1.bmp");
+  options.key_prefix = "shoes/";
+  options.max_removed_share = 0.5;
+  CHECK(told(shop.catalog.sync(FilesSource{.paths = {other}}, options)) == "remove shoes/1.bmp");
+  CHECK(shop.catalog.keys() == std::vector<std::string>{"hats/1.bmp", "shoes/2.bmp"});
+}
+
+TEST_CASE("new near-duplicates can be left out or linked") {
+  Shop shop;
+  shop.put("b.bmp", 1);
+  shop.put("c.bmp", 2);
+  shop.sync();
+  shop.put("a.bmp", 1);     // the same content as b
+  shop.put("d.bmp", 2, 1);  // nearly c
+  shop.put("e.bmp", 9);     // new
+  shop.put("f.bmp", 9, 1);  // nearly e, which comes with it
+  SyncOptions options;
+  SECTION("left out") {
+    options.duplicates = Duplicates::kSkip;
+    CHECK(told(shop.sync(options)) ==
+          "duplicate a.bmp from b.bmp, duplicate d.bmp from c.bmp, add e.bmp, duplicate f.bmp from "
+          "e.bmp");
+    CHECK(shop.catalog.info().items == 3);
+    const auto again = shop.sync(options);
+    CHECK(again.changes.empty());
+    CHECK(again.unchanged == 6);
+    CHECK(shop.encoder->encoded == 0);
+    // If what it is like goes, it comes.
+    fs::remove(shop.photos / "c.bmp");
+    options.max_removed_share = 1;
+    CHECK(told(shop.sync(options)) == "remove c.bmp, add d.bmp");
+  }
+  SECTION("linked") {
+    options.duplicates = Duplicates::kLink;
+    CHECK(told(shop.sync(options)) == "add a.bmp, add d.bmp, add e.bmp, add f.bmp");
+    CHECK(shop.catalog.get("a.bmp")->metadata == R"({"duplicate_of":"b.bmp"})");
+    CHECK(shop.catalog.get("e.bmp")->metadata == "{}");
+    CHECK(shop.catalog.get("f.bmp")->metadata == R"({"duplicate_of":"e.bmp"})");
+    CHECK(shop.sync(options).changes.empty());
+  }
+}
+
+TEST_CASE("a catalogue of an older version learns the stamps of its files") {
+  Shop shop;
+  for (int i = 0; i < 5; ++i) shop.put(fmt::format("{}.bmp", i), i);
+  shop.sync();
+  const fs::path path = shop.dir / "shop";
+  shop.catalog = Catalog::create(shop.dir / "none", create_options(shop.encoder));
+  tamper(path / "catalog.db", "UPDATE pictures SET file_bytes = NULL, file_mtime_ns = NULL");
+  vsearch::CatalogOptions options;
+  options.encoder = shop.encoder;
+  shop.catalog = Catalog::open(path, options);
+  auto report = shop.sync();
+  CHECK(report.changes.empty());
+  CHECK(report.unchanged == 5);
+  CHECK(shop.encoder->encoded == 0);
+  // They are noted: a content that changes under an unchanged stamp is not seen.
+  const auto time = fs::last_write_time(shop.photos / "1.bmp");
+  shop.put("1.bmp", 77);
+  fs::last_write_time(shop.photos / "1.bmp", time);
+  CHECK(shop.sync().changes.empty());
+}
+
+TEST_CASE("what makes no sense is refused") {
+  Shop shop;
+  shop.put("1.bmp", 1);
+  SyncOptions options;
+  options.max_removed_share = 1.5;
+  CHECK_ERROR(shop.sync(options), ErrorCode::kInvalidArgument, "max_removed_share is 1.5");
+  options = {};
+  options.duplicate_distance = -1;
+  CHECK_ERROR(shop.sync(options), ErrorCode::kInvalidArgument, "duplicate_distance is -1");
+  CHECK_ERROR(shop.catalog.sync(FilesSource{.paths = {"/no/such"}}), ErrorCode::kFileNotFound,
+              "/no/such");
+}

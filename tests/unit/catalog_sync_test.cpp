@@ -361,3 +361,58 @@ TEST_CASE("what makes no sense is refused") {
   CHECK_ERROR(shop.catalog.sync(FilesSource{.paths = {"/no/such"}}), ErrorCode::kFileNotFound,
               "/no/such");
 }
+
+TEST_CASE("a folder is watched: what changes in it is taken, and trouble passes") {
+  Shop shop;
+  for (int i = 0; i < 10; ++i) shop.put(fmt::format("{}.bmp", i), i);
+  std::vector<std::string> reports;
+  std::vector<std::string> troubles;
+  vsearch::WatchOptions how;
+  how.quiet = std::chrono::milliseconds(50);
+  SyncOptions options;
+  options.max_removed_share = 0.3;
+  shop.catalog.watch(
+      FilesSource{.paths = {shop.photos}}, options, how,
+      [&](const SyncReport& report) {
+        reports.push_back(told(report));
+        switch (reports.size()) {
+          case 1:
+            CHECK(report.count(SyncAction::kAdd) == 10);
+            shop.put("new/one.bmp", 20);
+            return true;
+          case 2:
+            fs::rename(shop.photos / "new/one.bmp", shop.photos / "two.bmp");
+            return true;
+          case 3:  // too many go
+            for (int i = 0; i < 5; ++i) fs::remove(shop.photos / fmt::format("{}.bmp", i));
+            return true;
+          default:
+            return false;
+        }
+      },
+      [&](const vsearch::Error& error) {
+        troubles.emplace_back(error.what());
+        CHECK(error.code() == ErrorCode::kRefused);
+        for (int i = 0; i < 4; ++i) shop.put(fmt::format("{}.bmp", i), i);  // they are back
+      },
+      [&](std::uint64_t, std::uint64_t) { return true; });
+  REQUIRE(reports.size() == 4);
+  CHECK(reports[1] == "add new/one.bmp");
+  CHECK(reports[2] == "rename two.bmp from new/one.bmp");
+  CHECK(reports[3] == "remove 4.bmp");
+  CHECK(troubles.size() == 1);
+  CHECK(shop.nearest(20) == "two.bmp");
+}
+
+TEST_CASE("watching ends when it is told to") {
+  Shop shop;
+  shop.put("1.bmp", 1);
+  int asked = 0;
+  shop.catalog.watch(FilesSource{.paths = {shop.photos}}, {}, {}, {}, {},
+                     [&](std::uint64_t, std::uint64_t) { return ++asked < 20; });
+  CHECK(asked >= 20);
+  SyncOptions options;
+  options.dry_run = true;
+  CHECK_ERROR(shop.catalog.watch(FilesSource{.paths = {shop.photos}}, options, {}, {}, {}, {}),
+              ErrorCode::kInvalidArgument, "dry run");
+}

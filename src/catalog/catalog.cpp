@@ -1,19 +1,21 @@
 #include "vsearch/catalog.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <system_error>
 #include <utility>
 
 #include "catalog/adder.h"
+#include "catalog/backup.h"
+#include "catalog/check.h"
+#include "catalog/compact.h"
 #include "catalog/core.h"
+#include "catalog/duplicates.h"
+#include "catalog/new_folder.h"
 #include "catalog/picture_file.h"
 #include "catalog/reencoder.h"
 #include "catalog/snapshot.h"
 #include "catalog/syncer.h"
+#include "catalog/transfer.h"
 #include "util/utf8.h"
 
 namespace vsearch {
@@ -23,82 +25,6 @@ struct Catalog::Impl : detail::CatalogCore {
 };
 
 namespace {
-
-namespace fs = std::filesystem;
-
-// Folders made while creating a catalogue; taken away again unless kept.
-class NewFolders {
- public:
-  ~NewFolders() {
-    std::error_code ignored;
-    if (!scratch_.empty()) fs::remove_all(scratch_, ignored);
-    for (auto folder = parents_.rbegin(); folder != parents_.rend(); ++folder) {
-      fs::remove(*folder, ignored);  // unless somebody has put something there
-    }
-  }
-
-  void make_parents(const fs::path& folder) {
-    if (folder.empty() || fs::exists(folder)) return;
-    make_parents(folder.parent_path());
-    if (fs::create_directory(folder)) parents_.push_back(folder);
-  }
-  void make_scratch(const fs::path& folder) {
-    fs::create_directory(folder);
-    scratch_ = folder;
-  }
-  void keep() {
-    scratch_.clear();
-    parents_.clear();
-  }
-
- private:
-  std::vector<fs::path> parents_;
-  fs::path scratch_;
-};
-
-void sync_folder(const fs::path& folder) {
-  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool synced = descriptor >= 0 && ::fsync(descriptor) == 0;
-  const int error = errno;
-  if (descriptor >= 0) ::close(descriptor);
-  if (!synced) {
-    throw fs::filesystem_error("fsync", folder, std::error_code(error, std::generic_category()));
-  }
-}
-
-[[noreturn]] void fail_exists(const fs::path& path) {
-  throw Error(ErrorCode::kAlreadyExists,
-              fmt::format("{} exists already and is not an empty folder; open it if it is a "
-                          "catalogue, or choose another path",
-                          path.string()));
-}
-
-// Makes the catalogue's files in a folder beside `path` and renames it: a crash leaves a whole
-// catalogue or none.
-void create_files(const fs::path& path, const db::EditionHeader& edition) {
-  const fs::path target = fs::absolute(path / "").parent_path();  // without a trailing slash
-  if (fs::exists(fs::symlink_status(target)) &&
-      !(fs::is_directory(target) && fs::is_empty(target))) {
-    fail_exists(path);
-  }
-  NewFolders folders;
-  folders.make_parents(target.parent_path());
-  const fs::path scratch =
-      target.parent_path() /
-      fmt::format(".{}.creating-{}", target.filename().string(), detail::random_name());
-  folders.make_scratch(scratch);
-  db::Store::create(scratch / "catalog.db", detail::random_name(), edition);
-  sync_folder(scratch);
-  std::error_code error;
-  fs::rename(scratch, target, error);
-  if (error == std::errc::directory_not_empty || error == std::errc::file_exists ||
-      error == std::errc::not_a_directory) {
-    fail_exists(path);  // it has come into being meanwhile
-  }
-  if (error) throw fs::filesystem_error("rename", target, error);
-  folders.keep();
-  sync_folder(target.parent_path());
-}
 
 ItemRecord to_record(db::Store& store, db::StoredItem item) {
   ItemRecord record{std::move(item.key), std::move(item.metadata), {}};
@@ -148,14 +74,9 @@ Catalog Catalog::create(const std::filesystem::path& path, const CatalogCreateOp
                                   options.build_breadth};
   // Throws if the index would not take these, before anything is on disk.
   const Index probe({edition.dim, edition.metric, edition.links, edition.build_breadth});
-  try {
-    create_files(path, edition);
-  } catch (const fs::filesystem_error& e) {
-    throw Error(ErrorCode::kIo,
-                fmt::format("cannot create the catalogue {}: {}; check the permissions and the "
-                            "space on the disk",
-                            path.string(), e.what()));
-  }
+  detail::make_folder(path, "create the catalogue", [&](const std::filesystem::path& scratch) {
+    db::Store::create(scratch / "catalog.db", detail::random_name(), edition);
+  });
   CatalogOptions open_options;
   open_options.encoder = options.encoder;
   open_options.log = options.log;
@@ -299,6 +220,39 @@ IdFilter Catalog::match(const Filter& filter) const {
 void Catalog::save_snapshot() {
   impl_->check_process();
   impl_->save_snapshot();
+}
+
+// ---- Care
+
+CheckReport Catalog::check(const CheckOptions& options, const Progress& progress) const {
+  impl_->check_process();
+  return detail::check(*impl_, options, progress);
+}
+
+CompactReport Catalog::compact(const Progress& progress) {
+  impl_->check_process();
+  return detail::compact(*impl_, progress);
+}
+
+void Catalog::backup(const std::filesystem::path& path, const Progress& progress) const {
+  impl_->check_process();
+  detail::backup(*impl_, path, progress);
+}
+
+ExportReport Catalog::export_to(const std::filesystem::path& path, const Progress& progress) const {
+  impl_->check_process();
+  return detail::export_to(*impl_, path, progress);
+}
+
+AddReport Catalog::import_from(const std::filesystem::path& path, const Progress& progress) {
+  impl_->check_process();
+  return detail::import_from(*impl_, path, progress);
+}
+
+std::vector<DuplicateGroup> Catalog::near_duplicates(const DuplicateOptions& options,
+                                                     const Progress& progress) const {
+  impl_->check_process();
+  return detail::near_duplicates(*impl_, options, progress);
 }
 
 }  // namespace vsearch

@@ -512,6 +512,11 @@ void CatalogCore::drop_edition(std::int64_t id) {
   std::filesystem::remove(snapshot_path(path_, id, false), ignored);
 }
 
+void CatalogCore::replace_serving(std::shared_ptr<LiveEdition> next) {
+  set_live(std::move(next), live().building);
+  unsaved_ = std::max<std::uint64_t>(unsaved_, 1);
+}
+
 CatalogInfo CatalogCore::info() const {
   CatalogInfo info;
   const auto edition = serving();

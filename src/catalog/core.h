@@ -55,7 +55,8 @@ struct LiveEditions {
 };
 
 // Mutexes, taken in this order: `maintenance_` by long work of which one at a time may run, for
-// all of it; `editions_` shared while pictures are encoded and committed, and exclusively while one
+// all of it; `copying_` by what copies the store's file or writes it anew, for all of that;
+// `editions_` shared while pictures are encoded and committed, and exclusively while one
 // edition takes the place of another; `saving_` for as long as a snapshot is saved; `writer_mutex_`
 // for as long as a change takes; `replacing_` shared for one search and exclusively for one
 // transaction that replaces items; `store_mutex_` for one transaction or one read of the store.
@@ -89,6 +90,8 @@ class CatalogCore {
 
   // Held while long work runs. Throws nothing; waits for its turn.
   std::unique_lock<std::mutex> take_turn() { return std::unique_lock(maintenance_); }
+  // Held while the file of the store is copied or written anew.
+  std::unique_lock<std::mutex> keep_file() { return std::unique_lock(copying_); }
   // Held from live() until what was encoded for it is committed.
   std::shared_lock<index::FairSharedMutex> keep_editions() { return std::shared_lock(editions_); }
 
@@ -113,6 +116,11 @@ class CatalogCore {
   bool switch_to(const std::shared_ptr<LiveEdition>& next, bool keep_old,
                  const std::function<bool()>& ready);
   void drop_edition(std::int64_t id);
+  // Lets `next`, the same edition with another index of the same pictures, take the place of the
+  // serving one, under hold_adders() and keep_writers_out().
+  void replace_serving(std::shared_ptr<LiveEdition> next);
+  // Keeps snapshots as they are while it is held.
+  std::unique_lock<std::mutex> keep_snapshots() { return std::unique_lock(saving_); }
   // Waits until nobody keeps editions, and keeps others from it.
   std::unique_lock<index::FairSharedMutex> hold_adders() { return std::unique_lock(editions_); }
 
@@ -157,6 +165,7 @@ class CatalogCore {
   const Fetch fetch_;
   const OwnerLock owner_;
   std::mutex maintenance_;
+  std::mutex copying_;
   index::FairSharedMutex editions_;
   mutable index::FairSharedMutex replacing_;
   mutable std::mutex store_mutex_;

@@ -43,6 +43,18 @@ LiveEdition::LiveEdition(db::EditionHeader header, Index index, std::filesystem:
   if (encoder_) check_encoder(*encoder_);
 }
 
+LiveEdition::LiveEdition(const LiveEdition& edition, Index index)
+    : header_(edition.header_),
+      index_(std::move(index)),
+      directory_(edition.directory_),
+      loader_(edition.loader_),
+      encoder_(edition.loaded_encoder()) {}
+
+std::shared_ptr<Encoder> LiveEdition::loaded_encoder() const {
+  const std::lock_guard lock(encoder_mutex_);
+  return encoder_;
+}
+
 void LiveEdition::check_encoder(const Encoder& encoder) const {
   if (encoder.info().fingerprint != header_.encoder_fingerprint) {
     throw_encoder_mismatch(directory_, header_, encoder.info());

@@ -1,6 +1,7 @@
 // An edition in memory: its index, and its encoder once that is needed.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -27,6 +28,9 @@ class LiveEdition : public Edition {
   // Throws kEncoderMismatch (`encoder` is another one).
   LiveEdition(db::EditionHeader header, Index index, std::filesystem::path directory,
               std::shared_ptr<Encoder> encoder, EncoderLoader loader);
+
+  // The same edition with another index.
+  LiveEdition(const LiveEdition& edition, Index index);
 
   std::int64_t id() const override { return header_.id; }
   const Index& index() const override { return index_; }
@@ -56,8 +60,10 @@ class LiveEdition : public Edition {
   std::string drop(std::span<const Id> ids);
   void drop_leftovers();  // throws what Index::remove() throws
   std::size_t leftovers() const { return leftovers_.size(); }
+  bool is_leftover(Id id) const { return std::ranges::find(leftovers_, id) != leftovers_.end(); }
 
  private:
+  std::shared_ptr<Encoder> loaded_encoder() const;
   void check_encoder(const Encoder& encoder) const;
   [[noreturn]] void fail_damaged(const Error& error) const;
 

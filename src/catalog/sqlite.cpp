@@ -211,4 +211,28 @@ void Transaction::commit() {
   open_ = false;
 }
 
+Backup::Backup(Database& from, Database& to)
+    : to_(to), handle_(sqlite3_backup_init(to.handle_, "main", from.handle_, "main")) {
+  if (handle_ == nullptr) to.fail(sqlite3_extended_errcode(to.handle_));
+}
+
+Backup::~Backup() {
+  sqlite3_backup_finish(handle_);
+}
+
+bool Backup::step(int pages) {
+  const int result = sqlite3_backup_step(handle_, pages);
+  if (result == SQLITE_OK) return true;
+  if (result == SQLITE_DONE) return false;
+  to_.fail(result);
+}
+
+std::uint64_t Backup::pages() const {
+  return static_cast<std::uint64_t>(sqlite3_backup_pagecount(handle_));
+}
+
+std::uint64_t Backup::pages_left() const {
+  return static_cast<std::uint64_t>(sqlite3_backup_remaining(handle_));
+}
+
 }  // namespace vsearch::db

@@ -14,6 +14,7 @@
 #include "vsearch/error.h"
 
 struct sqlite3;
+struct sqlite3_backup;
 struct sqlite3_stmt;
 
 namespace vsearch::db {
@@ -97,6 +98,7 @@ class Database {
 
  private:
   friend class Query;
+  friend class Backup;
   int changes() const;
   sqlite3_stmt* prepare(std::string_view sql, bool keep);
 
@@ -118,6 +120,29 @@ class Transaction {
  private:
   Database& database_;
   bool open_ = true;
+};
+
+// A copy of a database, made piece by piece. Between the pieces `from` may be used and changed:
+// what changes of the pages that were copied is copied, too, so that the copy is what `from` is
+// when step() returns false.
+class Backup {
+ public:
+  // `to` is empty, and of no use if the copy does not come to its end. Neither may be closed before
+  // this is.
+  Backup(Database& from, Database& to);
+  ~Backup();
+  Backup(const Backup&) = delete;
+  Backup& operator=(const Backup&) = delete;
+
+  // Copies so many pages; false if the copy is complete.
+  bool step(int pages);
+  // As they were with the last step().
+  std::uint64_t pages() const;
+  std::uint64_t pages_left() const;
+
+ private:
+  Database& to_;
+  sqlite3_backup* handle_;
 };
 
 }  // namespace vsearch::db

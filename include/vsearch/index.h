@@ -31,6 +31,11 @@ class IdFilter {
   IdFilter& operator=(IdFilter&& other) noexcept;
 
   void insert(Id id);
+  void erase(Id id);                            // nothing happens if it is not in it
+  IdFilter& operator&=(const IdFilter& other);  // keeps what is in both
+  IdFilter& operator|=(const IdFilter& other);  // adds what is in `other`
+  IdFilter& operator-=(const IdFilter& other);  // takes out what is in `other`
+
   bool contains(Id id) const;
   std::uint64_t size() const;
   std::vector<Id> ids() const;  // ascending

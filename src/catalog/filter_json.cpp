@@ -3,6 +3,7 @@
 
 #include <array>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 #include "catalog/filter_node.h"
@@ -102,33 +103,13 @@ class Reader {
     if (++conditions_ > detail::kMaxFilterConditions) {
       fail(key, fmt::format("more than {} conditions", detail::kMaxFilterConditions));
     }
-    FilterNode node{kind, names(key), std::move(values), {}};
+    std::optional<std::vector<std::string>> names = detail::split_field(key);
+    if (!names) fail(key, "expected a name in double quotes, then '.' or the end");
+    FilterNode node{kind, *std::move(names), std::move(values), {}};
     if (const std::string problem = detail::filter_problem(node); !problem.empty()) {
       fail(key, problem);
     }
     return node;
-  }
-
-  // Splits a field at its dots, except those between double quotes.
-  static std::vector<std::string> names(const std::string& key) {
-    std::vector<std::string> result;
-    std::size_t at = 0;
-    while (true) {
-      std::size_t end = 0;
-      if (at < key.size() && key[at] == '"') {
-        const std::size_t close = key.find('"', at + 1);
-        if (close == std::string::npos || (close + 1 < key.size() && key[close + 1] != '.')) {
-          fail(key, "expected a name in double quotes, then '.' or the end");
-        }
-        result.push_back(key.substr(at + 1, close - at - 1));
-        end = close + 1;
-      } else {
-        end = std::min(key.find('.', at), key.size());
-        result.push_back(key.substr(at, end - at));
-      }
-      if (end == key.size()) return result;
-      at = end + 1;
-    }
   }
 
   static std::vector<FilterValue> scalars(const std::string& key, const json& array) {

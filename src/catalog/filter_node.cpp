@@ -66,6 +66,26 @@ std::string filter_name_problem(std::string_view name) {
   return {};
 }
 
+std::optional<std::vector<std::string>> split_field(std::string_view field) {
+  std::vector<std::string> names;
+  std::size_t at = 0;
+  while (true) {
+    std::size_t end = 0;
+    if (at < field.size() && field[at] == '"') {
+      const std::size_t close = field.find('"', at + 1);
+      if (close == std::string_view::npos) return std::nullopt;
+      if (close + 1 < field.size() && field[close + 1] != '.') return std::nullopt;
+      names.emplace_back(field.substr(at + 1, close - at - 1));
+      end = close + 1;
+    } else {
+      end = std::min(field.find('.', at), field.size());
+      names.emplace_back(field.substr(at, end - at));
+    }
+    if (end == field.size()) return names;
+    at = end + 1;
+  }
+}
+
 std::string filter_problem(const FilterNode& leaf) {
   for (const std::string& name : leaf.field) {
     if (std::string problem = filter_name_problem(name); !problem.empty()) return problem;

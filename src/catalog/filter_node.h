@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -63,6 +64,10 @@ std::string filter_problem(const FilterNode& leaf);
 
 // Why a field cannot be called that, or an empty text if it can.
 std::string filter_name_problem(std::string_view name);
+
+// The names in a field such as a.b: splits at dots, except those between double quotes. None if
+// something other than a dot follows quotes, or they are not closed.
+std::optional<std::vector<std::string>> split_field(std::string_view field);
 
 }  // namespace detail
 }  // namespace vsearch

@@ -144,12 +144,6 @@ class Writer {
     return fmt::format("CAST(?{} AS REAL)", bind(json(std::get<double>(operand)).dump()));
   }
 
-  static std::string json_path(const std::vector<std::string>& field) {
-    std::string path = "$";
-    for (const std::string& name : field) path += fmt::format(".\"{}\"", name);
-    return path;
-  }
-
   template <typename Value>  // std::int64_t or std::string
   std::size_t bind(Value value) {
     parameters_.emplace_back(std::in_place_type<Value>, std::move(value));
@@ -160,6 +154,12 @@ class Writer {
 };
 
 }  // namespace
+
+std::string json_path(const std::vector<std::string>& field) {
+  std::string path = "$";
+  for (const std::string& name : field) path += fmt::format(".\"{}\"", name);
+  return path;
+}
 
 FilterSql filter_to_sql(const FilterNode& root) {
   Writer writer;

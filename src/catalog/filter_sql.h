@@ -15,6 +15,9 @@ struct FilterSql {
   std::vector<std::variant<std::int64_t, std::string>> parameters;  // ?1, ?2, ...
 };
 
+// The path of SQLite's JSON functions to a field.
+std::string json_path(const std::vector<std::string>& field);
+
 // Nothing the user wrote gets into `where`: names and values are parameters.
 FilterSql filter_to_sql(const FilterNode& root);
 

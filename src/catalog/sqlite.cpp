@@ -199,6 +199,7 @@ Transaction::Transaction(Database& database) : database_(database) {
 
 Transaction::~Transaction() {
   if (!open_) return;
+  ++database_.rollbacks_;
   try {
     database_.run("ROLLBACK");
   } catch (...) {

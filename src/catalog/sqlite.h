@@ -93,18 +93,23 @@ class Database {
   // Whether closing moves the write-ahead log into the database file (the default).
   void checkpoint_on_close(bool enabled);
 
+  // How many Transactions were rolled back: what was read before may never have been.
+  std::uint64_t rollbacks() const { return rollbacks_; }
+
   // Throws the Error for SQLite's result `code`.
   [[noreturn]] void fail(int code) const;
 
  private:
   friend class Query;
   friend class Backup;
+  friend class Transaction;
   int changes() const;
   sqlite3_stmt* prepare(std::string_view sql, bool keep);
 
   std::filesystem::path path_;
   sqlite3* handle_ = nullptr;
   std::unordered_map<std::string, sqlite3_stmt*> statements_;
+  std::uint64_t rollbacks_ = 0;
 };
 
 // BEGIN IMMEDIATE; rolls back unless commit() was called.

@@ -57,120 +57,121 @@ struct SkippedItem {
   std::string other;
   std::string path;  // of its first picture
   FileStamp stamp;
-  // How many of something there are, and the key of an item with one.
-  struct Finding {
-    std::uint64_t count = 0;
-    std::string key;
-  };
+};
 
-  // Threads: one at a time; the caller has a mutex. Errors: throws what Database throws; damage is
-  // kCorrupt and the file stays as it is.
-  class Store {
-   public:
-    // Makes the file, which must not exist, with one serving edition.
-    static void create(const std::filesystem::path& file, const std::string& uuid,
-                       const EditionHeader& edition);
+// How many of something there are, and the key of an item with one.
+struct Finding {
+  std::uint64_t count = 0;
+  std::string key;
+};
 
-    // Opens the file, takes it for this process, brings it to today's schema and checks everything
-    // but the items. Throws kCorrupt, kBusy, kUnavailable (a newer schema), kIo.
-    explicit Store(const std::filesystem::path& file);
+// Threads: one at a time; the caller has a mutex. Errors: throws what Database throws; damage is
+// kCorrupt and the file stays as it is.
+class Store {
+ public:
+  // Makes the file, which must not exist, with one serving edition.
+  static void create(const std::filesystem::path& file, const std::string& uuid,
+                     const EditionHeader& edition);
 
-    Database& database() { return database_; }
-    bool migrated() const { return migrated_; }  // whether it was of an older schema
+  // Opens the file, takes it for this process, brings it to today's schema and checks everything
+  // but the items. Throws kCorrupt, kBusy, kUnavailable (a newer schema), kIo.
+  explicit Store(const std::filesystem::path& file);
 
-    std::uint64_t generation();
-    std::uint64_t item_count();
-    std::uint64_t picture_count();
-    std::int64_t last_item_id();
-    Id last_picture_id();  // the largest ever given
+  Database& database() { return database_; }
+  bool migrated() const { return migrated_; }  // whether it was of an older schema
 
-    std::vector<std::string> keys();  // ascending, bytewise
-    std::optional<StoredItem> item(std::string_view key);
-    // At most `limit` items with keys after `after`, ascending.
-    std::vector<StoredItem> items_after(std::string_view after, std::size_t limit);
-    std::optional<PictureRecord> picture(Id id);
-    std::vector<Id> picture_ids();  // ascending
-    // At most `limit` pictures with ids above `after`, ascending, and the keys of their items.
-    std::vector<std::pair<StoredPicture, std::string>> pictures_after(Id after, std::size_t limit);
-    std::optional<std::pair<StoredPicture, std::string>> picture_and_key(Id id);
-    std::vector<std::byte> kept_bytes(Id picture);  // empty if there are none
-    std::uint64_t kept_length(Id picture);
-    std::optional<SkippedItem> skipped(std::string_view key);
-    // Of the items with ids in [first, last].
-    std::vector<Id> matching_pictures(const detail::FilterSql& filter, std::int64_t first,
-                                      std::int64_t last);
+  std::uint64_t generation();
+  std::uint64_t item_count();
+  std::uint64_t picture_count();
+  std::int64_t last_item_id();
+  Id last_picture_id();  // the largest ever given
 
-    // Changes, for use within a Transaction.
-    std::int64_t insert_item(std::string_view key, std::string_view metadata);
-    void set_metadata(std::int64_t item, std::string_view metadata);
-    void delete_item(std::int64_t item);  // and its pictures
-    void delete_pictures(std::int64_t item);
-    void insert_picture(std::int64_t item, std::size_t position, const NewPicture& picture);
-    // What may change of a picture whose content does not.
-    void update_picture(Id id, std::string_view path, std::string_view role,
-                        const FileStamp& stamp);
-    void set_skipped(const SkippedItem& item);
-    void next_generation();
+  std::vector<std::string> keys();  // ascending, bytewise
+  std::optional<StoredItem> item(std::string_view key);
+  // At most `limit` items with keys after `after`, ascending.
+  std::vector<StoredItem> items_after(std::string_view after, std::size_t limit);
+  std::optional<PictureRecord> picture(Id id);
+  std::vector<Id> picture_ids();  // ascending
+  // At most `limit` pictures with ids above `after`, ascending, and the keys of their items.
+  std::vector<std::pair<StoredPicture, std::string>> pictures_after(Id after, std::size_t limit);
+  std::optional<std::pair<StoredPicture, std::string>> picture_and_key(Id id);
+  std::vector<std::byte> kept_bytes(Id picture);  // empty if there are none
+  std::uint64_t kept_length(Id picture);
+  std::optional<SkippedItem> skipped(std::string_view key);
+  // Of the items with ids in [first, last].
+  std::vector<Id> matching_pictures(const detail::FilterSql& filter, std::int64_t first,
+                                    std::int64_t last);
 
-    // Editions and their embeddings (store_editions.cpp).
-    std::vector<EditionHeader> editions();  // by id
-    EditionHeader serving();                // throws kCorrupt unless exactly one does
-    SnapshotStamps stamps(std::int64_t edition);
-    std::uint64_t embedding_count(std::int64_t edition);
-    // Empty if there is none.
-    std::vector<float> find_embedding(const EditionHeader& edition, Id picture);
-    std::vector<float> embedding(const EditionHeader& edition, Id picture);  // throws kCorrupt
-    // Of any picture with this content and crop; empty if there is none.
-    std::vector<float> embedding_of_content(const EditionHeader& edition,
-                                            std::string_view content_hash, std::string_view crop);
-    // Ascending: pictures above `after` that the edition has, or lacks, an embedding of.
-    std::vector<Id> embedded_ids(std::int64_t edition, Id after = 0);
-    std::vector<Id> unembedded_ids(std::int64_t edition, Id after, std::size_t limit);
-    // Pictures that were removed since the snapshot of the serving edition, and since when.
-    std::vector<Id> removals();
+  // Changes, for use within a Transaction.
+  std::int64_t insert_item(std::string_view key, std::string_view metadata);
+  void set_metadata(std::int64_t item, std::string_view metadata);
+  void delete_item(std::int64_t item);  // and its pictures
+  void delete_pictures(std::int64_t item);
+  void insert_picture(std::int64_t item, std::size_t position, const NewPicture& picture);
+  // What may change of a picture whose content does not.
+  void update_picture(Id id, std::string_view path, std::string_view role, const FileStamp& stamp);
+  void set_skipped(const SkippedItem& item);
+  void next_generation();
 
-    // Changes, for use within a Transaction.
-    std::int64_t insert_edition(const EditionHeader& edition);  // its table, too; returns its id
-    void set_edition_state(std::int64_t edition, EditionState state);
-    void set_edition_encoder_ref(std::int64_t edition, std::string_view encoder_ref);
-    void delete_edition(std::int64_t edition);
-    void set_stamps(std::int64_t edition, const SnapshotStamps& stamps);
-    void insert_embedding(std::int64_t edition, Id picture, std::span<const float> embedding);
-    void delete_removals(std::uint64_t last_generation);  // up to this one
+  // Editions and their embeddings (store_editions.cpp).
+  std::vector<EditionHeader> editions();  // by id
+  EditionHeader serving();                // throws kCorrupt unless exactly one does
+  SnapshotStamps stamps(std::int64_t edition);
+  std::uint64_t embedding_count(std::int64_t edition);
+  // Empty if there is none.
+  std::vector<float> find_embedding(const EditionHeader& edition, Id picture);
+  std::vector<float> embedding(const EditionHeader& edition, Id picture);  // throws kCorrupt
+  // Of any picture with this content and crop; empty if there is none.
+  std::vector<float> embedding_of_content(const EditionHeader& edition,
+                                          std::string_view content_hash, std::string_view crop);
+  // Ascending: pictures above `after` that the edition has, or lacks, an embedding of.
+  std::vector<Id> embedded_ids(std::int64_t edition, Id after = 0);
+  std::vector<Id> unembedded_ids(std::int64_t edition, Id after, std::size_t limit);
+  // Pictures that were removed since the snapshot of the serving edition, and since when.
+  std::vector<Id> removals();
 
-    // What check(), compact() and near_duplicates() look for (store_care.cpp).
-    std::vector<std::string> integrity_problems();  // in SQLite's words; not all if there are many
-    // Rows that belong to nothing, as "table -> what they should belong to", and how many.
-    std::vector<std::pair<std::string, std::uint64_t>> orphans();
-    Finding items_without_pictures();
-    Finding items_with_bad_positions();
-    Finding items_with_bad_metadata();
-    Finding items_without_embedding(std::int64_t edition);  // counts pictures
-    Finding items_with_bad_crops();
-    void delete_orphans();  // within a Transaction
-    // Writes the file anew, without holes; not within a Transaction. Needs twice the room
-    // meanwhile.
-    void vacuum();
-    // Of the items with ids in [first, last], in their order.
-    std::vector<std::pair<std::int64_t, Id>> item_pictures(std::int64_t first, std::int64_t last);
-    // Pictures that other pictures are like, each with one that comes before it, by content and
-    // crop: at most as many as have one of `limit` beginnings of hashes, which come after `after`.
-    // Sets `after` to the last of these; it is empty if there are no more.
-    std::vector<std::pair<Id, Id>> same_contents(std::string& after, std::size_t limit);
-    std::optional<std::string> key_of(std::int64_t item);
+  // Changes, for use within a Transaction.
+  std::int64_t insert_edition(const EditionHeader& edition);  // its table, too; returns its id
+  void set_edition_state(std::int64_t edition, EditionState state);
+  void set_edition_encoder_ref(std::int64_t edition, std::string_view encoder_ref);
+  void delete_edition(std::int64_t edition);
+  void set_stamps(std::int64_t edition, const SnapshotStamps& stamps);
+  void insert_embedding(std::int64_t edition, Id picture, std::span<const float> embedding);
+  void delete_removals(std::uint64_t last_generation);  // up to this one
 
-    std::optional<std::string> meta(std::string_view key);
-    void set_meta(std::string_view key, std::string_view value);
+  // What check(), compact() and near_duplicates() look for (store_care.cpp).
+  std::vector<std::string> integrity_problems();  // in SQLite's words; not all if there are many
+  // Rows that belong to nothing, as "table -> what they should belong to", and how many.
+  std::vector<std::pair<std::string, std::uint64_t>> orphans();
+  Finding items_without_pictures();
+  Finding items_with_bad_positions();
+  Finding items_with_bad_metadata();
+  Finding items_without_embedding(std::int64_t edition);  // counts pictures
+  Finding items_with_bad_crops();
+  void delete_orphans();  // within a Transaction
+  // Writes the file anew, without holes; not within a Transaction. Needs twice the room
+  // meanwhile.
+  void vacuum();
+  // Of the items with ids in [first, last], in their order.
+  std::vector<std::pair<std::int64_t, Id>> item_pictures(std::int64_t first, std::int64_t last);
+  // Pictures that other pictures are like, each with one that comes before it, by content and
+  // crop: at most as many as have one of `limit` beginnings of hashes, which come after `after`.
+  // Sets `after` to the last of these; it is empty if there are no more.
+  std::vector<std::pair<Id, Id>> same_contents(std::string& after, std::size_t limit);
+  std::optional<std::string> key_of(std::int64_t item);
 
-   private:
-    void verify();
-    std::uint64_t number_meta(std::string_view key, std::uint64_t most);
-    std::vector<StoredPicture> pictures_of(std::int64_t item);
-    std::vector<float> floats(std::span<const std::byte> blob, std::uint32_t dim, Id picture) const;
-    void note_removals(std::int64_t item);
+  std::optional<std::string> meta(std::string_view key);
+  void set_meta(std::string_view key, std::string_view value);
 
-    Database database_;
-    bool migrated_ = false;
-  };
+ private:
+  void verify();
+  std::uint64_t number_meta(std::string_view key, std::uint64_t most);
+  std::vector<StoredPicture> pictures_of(std::int64_t item);
+  std::vector<float> floats(std::span<const std::byte> blob, std::uint32_t dim, Id picture) const;
+  void note_removals(std::int64_t item);
+
+  Database database_;
+  bool migrated_ = false;
+};
 
 }  // namespace vsearch::db

@@ -59,7 +59,17 @@ std::vector<index::Slot> IdFilter::Impl::seeds(const index::IdTable& table) cons
 IdFilter::IdFilter() : impl_(std::make_unique<Impl>()) {}
 
 IdFilter::IdFilter(std::span<const Id> ids) : IdFilter() {
-  for (const Id id : ids) insert(id);
+  // Roaring64Map looks its 32-bit map up for every id; where all are small there is only one.
+  if (std::ranges::all_of(ids, [](Id id) { return id <= UINT32_MAX; })) {
+    std::vector<std::uint32_t> words(ids.size());
+    std::ranges::transform(ids, words.begin(),
+                           [](Id id) { return static_cast<std::uint32_t>(id); });
+    Roaring small;
+    small.addMany(words.size(), words.data());
+    impl_->ids = Roaring64Map(small);
+  } else {
+    for (const Id id : ids) insert(id);
+  }
 }
 
 IdFilter::~IdFilter() = default;
@@ -77,6 +87,35 @@ IdFilter& IdFilter::operator=(IdFilter&& other) noexcept = default;
 void IdFilter::insert(Id id) {
   impl_->ids.add(static_cast<std::uint64_t>(id));
   impl_->found.reset();
+}
+
+void IdFilter::erase(Id id) {
+  impl_->ids.remove(static_cast<std::uint64_t>(id));
+  impl_->found.reset();
+}
+
+IdFilter& IdFilter::operator&=(const IdFilter& other) {
+  if (this == &other) return *this;
+  impl_->ids &= other.impl_->ids;
+  impl_->found.reset();
+  return *this;
+}
+
+IdFilter& IdFilter::operator|=(const IdFilter& other) {
+  if (this == &other) return *this;
+  impl_->ids |= other.impl_->ids;
+  impl_->found.reset();
+  return *this;
+}
+
+IdFilter& IdFilter::operator-=(const IdFilter& other) {
+  if (this == &other) {
+    impl_->ids = Roaring64Map();
+  } else {
+    impl_->ids -= other.impl_->ids;
+  }
+  impl_->found.reset();
+  return *this;
 }
 
 bool IdFilter::contains(Id id) const {

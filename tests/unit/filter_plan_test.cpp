@@ -81,10 +81,13 @@ bool matches(const FilterNode& node, const json& metadata) {
   if (node.kind == Kind::kAnd) return std::ranges::all_of(node.children, child_matches);
   if (node.kind == Kind::kOr) return std::ranges::any_of(node.children, child_matches);
   if (node.kind == Kind::kNot) return !child_matches(node.children.front());
-  json value = metadata;
+  static const json kNothing;
+  const json* place = &metadata;
   for (const std::string& name : node.field) {
-    value = value.is_object() && value.contains(name) ? json(value.at(name)) : json();
+    const auto member = place->find(name);
+    place = member != place->end() ? &*member : &kNothing;
   }
+  const json& value = *place;
   const auto is = [&](auto condition) {
     const std::optional<int> order = compare(value, node.values[0]);
     return order.has_value() && condition(*order);
@@ -109,7 +112,7 @@ bool matches(const FilterNode& node, const json& metadata) {
       return is([](int order) { return order >= 0; }) && *compare(value, node.values[1]) <= 0;
     case Kind::kLike:
       return value.is_string() &&
-             is_like(value.get<std::string>(), std::get<std::string>(node.values[0]));
+             is_like(value.get_ref<const std::string&>(), std::get<std::string>(node.values[0]));
     case Kind::kHas:
       return value.is_array() && std::ranges::any_of(value, [&](const json& element) {
                return compare(element, node.values[0]) == 0;

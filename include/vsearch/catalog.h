@@ -209,9 +209,9 @@ class Catalog {
 
   // ---- Fields
 
-  // Keeps an index of a field of the metadata from now on, see Field. Throws kInvalidArgument (a
-  // name that a filter could not use; items have values of another type: the message names one),
-  // kAlreadyExists (declared with another type). Declared already: does nothing.
+  // Keeps an index of a field of the metadata from now on, see Field. Declared already: does
+  // nothing. Throws kInvalidArgument (a name that a filter could not use; it is declared with
+  // another type; items have values of another type: how many, and the first).
   void declare_field(const Field& field);
   void drop_field(const std::string& name);  // throws kKeyNotFound if it is not declared
   std::vector<Field> fields() const;         // by name

@@ -49,7 +49,9 @@ AddReport Adder::run() {
     const Item& item = items_[position];
     try {
       check_item(item);
-      sound.push_back({position, normalise_metadata(item.metadata)});
+      std::string metadata = normalise_metadata(item.metadata);
+      core_.check_fields(metadata);
+      sound.push_back({position, std::move(metadata)});
     } catch (const Error& e) {
       failures_.push_back({position,
                            {item.key,

@@ -141,6 +141,27 @@ CatalogInfo Catalog::info() const {
   return impl_->info();
 }
 
+void Catalog::declare_field(const Field& field) {
+  impl_->check_process();
+  impl_->declare_field(field);
+}
+
+void Catalog::drop_field(const std::string& name) {
+  impl_->check_process();
+  impl_->drop_field(name);
+}
+
+std::vector<Field> Catalog::fields() const {
+  impl_->check_process();
+  return impl_->in_store([](db::Store& store) {
+    std::vector<Field> fields;
+    for (const db::DeclaredField& declared : *store.fields().current()) {
+      fields.push_back(declared.field);
+    }
+    return fields;
+  });
+}
+
 SyncReport Catalog::sync(const Source& source, const SyncOptions& options,
                          const Progress& progress) {
   impl_->check_process();

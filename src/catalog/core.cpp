@@ -13,14 +13,13 @@
 #include <unordered_set>
 #include <utility>
 
-#include "catalog/filter_sql.h"
+#include "catalog/filter_plan.h"
 #include "catalog/item_check.h"
 #include "catalog/snapshot.h"
+#include "util/utf8.h"
 
 namespace vsearch::detail {
 namespace {
-
-constexpr std::int64_t kItemsPerRead = 4096;  // of a filter, so that others get at the store
 
 std::filesystem::path checked_directory(const std::filesystem::path& path) {
   std::error_code error;
@@ -71,6 +70,12 @@ bool same_but_for_content(const ReadyItem& item, const db::StoredItem& old) {
     const db::StoredPicture& a = ready.picture;
     return a.path == b.path && a.role == b.role && a.stamp == b.stamp;
   });
+}
+
+std::vector<Id> ids_of(const db::StoredItem& item) {
+  std::vector<Id> ids;
+  for (const db::StoredPicture& picture : item.pictures) ids.push_back(picture.id);
+  return ids;
 }
 
 const std::vector<float>* embedding_of(const ReadyPicture& picture, std::int64_t edition) {
@@ -272,9 +277,16 @@ void CatalogCore::write_items(db::Store& store, std::span<const Plan> plans,
       item = store.insert_item(plan.item->key, plan.item->metadata);
     } else {
       item = plan.old->id;
-      if (plan.old->metadata != plan.item->metadata) store.set_metadata(item, plan.item->metadata);
-      if (plan.new_pictures) store.delete_pictures(item);
+      const bool same = plan.old->metadata == plan.item->metadata;
+      if (!same) store.set_metadata(item, plan.item->metadata);
+      if (plan.new_pictures) {
+        store.fields().erase(ids_of(*plan.old), plan.old->metadata);
+        store.delete_pictures(item);
+      } else if (!same) {
+        store.fields().update(ids_of(*plan.old), plan.old->metadata, plan.item->metadata);
+      }
     }
+    if (plan.new_pictures) store.fields().insert(plan.ids, plan.item->metadata);
     for (std::size_t i = 0; i < plan.item->pictures.size(); ++i) {
       const ReadyPicture& ready = plan.item->pictures[i];
       if (!plan.new_pictures) {
@@ -332,7 +344,10 @@ std::vector<std::string> CatalogCore::remove(std::span<const std::string> keys) 
     if (edition) edition->reserve_leftovers(ids.size());
   }
   in_transaction([&](db::Store& store) {
-    for (const db::StoredItem& item : items) store.delete_item(item.id);
+    for (const db::StoredItem& item : items) {
+      store.fields().erase(ids_of(item), item.metadata);
+      store.delete_item(item.id);
+    }
     store.next_generation();
   });
   drop_from_index(editions, ids);
@@ -365,12 +380,22 @@ std::vector<std::string> CatalogCore::patch(std::span<const MetadataPatch> patch
     std::optional<Change>& change = changes[patch.key];
     if (change) change->after = merged_metadata(change->after, patch);
   }
+  for (const auto& [key, change] : changes) {
+    try {
+      if (change) check_fields(change->after);
+    } catch (const Error& e) {
+      throw Error(e.code(), fmt::format("item {}: {}", util::shorten(key), e.what()));
+    }
+  }
   std::erase_if(changes, [](const auto& entry) {
     return !entry.second || entry.second->item.metadata == entry.second->after;
   });
   if (changes.empty()) return absent;
   in_transaction([&](db::Store& store) {
-    for (const auto& [key, change] : changes) store.set_metadata(change->item.id, change->after);
+    for (const auto& [key, change] : changes) {
+      store.set_metadata(change->item.id, change->after);
+      store.fields().update(ids_of(change->item), change->item.metadata, change->after);
+    }
     store.next_generation();
   });
   return absent;
@@ -561,16 +586,29 @@ NearPictures CatalogCore::near_pictures(const Edition& edition, std::span<const 
 }
 
 IdFilter CatalogCore::match(const Filter& filter) const {
-  const FilterSql sql = filter_to_sql(filter.root());
-  const std::int64_t last = in_store([](db::Store& store) { return store.last_item_id(); });
-  IdFilter result;
-  for (std::int64_t first = 1; first <= last; first += kItemsPerRead) {
-    const std::vector<Id> ids = in_store([&](db::Store& store) {
-      return store.matching_pictures(sql, first, first + kItemsPerRead - 1);
-    });
-    for (const Id id : ids) result.insert(id);
+  const InStore in_store = [this](const std::function<void(db::Database&)>& use) {
+    this->in_store([&](db::Store& store) { use(store.database()); });
+  };
+  return matching_pictures(filter.root(), store_->fields(), in_store);
+}
+
+void CatalogCore::declare_field(const Field& field) {
+  const std::lock_guard writer(writer_mutex_);
+  bool is_new = false;
+  in_transaction([&](db::Store& store) { is_new = store.fields().declare(field); });
+  if (is_new) in_store([](db::Store& store) { store.fields().load(); });
+}
+
+void CatalogCore::drop_field(const std::string& name) {
+  const std::lock_guard writer(writer_mutex_);
+  bool was_there = false;
+  in_transaction([&](db::Store& store) { was_there = store.fields().drop(name); });
+  if (!was_there) {
+    throw Error(ErrorCode::kKeyNotFound,
+                fmt::format("the catalogue {} has no declared field '{}'; fields() lists them",
+                            path_.string(), name));
   }
-  return result;
+  in_store([](db::Store& store) { store.fields().load(); });
 }
 
 }  // namespace vsearch::detail

@@ -129,6 +129,11 @@ class CatalogCore {
                              const SearchOptions& options) const;
   IdFilter match(const Filter& filter) const;
 
+  // Throws kInvalidArgument if a declared field has a value of another type.
+  void check_fields(std::string_view metadata) const { store_->fields().check(metadata); }
+  void declare_field(const Field& field);
+  void drop_field(const std::string& name);
+
   // Runs `read` on the store.
   template <typename Read>
   auto in_store(Read read) const {

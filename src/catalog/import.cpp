@@ -246,8 +246,14 @@ class Importing {
 
   AddReport run() {
     // All of it is looked at before anything is changed.
-    for (ExportReader reader(folder_, manifest_, edition_); reader.next();) {
-      if (reader.lines() % kLinesPerProgress == 0) go_on();
+    ExportReader first(folder_, manifest_, edition_);
+    while (const std::optional<ReadyItem> item = first.next()) {
+      try {
+        core_.check_fields(item->metadata);
+      } catch (const Error& e) {
+        throw Error(e.code(), fmt::format("item {}: {}", util::shorten(item->key), e.what()));
+      }
+      if (first.lines() % kLinesPerProgress == 0) go_on();
     }
     ExportReader reader(folder_, manifest_, edition_);
     while (std::optional<ReadyItem> item = reader.next()) {

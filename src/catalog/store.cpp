@@ -77,6 +77,7 @@ void Store::verify() {
   if (!meta("uuid")) throw_damaged(database_.path(), "meta has no uuid");
   generation();
   last_picture_id();
+  fields_.emplace(database_);
 }
 
 std::uint64_t Store::number_meta(std::string_view key, std::uint64_t most) {

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "catalog/edition_header.h"
-#include "catalog/filter_sql.h"
+#include "catalog/fields.h"
 #include "catalog/sqlite.h"
 #include "vsearch/catalog.h"
 #include "vsearch/types.h"
@@ -78,6 +78,7 @@ class Store {
   explicit Store(const std::filesystem::path& file);
 
   Database& database() { return database_; }
+  FieldIndex& fields() { return *fields_; }
   bool migrated() const { return migrated_; }  // whether it was of an older schema
 
   std::uint64_t generation();
@@ -98,9 +99,6 @@ class Store {
   std::vector<std::byte> kept_bytes(Id picture);  // empty if there are none
   std::uint64_t kept_length(Id picture);
   std::optional<SkippedItem> skipped(std::string_view key);
-  // Of the items with ids in [first, last].
-  std::vector<Id> matching_pictures(const detail::FilterSql& filter, std::int64_t first,
-                                    std::int64_t last);
 
   // Changes, for use within a Transaction.
   std::int64_t insert_item(std::string_view key, std::string_view metadata);
@@ -172,6 +170,7 @@ class Store {
 
   Database database_;
   bool migrated_ = false;
+  std::optional<FieldIndex> fields_;  // once the schema is known to be sound
 };
 
 }  // namespace vsearch::db

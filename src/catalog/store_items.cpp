@@ -130,23 +130,6 @@ std::uint64_t Store::kept_length(Id picture) {
   return query.step() ? to_id(query.integer(0)) : 0;
 }
 
-std::vector<Id> Store::matching_pictures(const detail::FilterSql& filter, std::int64_t first,
-                                         std::int64_t last) {
-  // CROSS JOIN: the condition is looked at once an item, not once a picture.
-  const std::size_t n = filter.parameters.size();
-  Query query = database_.query_once(fmt::format(
-      "SELECT pictures.id FROM items CROSS JOIN pictures ON pictures.item_id = items.id "
-      "WHERE items.id BETWEEN ?{} AND ?{} AND {}",
-      n + 1, n + 2, filter.where));
-  for (const auto& parameter : filter.parameters) {
-    std::visit([&](const auto& value) { query.bind(value); }, parameter);
-  }
-  query.bind(first).bind(last);
-  std::vector<Id> ids;
-  while (query.step()) ids.push_back(to_id(query.integer(0)));
-  return ids;
-}
-
 std::int64_t Store::insert_item(std::string_view key, std::string_view metadata) {
   Query query = database_.query("INSERT INTO items (key, metadata) VALUES (?1, ?2) RETURNING id");
   query.bind(key).bind(metadata);

@@ -219,6 +219,7 @@ void Syncer::patch() {
       try {
         items.push_back(patch.item);
         items.back().metadata = normalise_metadata(patch.item.metadata);
+        core_.check_fields(items.back().metadata);
       } catch (const Error& e) {
         items.pop_back();
         report_.failures.push_back(

@@ -1,5 +1,5 @@
 # Thin: the work is in scripts/ and CMake.
-.PHONY: help setup build test demo fuzz torture-index bench bench-encoder bench-index lint clean
+.PHONY: help setup build test demo fuzz torture-index bench bench-encoder bench-index bench-catalog lint clean
 
 help:
 	@echo "make demo    set up, build, and show the whole pipeline on real pictures"
@@ -7,7 +7,7 @@ help:
 	@echo "make build   set up and build: build/release/vsx, libvsearch.so, the Python module"
 	@echo "make fuzz    search for inputs that break the parsers; SECONDS=600 says for how long"
 	@echo "make torture-index  sixteen threads against one index for half an hour; SECONDS=600 says for how long"
-	@echo "make bench   every benchmark beside its peers; make bench-encoder, bench-index one; QUICK=1 for a smaller run"
+	@echo "make bench   every benchmark beside its peers; make bench-encoder, bench-index, bench-catalog one; QUICK=1 for a smaller run"
 	@echo "make lint    formatting, clang-tidy, ruff (scripts/setup --dev installs them)"
 	@echo "make clean   remove what was built; what was set up stays"
 
@@ -30,13 +30,16 @@ fuzz:
 torture-index: build
 	@scripts/torture $(if $(filter command line,$(origin SECONDS)),$(SECONDS))
 
-bench: bench-encoder bench-index
+bench: bench-encoder bench-index bench-catalog
 
 bench-encoder: build
 	@scripts/bench encoder
 
 bench-index: build
 	@scripts/bench index
+
+bench-catalog: build
+	@scripts/bench catalog
 
 lint:
 	@scripts/lint

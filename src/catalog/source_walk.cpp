@@ -1,6 +1,7 @@
 #include "catalog/source_walk.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <set>
@@ -16,7 +17,8 @@ namespace {
 
 class FolderWalk {
  public:
-  FolderWalk(fs::path root, ReadCounter& counter) : root_(std::move(root)), counter_(counter) {}
+  FolderWalk(fs::path root, ReadCounter& counter)
+      : root_(std::move(root)), inside_((root_ / "").string()), counter_(counter) {}
 
   Found run() {
     folders_.push_back(root_);
@@ -41,8 +43,10 @@ class FolderWalk {
   void read_folder(const fs::path& folder) {
     counter_.check();
     std::error_code error;
-    const fs::path real = fs::canonical(folder, error);
-    if (!error && !read_.insert(real).second) return;
+    struct stat found {};
+    if (stat(folder.c_str(), &found) == 0 && !read_.emplace(found.st_dev, found.st_ino).second) {
+      return;
+    }
     fs::directory_iterator entry(folder, error);
     for (; !error && entry != fs::directory_iterator(); entry.increment(error)) take(*entry);
     if (error) {
@@ -69,15 +73,16 @@ class FolderWalk {
     // devices are not: reading one might never end.
     if (!fs::is_regular_file(status) && status.type() != fs::file_type::not_found) return;
     if (!has_image_extension(path)) return;
-    found_.pictures.push_back({path.lexically_relative(root_).generic_string(), path});
+    found_.pictures.push_back({path.string().substr(inside_.size()), path});
     counter_.count();
   }
 
   fs::path root_;
+  std::string inside_;  // what the paths of all pictures begin with
   ReadCounter& counter_;
   std::vector<fs::path> folders_;
   std::set<fs::path> links_;
-  std::set<fs::path> read_;
+  std::set<std::pair<dev_t, ino_t>> read_;
   Found found_;
 };
 

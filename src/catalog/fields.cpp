@@ -311,12 +311,17 @@ bool FieldIndex::drop(std::string_view name) {
   return true;
 }
 
-std::optional<std::vector<FieldIndex::Row>> FieldIndex::stored_rows(const DeclaredFields& fields,
-                                                                    std::string_view metadata) {
+std::vector<FieldIndex::Row> FieldIndex::stored_rows(const DeclaredFields& fields,
+                                                     std::span<const Id> pictures,
+                                                     std::string_view metadata) {
   try {
     return rows_of(fields, metadata);
   } catch (const Error&) {
-    return std::nullopt;
+    for (const Id picture : pictures) {
+      database_.run("DELETE FROM field_values WHERE picture = ?1",
+                    static_cast<std::int64_t>(picture));
+    }
+    return {};
   }
 }
 
@@ -333,7 +338,7 @@ void FieldIndex::insert(std::span<const Id> pictures, std::string_view metadata)
 void FieldIndex::erase(std::span<const Id> pictures, std::string_view metadata) {
   const std::shared_ptr<const DeclaredFields> fields = current();
   if (fields->empty()) return;
-  const std::optional<std::vector<Row>> rows = stored_rows(*fields, metadata);
+  const std::vector<Row> rows = stored_rows(*fields, pictures, metadata);
   for (const Id picture : pictures) {
     if (pictures_) pictures_->erase(picture);
     change_rows(picture, rows, {});
@@ -345,19 +350,14 @@ void FieldIndex::update(std::span<const Id> pictures, std::string_view before,
   const std::shared_ptr<const DeclaredFields> fields = current();
   if (fields->empty()) return;
   const std::vector<Row> new_rows = rows_of(*fields, after);
-  const std::optional<std::vector<Row>> old_rows = stored_rows(*fields, before);
+  const std::vector<Row> old_rows = stored_rows(*fields, pictures, before);
   for (const Id picture : pictures) change_rows(picture, old_rows, new_rows);
 }
 
-void FieldIndex::change_rows(Id picture, const std::optional<std::vector<Row>>& before,
+void FieldIndex::change_rows(Id picture, const std::vector<Row>& before,
                              const std::vector<Row>& after) {
   const auto id = static_cast<std::int64_t>(picture);
-  std::vector<Row> old_rows;
-  if (before) {
-    old_rows = *before;
-  } else {
-    database_.run("DELETE FROM field_values WHERE picture = ?1", id);
-  }
+  // +: without it the CAST would make SQLite convert the values of all rows instead of seeking one.
   const auto run_with = [&](const char* sql, const char* sql_for_real, const Row& row) {
     switch (row.kind) {
       case Row::Kind::kInteger:
@@ -371,15 +371,15 @@ void FieldIndex::change_rows(Id picture, const std::optional<std::vector<Row>>& 
     }
   };
   std::vector<Row> changed;
-  std::ranges::set_difference(old_rows, after, std::back_inserter(changed));
+  std::ranges::set_difference(before, after, std::back_inserter(changed));
   for (const Row& row : changed) {
     run_with(
         "DELETE FROM field_values WHERE field = ?1 AND value = ?2 AND picture = ?3",
-        "DELETE FROM field_values WHERE field = ?1 AND value = CAST(?2 AS REAL) AND picture = ?3",
+        "DELETE FROM field_values WHERE field = ?1 AND value = +CAST(?2 AS REAL) AND picture = ?3",
         row);
   }
   changed.clear();
-  std::ranges::set_difference(after, old_rows, std::back_inserter(changed));
+  std::ranges::set_difference(after, before, std::back_inserter(changed));
   for (const Row& row : changed) {
     // OR IGNORE: a row that damage has left behind is no reason to refuse an item.
     run_with("INSERT OR IGNORE INTO field_values (field, value, picture) VALUES (?1, ?2, ?3)",

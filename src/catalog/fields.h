@@ -96,12 +96,11 @@ class FieldIndex {
   struct Row;
   // Sorted. Throws for a wrong type.
   static std::vector<Row> rows_of(const DeclaredFields& fields, std::string_view metadata);
-  // None if damage has made `metadata` unusable.
-  static std::optional<std::vector<Row>> stored_rows(const DeclaredFields& fields,
-                                                     std::string_view metadata);
-  // `before`: none if they are not known.
-  void change_rows(Id picture, const std::optional<std::vector<Row>>& before,
-                   const std::vector<Row>& after);
+  // The rows that the pictures have, if `metadata` are theirs. If damage has made them unusable,
+  // all rows of the pictures are searched for and deleted, which takes long.
+  std::vector<Row> stored_rows(const DeclaredFields& fields, std::span<const Id> pictures,
+                               std::string_view metadata);
+  void change_rows(Id picture, const std::vector<Row>& before, const std::vector<Row>& after);
 
   Database& database_;
   bool stale_ = true;            // what is declared must be read anew

@@ -23,8 +23,10 @@ using Kind = FilterNode::Kind;
 constexpr std::int64_t kItemsPerRead = 4096;    // so that others get at the store
 constexpr std::size_t kPicturesPerRead = 4096;  // likewise
 constexpr std::uint64_t kFew = 4096;            // are looked up rather than found by scans
-// To look at the metadata of one picture takes about as long as to scan so many rows of the index.
+// So many rows of the index are scanned to be spared a look at the metadata of one picture. Such a
+// look takes about twice as long; but how many rows there are is not known before they are scanned.
 constexpr std::uint64_t kRowsPerLookUp = 16;
+constexpr std::uint64_t kAllRows = std::uint64_t{1} << 62;
 constexpr std::uint64_t kFewRows = 256;  // are scanned without much thought
 
 bool is_leaf(const FilterNode& node) {
@@ -57,9 +59,10 @@ std::string bound(FilterSql& sql, const FilterValue& value) {
   } else if (const auto* boolean = std::get_if<bool>(&value)) {
     sql.parameters.emplace_back(std::int64_t{*boolean ? 1 : 0});
   } else {
-    // Read by SQLite, as it has read the value in the table.
+    // Read by SQLite, as it has read the value in the table. +: without it the CAST would make
+    // SQLite convert the values of all rows instead of seeking some.
     sql.parameters.emplace_back(json(std::get<double>(value)).dump());
-    return fmt::format("CAST(?{} AS REAL)", sql.parameters.size());
+    return fmt::format("+CAST(?{} AS REAL)", sql.parameters.size());
   }
   return fmt::format("?{}", sql.parameters.size());
 }
@@ -201,17 +204,23 @@ class IndexedPart {
   }
 
   // Those that find least first. Which these are is known from counting a few rows of each, then
-  // more, until one has no more.
+  // more, until one has no more; or until all have so many that no order saves much.
   std::vector<const FilterNode*> in_order(const std::vector<FilterNode>& children) {
-    constexpr std::uint64_t kFirst = 1024;
-    constexpr std::uint64_t kLast = std::uint64_t{1} << 22;
+    constexpr std::uint64_t kFirst = 256;
+    std::uint64_t last = 0;
+    {
+      db::Query query = database_.query("SELECT ifnull(max(id), 0) FROM pictures");
+      query.step();
+      last = static_cast<std::uint64_t>(query.integer(0)) / kRowsPerLookUp;
+    }
     std::vector<std::pair<std::uint64_t, const FilterNode*>> sized;
-    for (std::uint64_t limit = kFirst; limit <= kLast; limit *= 8) {
+    std::uint64_t limit = kFirst;
+    do {
       sized.clear();
       for (const FilterNode& child : children) sized.emplace_back(size_up_to(child, limit), &child);
       std::ranges::stable_sort(sized, {}, [](const auto& entry) { return entry.first; });
-      if (sized.empty() || sized.front().first < limit) break;
-    }
+      limit *= 4;
+    } while (!sized.empty() && sized.front().first == limit / 4 && limit <= last);
     std::vector<const FilterNode*> result;
     for (const auto& entry : sized) result.push_back(entry.second);
     return result;
@@ -262,28 +271,36 @@ class IndexedPart {
     }
     const std::optional<FilterSql> scan = scan_of(leaf, *field);
     if (!scan) return {};
-    std::uint64_t limit = INT64_MAX - 1;
-    if (within != nullptr) {
-      limit = std::max(kFewRows, kRowsPerLookUp * within->size());
+    std::optional<IdFilter> found;
+    if (within == nullptr) {
+      found = scanned(*scan, kAllRows);
+    } else {
+      const std::uint64_t limit = std::max(kFewRows, kRowsPerLookUp * within->size());
       // LIKE looks at all rows, however few it finds.
-      if (leaf.kind == Kind::kLike && fields_.pictures_with(*field).size() > limit) {
-        return by_metadata(leaf, *within);
+      if (leaf.kind != Kind::kLike || fields_.pictures_with(*field).size() <= limit) {
+        found = scanned(*scan, limit);
       }
+      if (!found) return by_metadata(leaf, *within);
     }
+    if (leaf.kind == Kind::kNotEqual) {
+      IdFilter different = fields_.pictures_with(*field);
+      different -= *found;
+      found = std::move(different);
+    }
+    if (within != nullptr) *found &= *within;
+    return *std::move(found);
+  }
+
+  // None if there are more than `limit` rows.
+  std::optional<IdFilter> scanned(const FilterSql& scan, std::uint64_t limit) {
     db::Query query =
         database_.query_once(fmt::format("SELECT picture FROM field_values WHERE {} LIMIT ?{}",
-                                         scan->where, scan->parameters.size() + 1));
-    bind_all(query, *scan);
-    query.bind(static_cast<std::int64_t>(limit + 1));
-    IdFilter result = db::read_ids(query);
-    if (within != nullptr && result.size() > limit) return by_metadata(leaf, *within);
-    if (leaf.kind == Kind::kNotEqual) {
-      const IdFilter equal = std::move(result);
-      result = fields_.pictures_with(*field);
-      result -= equal;
-    }
-    if (within != nullptr) result &= *within;
-    return result;
+                                         scan.where, scan.parameters.size() + 1));
+    bind_all(query, scan);
+    query.bind(static_cast<std::int64_t>(limit) + 1);
+    IdFilter found = db::read_ids(query);
+    if (found.size() > limit) return std::nullopt;
+    return found;
   }
 
   IdFilter by_metadata(const FilterNode& node, const IdFilter& pictures) {

@@ -11,13 +11,12 @@
 #include <cstdlib>
 #include <functional>
 #include <limits>
-#include <map>
-#include <mutex>
 #include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "faults/complaints.h"
 #include "faults/torture_truth.h"
 #include "faults/watchdog.h"
 #include "support/temp_dir.h"
@@ -34,6 +33,7 @@ using vsearch::Metric;
 using vsearch::Neighbor;
 using vsearch::SearchOptions;
 using vsearch::Storage;
+using vsearch_test::Complaints;
 using vsearch_test::Random;
 using vsearch_test::Truth;
 using vsearch_test::Watchdog;
@@ -65,34 +65,15 @@ struct Figures {
   std::vector<double> waits_ms;  // of the inspector, for a look at one id
 };
 
-// What went wrong, by kind.
-class Faults {
- public:
-  void note(const std::string& what) {
-    const std::lock_guard lock(mutex_);
-    if (++counts_[what] == 1) std::fprintf(stderr, "wrong: %s\n", what.c_str());
-  }
-  bool none() const { return counts_.empty(); }
-  void print() const {
-    for (const auto& [what, count] : counts_) {
-      std::printf("  wrong %zu times: %s\n", count, what.c_str());
-    }
-  }
-
- private:
-  std::mutex mutex_;
-  std::map<std::string, std::size_t> counts_;
-};
-
 // One index, tortured for some time.
 class Torture {
  public:
-  Torture(std::uint64_t seed, const IndexOptions& options, Faults& faults)
+  Torture(std::uint64_t seed, const IndexOptions& options, Complaints& complaints)
       : seed_(seed),
         options_(options),
         truth_(seed, options, kWorkers * kIdsPerThread),
         index_(options),
-        faults_(faults) {
+        complaints_(complaints) {
     IdFilter odd;
     IdFilter few;
     IdFilter most;
@@ -117,7 +98,7 @@ class Torture {
           try {
             t == kInspector ? inspect(watchdog) : work(t, watchdog);
           } catch (const std::exception& error) {
-            faults_.note(std::string("an exception: ") + error.what());
+            complaints_.note(std::string("an exception: ") + error.what());
           }
         });
       }
@@ -130,7 +111,7 @@ class Torture {
     const std::size_t count = figures_.waits_ms.size();
     const double late = count == 0 ? 0 : figures_.waits_ms[count * 999 / 1000];
     const double last = count == 0 ? 0 : figures_.waits_ms.back();
-    if (last > kMostWait_ms) faults_.note("somebody waited longer than 5 s to look at one id");
+    if (last > kMostWait_ms) complaints_.note("somebody waited longer than 5 s to look at one id");
     const auto number = [](const std::atomic<std::uint64_t>& value) {
       return static_cast<unsigned long long>(value.load());
     };
@@ -214,19 +195,20 @@ class Torture {
     for (std::size_t i = 0; i < hits.size(); ++i) {
       const std::optional<std::size_t> number = truth_.number(hits[i].id);
       if (!number) {
-        faults_.note("an id was found that nobody added");
+        complaints_.note("an id was found that nobody added");
       } else if (!truth_.may_be_found(*number, hits[i].distance, query, before[*number])) {
-        faults_.note(truth_.begun(*number).present || before[*number].present
-                         ? "a vector was found at a distance that it never had meanwhile"
-                         : "an id was found after its removal had returned");
+        complaints_.note(truth_.begun(*number).present || before[*number].present
+                             ? "a vector was found at a distance that it never had meanwhile"
+                             : "an id was found after its removal had returned");
       }
       if (options.filter != nullptr && !options.filter->contains(hits[i].id)) {
-        faults_.note("an id was found that the filter does not hold");
+        complaints_.note("an id was found that the filter does not hold");
       }
-      if (!seen.insert(hits[i].id).second) faults_.note("an id was found twice by one search");
-      if (i > 0 && hits[i].distance < hits[i - 1].distance) faults_.note("hits are out of order");
+      if (!seen.insert(hits[i].id).second) complaints_.note("an id was found twice by one search");
+      if (i > 0 && hits[i].distance < hits[i - 1].distance)
+        complaints_.note("hits are out of order");
     }
-    if (hits.size() > options.k) faults_.note("more than k hits");
+    if (hits.size() > options.k) complaints_.note("more than k hits");
     // What nobody touched meanwhile was there all the time.
     std::size_t there = 0;
     for (std::size_t i = 0; i < before.size(); ++i) {
@@ -236,11 +218,11 @@ class Torture {
       if (!options.exact || seen.contains(truth_.id(i)) || hits.size() < options.k) continue;
       const std::vector<float> vector = truth_.vector(i, before[i].change);
       if (truth_.distance(query, vector) + truth_.tolerance(query, vector) < hits.back().distance) {
-        faults_.note("an exact search left a nearer vector out");
+        complaints_.note("an exact search left a nearer vector out");
       }
     }
     if (hits.size() < std::min<std::size_t>(options.k, there)) {
-      faults_.note("fewer than k hits, though k matched all the time");
+      complaints_.note("fewer than k hits, though k matched all the time");
     }
   }
 
@@ -274,9 +256,9 @@ class Torture {
     for (const std::size_t i : mine) truth_.finish(i);
     figures_.added += mine.size();
     const std::size_t i = mine[random.below(mine.size())];
-    if (!index_.contains(truth_.id(i))) faults_.note("what was added is not there");
+    if (!index_.contains(truth_.id(i))) complaints_.note("what was added is not there");
     if (!is_stored(index_, i, truth_.begun(i).change)) {
-      faults_.note("vector() is not what was added");
+      complaints_.note("vector() is not what was added");
     }
   }
 
@@ -303,14 +285,14 @@ class Torture {
       ids.push_back(truth_.id(i));
     }
     ids.push_back(ids.back());  // twice
-    if (index_.remove(ids) != present) faults_.note("remove() counts wrongly");
+    if (index_.remove(ids) != present) complaints_.note("remove() counts wrongly");
     for (const std::size_t i : mine) truth_.finish(i);
     figures_.removed += present;
     const std::size_t i = mine[random.below(mine.size())];
-    if (index_.contains(truth_.id(i))) faults_.note("what was removed is still there");
+    if (index_.contains(truth_.id(i))) complaints_.note("what was removed is still there");
     try {
       index_.vector(truth_.id(i));
-      faults_.note("vector() gives what was removed");
+      complaints_.note("vector() gives what was removed");
     } catch (const vsearch::Error& error) {
       if (error.code() != vsearch::ErrorCode::kKeyNotFound) throw;
     }
@@ -332,7 +314,7 @@ class Torture {
       const vsearch::IndexStats stats = index_.stats();
       if (stats.size + stats.removed > stats.capacity || stats.size > truth_.size() ||
           index_.ids().size() > truth_.size()) {
-        faults_.note("stats() do not add up");
+        complaints_.note("stats() do not add up");
       }
       watchdog.begin(kInspector, "saving and opening a snapshot");
       check_snapshot(folder / "snapshot");
@@ -346,19 +328,19 @@ class Torture {
     index_.save(path, stamp);
     std::string read;
     const Index opened = Index::load(path, &read);
-    if (read != stamp) faults_.note("a snapshot has another one's stamp");
+    if (read != stamp) complaints_.note("a snapshot has another one's stamp");
     std::size_t there = 0;
     for (std::size_t i = 0; i < truth_.size(); ++i) {
       const bool holds = opened.contains(truth_.id(i));
       there += holds ? 1 : 0;
       if (truth_.unchanged(i, before[i])) {
-        if (holds != before[i].present) faults_.note("a snapshot holds the wrong ids");
+        if (holds != before[i].present) complaints_.note("a snapshot holds the wrong ids");
         if (holds && !is_stored(opened, i, before[i].change)) {
-          faults_.note("a snapshot holds wrong vectors");
+          complaints_.note("a snapshot holds wrong vectors");
         }
       }
     }
-    if (opened.size() != there) faults_.note("a snapshot holds ids that nobody added");
+    if (opened.size() != there) complaints_.note("a snapshot holds ids that nobody added");
     // It answers as the index did when it was written.
     Random random(seed_ + there);
     const std::vector<float> asked = query(random);
@@ -366,7 +348,7 @@ class Torture {
     options.exact = true;
     const std::vector<Neighbor> hits = opened.search(asked, options);
     if (hits.size() != std::min<std::size_t>(options.k, there)) {
-      faults_.note("a snapshot's search finds too few");
+      complaints_.note("a snapshot's search finds too few");
     }
     check(hits, asked, options, before);
   }
@@ -380,7 +362,7 @@ class Torture {
     }
     const std::vector<Id> ids = index_.ids();
     if (!std::equal(ids.begin(), ids.end(), expected.begin(), expected.end())) {
-      faults_.note("at the end other ids are there than should be");
+      complaints_.note("at the end other ids are there than should be");
     }
     // Filled up, it must be as good and about as small as one that was never tortured.
     Matrix rows(truth_.size(), options_.dim);
@@ -404,17 +386,17 @@ class Torture {
       std::copy(one.begin(), one.end(), queries.row(row).begin());
     }
     recall_ = vsearch_test::recall(index_, queries.view(), {});
-    if (recall_ < 0.95) faults_.note("recall@10 at breadth 64 is below .95 at the end");
+    if (recall_ < 0.95) complaints_.note("recall@10 at breadth 64 is below .95 at the end");
     memory_ = static_cast<double>(index_.stats().memory_bytes) /
               static_cast<double>(fresh.stats().memory_bytes);
-    if (memory_ > 1.6) faults_.note("the index takes more than 1.6 times a fresh one's memory");
+    if (memory_ > 1.6) complaints_.note("the index takes more than 1.6 times a fresh one's memory");
   }
 
   const std::uint64_t seed_;
   const IndexOptions options_;
   Truth truth_;
   Index index_;
-  Faults& faults_;
+  Complaints& complaints_;
   std::vector<IdFilter> filters_;
   Figures figures_;
   Clock::time_point begin_;
@@ -446,7 +428,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: index_torture [SECONDS]\n");
     return 2;
   }
-  Faults faults;
+  Complaints complaints;
   std::printf("%-18s %9s %8s %8s %9s %8s %8s %8s %8s\n", "", "", "vectors", "vectors", "",
               "wait ms", "wait ms", "recall", "memory");
   std::printf("%-18s %9s %8s %8s %9s %8s %8s %8s %8s\n", "", "searches", "added", "removed",
@@ -465,12 +447,12 @@ int main(int argc, char** argv) {
       options.links = kind.links;
       options.build_breadth = 80;
       options.threads = 1 + static_cast<std::uint32_t>(round % 3);
-      Torture torture(100 + round, options, faults);
+      Torture torture(100 + round, options, complaints);
       torture.run(std::chrono::duration<double>(seconds / static_cast<double>(rounds * kCount)));
       torture.print(kind.name);
     }
   }
-  faults.print();
-  std::printf("%s\n", faults.none() ? "nothing was wrong" : "FAILED");
-  return faults.none() ? 0 : 1;
+  complaints.print();
+  std::printf("%s\n", complaints.count() == 0 ? "nothing was wrong" : "FAILED");
+  return complaints.count() == 0 ? 0 : 1;
 }

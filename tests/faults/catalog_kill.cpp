@@ -130,7 +130,8 @@ bool is_as(const KillShop& shop, std::size_t item, ItemState state,
            const std::optional<ItemRecord>& record) {
   if (!state.present() || !record) return state.present() == record.has_value();
   return record->metadata == KillShop::metadata(item, state) &&
-         record->paths == shop.paths(item, state.look);
+         std::ranges::equal(record->pictures, shop.paths(item, state.look), {},
+                            &vsearch::PictureInfo::path);
 }
 
 // What of `call` has happened, which was under way: makes `expected` that. The rest is as it was.
@@ -191,9 +192,9 @@ void compare(const KillShop& shop, const Catalog& catalog, const ShopState& expe
     ++figures.lost;
     complain(figures, "another encoder serves");
   }
-  if (catalog.index().size() != pictures || catalog.info().pictures != pictures) {
+  if (catalog.serving()->index().size() != pictures || catalog.info().pictures != pictures) {
     ++figures.lost;
-    complain(figures, "the index holds " + std::to_string(catalog.index().size()) +
+    complain(figures, "the index holds " + std::to_string(catalog.serving()->index().size()) +
                           " pictures, the store " + std::to_string(catalog.info().pictures) +
                           ", not " + std::to_string(pictures));
   }

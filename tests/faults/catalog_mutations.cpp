@@ -283,6 +283,9 @@ class DatabaseDamage {
 
  private:
   static constexpr std::uint32_t kDim = vsearch_test::FakeEncoder::kDim;
+  // What may be said of damage. A key may be listed where it is not found, and the other way round.
+  static constexpr ErrorCode kClear[] = {ErrorCode::kCorrupt, ErrorCode::kUnavailable,
+                                         ErrorCode::kIo, ErrorCode::kKeyNotFound};
 
   static Files read(const fs::path& shop) {
     Files files;
@@ -313,8 +316,7 @@ class DatabaseDamage {
       return true;
     } catch (const Error& error) {
       ++figures_.refused_by_code[static_cast<std::size_t>(error.code())];
-      if (error.code() != ErrorCode::kCorrupt && error.code() != ErrorCode::kUnavailable &&
-          error.code() != ErrorCode::kIo) {
+      if (std::ranges::find(kClear, error.code()) == std::end(kClear)) {
         complain(what + ": the error " + std::to_string(static_cast<int>(error.code())) + ": " +
                  error.what());
       }

@@ -400,7 +400,7 @@ class Torture {
         complaints_.note("at the end other items are there than should be");
       }
     }
-    if (catalog_.index().size() != pictures || catalog_.info().pictures != pictures ||
+    if (catalog_.serving()->index().size() != pictures || catalog_.info().pictures != pictures ||
         catalog_.keys().size() != items) {
       complaints_.note("at the end there are more or fewer pictures than there should be");
     }

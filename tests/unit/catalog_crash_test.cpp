@@ -1,4 +1,5 @@
-// What a catalogue makes of its process being killed and of writes that fail.
+// What a catalogue makes of what a crash has left and of writes that fail. For processes that are
+// killed see tests/faults/catalog_kill.cpp.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
@@ -6,14 +7,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <catch2/catch.hpp>
-#include <chrono>
-#include <random>
 #include <set>
-#include <sstream>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "support/bmp.h"
@@ -100,140 +96,4 @@ TEST_CASE("a write that fails leaves everything as it was, and can be tried agai
   REQUIRE(WIFEXITED(status));
   CHECK(WEXITSTATUS(status) == 0);
   check_items(Catalog::open(shop), 20);
-}
-
-namespace {
-
-constexpr std::uint64_t kNumbers = 300;
-
-// Adds, replaces, removes and saves for ever. Writes to `pipe` what it is about to do, "+3 " or "-3
-// " an item, and a new line when the call has returned.
-[[noreturn]] void write_for_ever(const fs::path& shop, int pipe, unsigned seed) {
-  const auto say = [&](const std::string& text) {
-    if (write(pipe, text.data(), text.size()) != static_cast<ssize_t>(text.size())) _exit(3);
-  };
-  try {
-    Catalog catalog = Catalog::open(shop);
-    std::mt19937 random(seed);
-    while (true) {
-      const auto dice = random() % 10;
-      if (dice == 0) {
-        catalog.save_snapshot();
-        continue;
-      }
-      std::vector<std::uint64_t> numbers;
-      std::string intent;
-      for (std::size_t n = 1 + random() % 20; n > 0; --n) {
-        numbers.push_back(random() % kNumbers);
-        intent += fmt::format("{}{} ", dice <= 6 ? '+' : '-', numbers.back());
-      }
-      say(intent);
-      if (dice <= 6) {
-        std::vector<std::vector<float>> vectors;
-        std::vector<Item> items;
-        for (const auto number : numbers) vectors.push_back(random_vector(number));
-        for (std::size_t i = 0; i < numbers.size(); ++i) {
-          items.push_back(embedded_item(std::to_string(numbers[i]), vectors[i]));
-        }
-        catalog.add(items);
-      } else {
-        std::vector<std::string> keys;
-        for (const auto number : numbers) keys.push_back(std::to_string(number));
-        catalog.remove(keys);
-      }
-      say("\n");
-    }
-  } catch (const std::exception& e) {
-    say(e.what());
-    _exit(2);
-  }
-}
-
-// What `write_for_ever` wrote until it was killed, `delay` after it had written `calls` lines.
-std::string killed_after(std::ptrdiff_t calls, std::chrono::microseconds delay,
-                         const fs::path& shop, unsigned seed) {
-  int ends[2];
-  REQUIRE(pipe(ends) == 0);
-  const pid_t child = fork();
-  if (child == 0) {
-    close(ends[0]);
-    write_for_ever(shop, ends[1], seed);
-  }
-  close(ends[1]);
-  std::string log;
-  char buffer[4096];
-  bool alive = true;
-  for (ssize_t n = 0; (n = read(ends[0], buffer, sizeof buffer)) > 0;) {
-    log.append(buffer, static_cast<std::size_t>(n));
-    if (alive && std::ranges::count(log, '\n') >= calls) {
-      std::this_thread::sleep_for(delay);
-      kill(child, SIGKILL);
-      alive = false;
-    }
-  }
-  close(ends[0]);
-  int status = 0;
-  waitpid(child, &status, 0);
-  INFO(log);
-  REQUIRE(WIFSIGNALED(status));  // it did not end by itself
-  return log;
-}
-
-}  // namespace
-
-TEST_CASE("a killed writer loses nothing that was acknowledged") {
-  TempDir dir;
-  const fs::path shop = dir / "shop";
-  { create_catalog(shop); }
-  std::set<std::uint64_t> there;  // what must be in the catalogue
-  std::mt19937 random(5);
-  std::size_t acknowledged = 0;
-  for (unsigned round = 0; round < 20; ++round) {
-    INFO("round " << round);
-    std::istringstream log(killed_after(static_cast<std::ptrdiff_t>(1 + random() % 20),
-                                        std::chrono::microseconds(random() % 20'000), shop, round));
-    std::set<std::uint64_t> under_way;  // named by a call that did not return
-    bool removing = false;
-    for (std::string line; std::getline(log, line);) {
-      const bool returned = !log.eof();
-      std::istringstream words(line);
-      for (std::string word; words >> word;) {
-        const std::uint64_t number = std::stoull(word.substr(1));
-        removing = word[0] == '-';
-        if (!returned) {
-          under_way.insert(number);
-        } else if (removing) {
-          there.erase(number);
-        } else {
-          there.insert(number);
-        }
-      }
-      if (returned) ++acknowledged;
-    }
-
-    Catalog catalog = Catalog::open(shop);
-    CHECK(catalog.serving()->index().size() == catalog.info().pictures);
-    Searcher searcher(catalog);
-    std::set<std::uint64_t> present;
-    for (const std::string& key : catalog.keys()) {
-      const std::uint64_t number = std::stoull(key);
-      present.insert(number);
-      const auto vector = random_vector(number);
-      const auto hits = searcher.search(Query::vector(vector));
-      REQUIRE(!hits.empty());
-      CHECK(hits.front().key == key);
-    }
-    // The call that did not return has happened as a whole or not at all.
-    std::set<std::uint64_t> if_it_happened = there;
-    for (const std::uint64_t number : under_way) {
-      if (removing) {
-        if_it_happened.erase(number);
-      } else {
-        if_it_happened.insert(number);
-      }
-    }
-    CHECK((present == there || present == if_it_happened));
-    there = present;
-  }
-  CHECK(acknowledged >= 20);
 }

@@ -151,15 +151,39 @@ TEST_CASE("a catalogue has one owner") {
     add_embedded(*catalog, "b", 2);
   }
   SECTION("a forked child cannot use it, and its end does no harm") {
+    const auto edition = catalog->serving();
     CHECK(in_child([&] {
-            const auto error = error_of([&] { catalog->keys(); });
-            if (!error || error->code() != ErrorCode::kBusy) return 1;
-            if (std::string(error->what()).find("after the fork") == std::string::npos) return 2;
-            if (!error_of([&] { add_embedded(*catalog, "c", 3); })) return 3;
+            const auto vector = random_vector(1);
+            const std::vector<std::string> keys{"a"};
+            const std::vector<vsearch::MetadataPatch> patches{{"a", R"({"x":1})"}};
+            const std::vector<std::function<void()>> calls{
+                [&] { add_embedded(*catalog, "c", 3); },
+                [&] { catalog->remove(keys); },
+                [&] { catalog->patch(patches); },
+                [&] { catalog->save_snapshot(); },
+                [&] { catalog->get("a"); },
+                [&] { catalog->keys(); },
+                [&] { catalog->for_each([](const auto&) { return true; }); },
+                [&] { catalog->info(); },
+                [&] { catalog->serving(); },
+                [&] { catalog->pictures_of("a"); },
+                [&] { catalog->pictures({}); },
+                [&] { catalog->near_pictures(*edition, vector, {}); },
+                [&] { catalog->match(vsearch::Filter::parse("x = 1")); },
+                [&] { vsearch::Searcher(*catalog).search(vsearch::Query::vector(vector)); },
+            };
+            for (std::size_t i = 0; i < calls.size(); ++i) {
+              const auto error = error_of(calls[i]);
+              if (!error || error->code() != ErrorCode::kBusy ||
+                  std::string(error->what()).find("after the fork") == std::string::npos) {
+                return static_cast<int>(1 + i);
+              }
+            }
             catalog.reset();
             return 0;
           }) == 0);
     add_embedded(*catalog, "b", 2);
+    catalog->save_snapshot();
   }
   catalog.reset();
   CHECK(Catalog::open(path).keys().size() >= 1);

@@ -1,7 +1,7 @@
-// What a catalogue makes of damaged files and of files that are not its own.
+// What a catalogue makes of damaged files and of files that are not its own. For damage at random
+// see tests/faults/catalog_mutations.cpp.
 #include <catch2/catch.hpp>
 #include <fstream>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -321,41 +321,4 @@ TEST_CASE("a damaged catalog.db is refused and left as it is") {
   CHECK_ERROR(Catalog::open(shop), code, expected);
   CHECK_ERROR(Catalog::open(shop), code, remedy);
   CHECK(read_file(database) == before);
-}
-
-TEST_CASE("random damage is refused or opened, and never a crash") {
-  TempDir dir;
-  const fs::path shop = dir / "shop";
-  const fs::path database = shop / "catalog.db";
-  {
-    Catalog catalog = create_catalog(shop);
-    fill(catalog, 0, 40);
-  }
-  const auto sound = read_file(database);
-  std::mt19937 random(11);
-  int refused = 0;
-  for (int round = 0; round < 300; ++round) {
-    fs::remove(shop / "index.snapshot");
-    auto bytes = sound;
-    if (round % 3 == 0) bytes.resize(random() % bytes.size());
-    for (int flips = 1 + static_cast<int>(random() % 20); flips > 0 && !bytes.empty(); --flips) {
-      // Half of them where the structure is: at the beginning of a page.
-      const std::size_t page = random() % (bytes.size() / 4096 + 1) * 4096;
-      const std::size_t at = random() % 2 == 0 ? random() : page + random() % 64;
-      bytes[at % bytes.size()] ^= static_cast<std::byte>(1U << random() % 8);
-    }
-    write_file(database, bytes);
-    fs::remove(database.string() + "-wal");
-    try {
-      Catalog catalog = Catalog::open(shop);
-      catalog.keys();
-      catalog.get("7");
-    } catch (const vsearch::Error& e) {
-      ++refused;
-      INFO(e.what());
-      CHECK((e.code() == ErrorCode::kCorrupt || e.code() == ErrorCode::kUnavailable));
-      CHECK_THAT(e.what(), Catch::Contains("catalog.db"));
-    }
-  }
-  CHECK(refused > 100);
 }

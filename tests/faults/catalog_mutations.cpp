@@ -63,6 +63,12 @@ constexpr std::size_t kBitStep = 1;
 constexpr std::size_t kOpened = 500;        // damaged snapshots with which the catalogue is opened
 constexpr std::chrono::seconds kLimit{60};  // for one mutation
 
+// In memory, where there is such a folder: nothing here is about disks, which take their time.
+fs::path folder_in_memory() {
+  const fs::path memory = "/dev/shm";
+  return access(memory.c_str(), W_OK) == 0 ? memory : fs::temp_directory_path();
+}
+
 // ---- A catalogue of few items
 
 // Of fewer dimensions: the snapshot is smaller.
@@ -213,7 +219,7 @@ class SnapshotDamage {
     std::fprintf(stderr, "snapshot: %s: other answers: %s\n", what.c_str(), log.c_str());
   }
 
-  const TempDir folder_;
+  const TempDir folder_{folder_in_memory()};
   std::vector<std::vector<Hit>> answers_;
   std::size_t opened_ = 0;
   std::size_t wrong_ = 0;
@@ -361,7 +367,7 @@ class DatabaseDamage {
     return sound;
   }
 
-  const TempDir folder_;
+  const TempDir folder_{folder_in_memory()};
   Figures& figures_;
   Files closed_;  // after closing
   Files open_;    // as a crash leaves them

@@ -268,7 +268,7 @@ class Kills {
     ++figures_.rounds;
     // A quarter of them while the catalogue is being opened, or thereabouts.
     const bool early = random_.below(4) == 0;
-    const auto calls = static_cast<std::ptrdiff_t>(early ? 0 : 1 + random_.below(30));
+    const auto calls = static_cast<std::ptrdiff_t>(early ? 0 : 1 + random_.below(20));
     const std::chrono::microseconds delay(random_.below(early ? 60'000 : 15'000));
     const Killed killed = write_and_kill(shop_, path_, state_, figures_.rounds, calls, delay);
     for (const Call& call : killed.done) {

@@ -1,8 +1,8 @@
 // kill -9 at random times in a process that writes to a catalogue: puts, replaces, patches,
-// removes, snapshots (kill_writer.h). It says what it does through a pipe, so what was acknowledged
-// is known here. After each kill the catalogue must open, and hold what was acknowledged and
-// nothing else: the call that was under way has happened wholly or not at all, a large one for the
-// first of its items.
+// removes, snapshots, changes of the encoder, compaction (kill_writer.h). It says what it does
+// through a pipe, so what was acknowledged is known here. After each kill the catalogue must open,
+// and hold what was acknowledged and nothing else: the call that was under way has happened wholly
+// or not at all, a large one for the first of its items.
 //
 //   catalog_kill [ROUNDS]   200 unless given; seeds are fixed, the times of the kills are not
 //

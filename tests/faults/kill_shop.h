@@ -97,15 +97,14 @@ class KillShop {
   // Makes the metadata those of `state` from those of any other state of the item.
   static std::string patch(ItemState state) { return "{" + versioned(state) + "}"; }
 
-  // To be added: as a file, as bytes or as the embedding of encoder number `encoder`. Borrows from
-  // here.
-  vsearch::Item item(std::size_t item, ItemState state, std::size_t encoder) const {
+  // To be added: as a file, as bytes, or as bytes that the catalogue keeps. Borrows from here.
+  vsearch::Item item(std::size_t item, ItemState state) const {
     vsearch::Item result{key(item), {}, metadata(item, state)};
     for (const Stored& picture : pictures_[item][state.look - 1]) {
       vsearch::Picture& added = result.pictures.emplace_back();
       added.path = picture.path;
-      if (item % 3 == 1) added.bytes = picture.bytes;
-      if (item % 3 == 2) added.embedding = picture.embeddings[encoder];
+      if (item % 3 > 0) added.bytes = picture.bytes;
+      added.keep_bytes = item % 3 == 2;
     }
     return result;
   }

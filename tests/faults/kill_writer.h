@@ -137,29 +137,44 @@ inline Call change_nothing(const ShopState&, Random&) {
   return {};
 }
 
-inline void run_add(vsearch::Catalog& catalog, const KillShop& shop, const Call& call,
-                    std::size_t encoder) {
+inline Call change_encoder(const ShopState& state, Random&) {
+  Call call;
+  call.encoder = 1 - state.encoder;
+  return call;
+}
+
+inline void run_add(vsearch::Catalog& catalog, const KillShop& shop, const Call& call) {
   std::vector<vsearch::Item> items;
   for (const Call::Change& change : call.changes) {
-    items.push_back(shop.item(change.item, change.after, encoder));
+    items.push_back(shop.item(change.item, change.after));
   }
   const vsearch::AddReport report = catalog.add(items);
   if (!report.failures.empty()) throw std::runtime_error(report.failures[0].message);
 }
-inline void run_patch(vsearch::Catalog& catalog, const KillShop&, const Call& call, std::size_t) {
+inline void run_patch(vsearch::Catalog& catalog, const KillShop&, const Call& call) {
   std::vector<vsearch::MetadataPatch> patches;
   for (const Call::Change& change : call.changes) {
     patches.push_back({KillShop::key(change.item), KillShop::patch(change.after)});
   }
   if (!catalog.patch(patches).empty()) throw std::runtime_error("an item to patch is not there");
 }
-inline void run_remove(vsearch::Catalog& catalog, const KillShop&, const Call& call, std::size_t) {
+inline void run_remove(vsearch::Catalog& catalog, const KillShop&, const Call& call) {
   std::vector<std::string> keys;
   for (const Call::Change& change : call.changes) keys.push_back(KillShop::key(change.item));
   if (!catalog.remove(keys).empty()) throw std::runtime_error("an item to remove is not there");
 }
-inline void run_snapshot(vsearch::Catalog& catalog, const KillShop&, const Call&, std::size_t) {
+inline void run_snapshot(vsearch::Catalog& catalog, const KillShop&, const Call&) {
   catalog.save_snapshot();
+}
+inline void run_reencode(vsearch::Catalog& catalog, const KillShop& shop, const Call& call) {
+  vsearch::ReencodeOptions options;
+  options.encoder_ref = shop.encoder(*call.encoder)->info().name;
+  options.sample = 5;
+  const auto report = catalog.reencode(shop.encoder(*call.encoder), options);
+  if (!report.switched) throw std::runtime_error("not switched: " + report.refusal);
+}
+inline void run_compact(vsearch::Catalog& catalog, const KillShop&, const Call&) {
+  catalog.compact();
 }
 
 struct Operation {
@@ -168,13 +183,18 @@ struct Operation {
   bool at_once;  // in one transaction; else the items of the call are done one after the other, and
                  // it may have come to any of them
   Call (*plan)(const ShopState&, Random&);
-  void (*run)(vsearch::Catalog&, const KillShop&, const Call&, std::size_t encoder);
+  void (*run)(vsearch::Catalog&, const KillShop&, const Call&);
 };
 
 inline constexpr Operation kOperations[] = {
-    {"put", 20, true, put_new, run_add},       {"replace", 20, true, replace, run_add},
-    {"put-many", 5, false, put_many, run_add}, {"patch", 20, true, patch, run_patch},
-    {"remove", 20, true, remove, run_remove},  {"snapshot", 10, true, change_nothing, run_snapshot},
+    {"put", 20, true, put_new, run_add},
+    {"replace", 20, true, replace, run_add},
+    {"put-many", 5, false, put_many, run_add},
+    {"patch", 20, true, patch, run_patch},
+    {"remove", 20, true, remove, run_remove},
+    {"snapshot", 10, true, change_nothing, run_snapshot},
+    {"reencode", 4, true, change_encoder, run_reencode},
+    {"compact", 4, true, change_nothing, run_compact},
 };
 
 }  // namespace kill_writer
@@ -216,7 +236,7 @@ inline vsearch::Catalog open_shop(const KillShop& shop, const std::filesystem::p
       Call call = one->plan(state, random);
       call.name = one->name;
       say(call.text());
-      one->run(catalog, shop, call, state.encoder);
+      one->run(catalog, shop, call);
       say("\n");
       apply(call, state);
     }

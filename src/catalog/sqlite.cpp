@@ -1,9 +1,11 @@
 #include "catalog/sqlite.h"
 
 #include <fmt/format.h>
+#include <locale.h>
 #include <sqlite3.h>
 
 #include <new>
+#include <string_view>
 #include <utility>
 
 namespace vsearch::db {
@@ -46,6 +48,30 @@ Meaning meaning_of(int result) {
     default:
       return {ErrorCode::kInternal, "this is a defect of libvsearch; please report it"};
   }
+}
+
+// SQLite's JSON functions read fractions as the locale of the process has them. While it lives,
+// that of this thread is C's.
+class ClassicLocale {
+ public:
+  ClassicLocale() : before_(::uselocale(classic())) {}
+  ~ClassicLocale() { ::uselocale(before_); }
+  ClassicLocale(const ClassicLocale&) = delete;
+  ClassicLocale& operator=(const ClassicLocale&) = delete;
+
+ private:
+  static locale_t classic() {
+    static const locale_t locale = ::newlocale(LC_ALL_MASK, "C", nullptr);
+    return locale;  // null, if there was no memory for it, changes nothing
+  }
+  const locale_t before_;
+};
+
+// What only damage can bring about: our own statements violate no constraint, and what we store as
+// JSON is.
+bool is_damage(int result, std::string_view reason) {
+  return (result & 0xFF) == SQLITE_CONSTRAINT ||
+         ((result & 0xFF) == SQLITE_ERROR && reason.find("malformed JSON") != reason.npos);
 }
 
 }  // namespace
@@ -96,6 +122,7 @@ Query& Query::bind_null() {
 }
 
 bool Query::step() {
+  const ClassicLocale classic;
   const int result = sqlite3_step(statement_);
   if (result == SQLITE_ROW) return true;
   if (result == SQLITE_DONE) return false;
@@ -146,6 +173,7 @@ void Database::forget_statements() {
 }
 
 void Database::execute(const char* sql) {
+  const ClassicLocale classic;
   const int result = sqlite3_exec(handle_, sql, nullptr, nullptr, nullptr);
   if (result != SQLITE_OK) fail(result);
 }
@@ -185,10 +213,10 @@ void Database::checkpoint_on_close(bool enabled) {
 }
 
 void Database::fail(int code) const {
-  const Meaning meaning = meaning_of(code);
   const char* const reason = handle_ != nullptr && sqlite3_extended_errcode(handle_) == code
                                  ? sqlite3_errmsg(handle_)
                                  : sqlite3_errstr(code);
+  const Meaning meaning = meaning_of(is_damage(code, reason) ? SQLITE_CORRUPT : code);
   throw Error(meaning.code,
               fmt::format("{}: {} (SQLite {}): {}", path_.string(), reason, code, meaning.remedy));
 }

@@ -20,7 +20,7 @@ struct CheckReport {
   std::uint64_t items = 0;
   std::uint64_t pictures = 0;
   std::uint64_t without_embedding = 0;  // pictures the serving edition cannot find
-  std::uint64_t orphans = 0;            // rows that belong to nothing
+  std::uint64_t orphans = 0;            // rows that belong to nothing; compact() deletes them
   std::uint64_t index_missing = 0;      // pictures that should be in the index and are not
   std::uint64_t index_extra = 0;        // and the reverse
   std::uint64_t index_differs = 0;      // sampled vectors that are not those of the store
@@ -30,7 +30,7 @@ struct CheckReport {
 struct CompactReport {
   std::uint64_t bytes_before = 0;  // of the catalogue's directory
   std::uint64_t bytes_after = 0;
-  bool index_rebuilt = false;
+  bool index_rebuilt = false;  // it had holes, or was not in step with the database
 };
 
 struct ExportReport {
@@ -39,7 +39,8 @@ struct ExportReport {
 };
 
 struct DuplicateOptions {
-  // Pictures this near each other are near-duplicates; those of the same content always are.
+  // Pictures this near each other are near-duplicates; those of the same content and crop always
+  // are.
   float max_distance = 0.02F;
   std::uint32_t neighbours = 16;  // of each picture that are looked at
 };
@@ -48,7 +49,7 @@ struct DuplicateOptions {
 struct DuplicateGroup {
   std::vector<std::string> keys;  // ascending; the item that was added first is `first`
   std::string first;
-  float max_distance = 0;     // of the pairs that were found
+  float max_distance = 0;     // of the pairs that were found; 0 of those of the same content
   bool same_content = false;  // all have a picture file in common, byte for byte
 };
 

@@ -237,7 +237,9 @@ class Catalog {
              const std::function<void(const Error&)>& trouble, const Progress& progress);
 
   // Groups of items that look the same, the largest first; an item with several pictures by any of
-  // them. Searches once for each picture; `progress` counts them. Throws kCancelled.
+  // them. Searches once for each picture, on all cores; `progress` counts them. Changes go on and
+  // may be missed. Needs some 32 bytes a picture. Throws kInvalidArgument (no neighbours or more
+  // than 10,000, or a max_distance that is no number), kCancelled.
   std::vector<DuplicateGroup> near_duplicates(const DuplicateOptions& options = {},
                                               const Progress& progress = {}) const;
 
@@ -262,21 +264,32 @@ class Catalog {
 
   // Looks whether all is well: the database, what belongs together in it, the index against it, and
   // whether searches find what is there. Searches and changes go on, but wait for the look at the
-  // database. Throws kCancelled.
+  // database, which reads all of it. `progress` counts the vectors of the look at the index, see
+  // Index::check_health(); before it, it is asked with done = total = 0. Throws kCancelled.
   CheckReport check(const CheckOptions& options = {}, const Progress& progress = {}) const;
-  // Gives room back: the database is written anew, and the index if removals have left holes in it.
-  // Needs as much room again meanwhile. Writers wait. Throws kIo, kCancelled.
+  // Gives room back: deletes what belongs to nothing, writes the database anew, and the index if
+  // removals have left holes in more than a fifth of it, or if it is not in step with the database;
+  // then saves its snapshot. Searches and changes wait while the database is written, and go on
+  // beside the rest. A crash or an error at any point loses nothing. Needs as much room again
+  // meanwhile, in the catalogue's folder and where SQLite puts temporary files (SQLITE_TMPDIR, else
+  // /var/tmp or /tmp). `progress` counts pictures in the new index. Throws kIo, kCorrupt,
+  // kCancelled.
   CompactReport compact(const Progress& progress = {});
   // Copies the catalogue as it is at one moment into the new directory `path`, which can be opened
-  // as it is, while searches and changes go on. A crash leaves the whole copy or none. `progress`
-  // counts pages. Throws kAlreadyExists, kIo, kCancelled.
+  // as it is, while searches and changes go on. A crash leaves the whole copy or none. Of two at a
+  // time one waits, as it does for compact(). `progress` counts pages of catalog.db. Throws
+  // kAlreadyExists, kIo, kCancelled.
   void backup(const std::filesystem::path& path, const Progress& progress = {}) const;
-  // Writes items.jsonl (a line an item: key, metadata, pictures) and embeddings.npy (float32
-  // [pictures, dim], of the serving edition, in the order of the lines) into the new directory
-  // `path`. Kept files are not in it. Throws kAlreadyExists, kIo, kCancelled.
+  // Writes manifest.json (what they are of), items.jsonl (a line an item: key, metadata, pictures)
+  // and embeddings.npy (float32 [pictures, dim], of the serving edition, in the order of the lines)
+  // into the new directory `path`: see docs/formats.md. Kept files are not in it. Searches and
+  // changes go on; an item that is changed meanwhile is written as it was or as it is. `progress`
+  // counts items. Throws kAlreadyExists, kIo, kCancelled, kCorrupt (an item is damaged).
   ExportReport export_to(const std::filesystem::path& path, const Progress& progress = {}) const;
-  // Adds what export_to() wrote, replacing items whose keys are present. Throws kFileNotFound, kIo,
-  // kInvalidArgument (the line), kEncoderMismatch (made with another encoder), kCancelled.
+  // Adds what export_to() wrote, replacing items whose keys are present; no picture is looked at.
+  // All of it is checked before anything is changed; then items are committed in batches.
+  // `progress` counts items. Throws kFileNotFound, kIo, kInvalidArgument (the line),
+  // kEncoderMismatch (made with another encoder), kCancelled.
   AddReport import_from(const std::filesystem::path& path, const Progress& progress = {});
 
   // Writes the index snapshot now; searches and changes go on. Throws kIo.

@@ -20,6 +20,7 @@ constexpr double kMostDifference = 0.002;
 constexpr const char* kRebuild =
     "close the catalogue, delete index.snapshot in it and open it again, which builds the index "
     "anew";
+constexpr const char* kCompact = "compacting the catalogue builds the index anew";
 
 double dot(std::span<const float> a, std::span<const float> b) {
   return std::transform_reduce(a.begin(), a.end(), b.begin(), 0.0, std::plus<>(),
@@ -101,7 +102,7 @@ class Checking {
     note(store.items_with_bad_crops(), "pictures have a crop that is none", kAddAnew);
     const db::Finding bare = store.items_without_embedding(store.serving().id);
     report_.without_embedding = bare.count;
-    note(bare, "pictures have no embedding and are not found", kAddAnew);
+    note(bare, "pictures have no embedding and are not found", "add these items again");
   }
 
   void look_at_index() {
@@ -114,11 +115,11 @@ class Checking {
     }
     if (report_.index_missing > 0) {
       fault(fmt::format("the index lacks {} pictures that the catalogue has; {}",
-                        report_.index_missing, kRebuild));
+                        report_.index_missing, kCompact));
     }
     if (report_.index_extra > 0) {
       fault(fmt::format("the index has {} pictures that the catalogue lacks; {}",
-                        report_.index_extra, kRebuild));
+                        report_.index_extra, kCompact));
     }
     compare_vectors(*edition, std::move(both));
     if (report_.index_differs > 0) {

@@ -7,7 +7,7 @@
 namespace vsearch::detail {
 namespace {
 
-constexpr double kMostRemoved = 0.2;  // of the slots of the index, before it is built anew
+constexpr double kMostHoles = 0.2;    // share of the index's memory, before it is built anew
 constexpr std::size_t kChunk = 1024;  // vectors in memory beside the index
 
 class Compaction {
@@ -17,18 +17,16 @@ class Compaction {
   CompactReport run() {
     CompactReport report;
     report.bytes_before = core_.info().disk_bytes;
-    const bool orphans = delete_orphans();
+    delete_orphans();
     go_on();
     {
       const auto file = core_.keep_file();
       core_.in_store([](db::Store& store) { store.vacuum(); });
     }
     go_on();
-    const std::shared_ptr<LiveEdition> old = core_.serving();
-    const IndexStats stats = old->with_index([&] { return old->index().stats(); });
-    if (orphans || static_cast<double>(stats.removed) >
-                       kMostRemoved * static_cast<double>(stats.size + stats.removed)) {
-      rebuild_index(*old);
+    const std::shared_ptr<LiveEdition> edition = core_.serving();
+    if (has_holes(*edition) || !is_in_step(*edition)) {
+      rebuild_index(*edition);
       report.index_rebuilt = true;
     }
     core_.save_snapshot();
@@ -37,25 +35,36 @@ class Compaction {
   }
 
  private:
-  bool delete_orphans() {
+  void delete_orphans() {
     const auto writers = core_.keep_writers_out();
-    if (core_.in_store([](db::Store& store) { return store.orphans().empty(); })) return false;
+    if (core_.in_store([](db::Store& store) { return store.orphans().empty(); })) return;
     core_.in_transaction([](db::Store& store) { store.delete_orphans(); });
-    return true;
+  }
+
+  static bool has_holes(const LiveEdition& edition) {
+    const IndexStats stats = edition.with_index([&] { return edition.index().stats(); });
+    return static_cast<double>(stats.free_bytes) >
+           kMostHoles * static_cast<double>(stats.memory_bytes);
+  }
+
+  bool is_in_step(const LiveEdition& edition) {
+    const auto writers = core_.keep_writers_out();
+    return edition.with_index([&] { return edition.index().ids(); }) == embedded(edition);
+  }
+
+  std::vector<Id> embedded(const LiveEdition& edition) {
+    return core_.in_store([&](db::Store& store) { return store.embedded_ids(edition.id()); });
   }
 
   void rebuild_index(const LiveEdition& old) {
-    const auto embedded = [&] {
-      return core_.in_store([&](db::Store& store) { return store.embedded_ids(old.id()); });
-    };
     Index index(old.index().options());
-    std::vector<Id> wanted = embedded();
+    std::vector<Id> wanted = embedded(old);
     total_ = wanted.size();
     // Most of it while writers go on; what they have changed meanwhile when they may not.
     add(index, old.header(), wanted, progress_);
     const auto adders = core_.hold_adders();
     const auto writers = core_.keep_writers_out();
-    wanted = embedded();
+    wanted = embedded(old);
     const std::vector<Id> present = index.ids();
     std::vector<Id> missing;
     std::vector<Id> extra;

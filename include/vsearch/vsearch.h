@@ -12,6 +12,7 @@
 #include "vsearch/filter.h"
 #include "vsearch/image.h"
 #include "vsearch/index.h"
+#include "vsearch/labelled_queries.h"
 #include "vsearch/searcher.h"
 #include "vsearch/source.h"
 #include "vsearch/sync.h"

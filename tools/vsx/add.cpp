@@ -11,6 +11,7 @@
 #include "catalogs.h"
 #include "commands.h"
 #include "console.h"
+#include "failures.h"
 #include "progress.h"
 #include "vsearch/error.h"
 #include "vsearch/source.h"
@@ -18,7 +19,6 @@
 namespace vsx {
 namespace {
 
-constexpr std::size_t kShownFailures = 10;
 constexpr std::size_t kShownRows = 3;
 
 struct Options {
@@ -80,26 +80,6 @@ void tell_mismatch(const Options& options, const vsearch::SourceListing& listing
   }
 }
 
-void tell_failures(const std::vector<vsearch::AddFailure>& failures) {
-  std::string text = fmt::format("{} could not be added:", counted(failures.size(), "picture"));
-  for (std::size_t i = 0; i < std::min(failures.size(), kShownFailures); ++i) {
-    text += fmt::format("\n  {}", failures[i].message);
-  }
-  if (failures.size() > kShownFailures) {
-    text += fmt::format("\n  ... and {} more", with_commas(failures.size() - kShownFailures));
-  }
-  say(text);
-}
-
-void tell_summary(const vsearch::AddReport& report, double seconds) {
-  const std::uint64_t items = report.added + report.replaced;
-  std::string text = "added " + counted(items, "item");
-  if (report.replaced > 0) text += fmt::format(" ({} replaced)", with_commas(report.replaced));
-  text += " in " + seconds_text(seconds);
-  if (items > 0) text += ", " + rate_text(static_cast<double>(items) / seconds, "items");
-  say(text);
-}
-
 int run(const Options& options) {
   if (options.key_column && options.metadata_file.empty()) {
     throw UsageError(
@@ -117,8 +97,8 @@ int run(const Options& options) {
     const vsearch::AddReport report = catalog.add(items, display.callback());
     const double seconds = display.seconds();
     show_status({});
-    if (!options.quiet) tell_summary(report, seconds);
-    if (!report.failures.empty()) tell_failures(report.failures);
+    if (!options.quiet) tell_added("added", report, seconds);
+    tell_failures("added", report.failures);
     return report.failures.empty() && listing.problems.empty() ? kDone : kPartlyDone;
   } catch (const vsearch::Error& error) {
     if (error.code() != vsearch::ErrorCode::kCancelled) throw;

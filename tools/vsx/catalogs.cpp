@@ -74,11 +74,19 @@ vsearch::Catalog open_catalog(const std::string& path, bool quiet, const ModelOp
       path, {.encoder_loader = load, .log = show_log, .progress = rebuild_progress});
 }
 
+std::optional<vsearch::Filter> parse_where(const std::optional<std::string>& where) {
+  if (!where) return std::nullopt;
+  try {
+    return vsearch::Filter::parse(*where);
+  } catch (const vsearch::Error& error) {
+    throw UsageError(fmt::format("--where: {}", error.what()));
+  }
+}
+
 int report_unknown(const std::string& catalog, const std::vector<std::string>& keys) {
   if (keys.empty()) return kDone;
-  say(fmt::format(
-      "no items with these keys in '{}': '{}'; vsx search --json shows keys as they are", catalog,
-      fmt::join(keys, "', '")));
+  say(fmt::format("no items with these keys in '{}': '{}'; vsx list shows the keys there are",
+                  catalog, fmt::join(keys, "', '")));
   return kPartlyDone;
 }
 

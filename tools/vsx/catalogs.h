@@ -3,11 +3,13 @@
 
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "vsearch/catalog.h"
 #include "vsearch/encoder.h"
+#include "vsearch/filter.h"
 
 namespace vsx {
 
@@ -32,6 +34,9 @@ std::shared_ptr<vsearch::Encoder> load_model(const std::string& name_or_path,
 // is loaded with `options` when first needed. Throws what Catalog::open() throws, and UsageError.
 vsearch::Catalog open_catalog(const std::string& path, bool quiet,
                               const ModelOptions& options = {});
+
+// The condition of --where, if one was given. Throws UsageError.
+std::optional<vsearch::Filter> parse_where(const std::optional<std::string>& where);
 
 // Names the keys that the catalogue does not have; returns the exit code.
 int report_unknown(const std::string& catalog, const std::vector<std::string>& keys);

@@ -38,6 +38,18 @@ Command encode_command(CLI::App& vsx);
 Command model_command(CLI::App& vsx);
 Command index_command(CLI::App& vsx);
 Command check_command(CLI::App& vsx);
+Command sync_command(CLI::App& vsx);
+Command get_command(CLI::App& vsx);
+Command list_command(CLI::App& vsx);
+Command duplicates_command(CLI::App& vsx);
+Command fields_command(CLI::App& vsx);
+Command reencode_command(CLI::App& vsx);
+Command rollback_command(CLI::App& vsx);
+Command editions_command(CLI::App& vsx);
+Command compact_command(CLI::App& vsx);
+Command backup_command(CLI::App& vsx);
+Command export_command(CLI::App& vsx);
+Command import_command(CLI::App& vsx);
 
 // Declares `name` as a required positional argument without CLI11's type names in the help.
 template <typename Value>

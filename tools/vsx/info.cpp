@@ -23,7 +23,9 @@ struct Options {
   bool quiet = false;
 };
 
-void print_catalog(const vsearch::CatalogInfo& info, bool json) {
+void print_catalog(const vsearch::Catalog& catalog, bool json) {
+  const vsearch::CatalogInfo info = catalog.info();
+  const std::size_t editions = catalog.editions().size();
   if (json) {
     print(Json{{"kind", "catalog"},
                {"path", info.path.string()},
@@ -35,6 +37,8 @@ void print_catalog(const vsearch::CatalogInfo& info, bool json) {
                {"dim", info.dim},
                {"metric", metric_name(info.metric)},
                {"generation", info.generation},
+               {"snapshot_generation", info.snapshot_generation},
+               {"editions", editions},
                {"disk_bytes", info.disk_bytes},
                {"index",
                 {{"size", info.index.size},
@@ -58,12 +62,14 @@ void print_catalog(const vsearch::CatalogInfo& info, bool json) {
        {"index", fmt::format("{}, {} removed, {} in memory", counted(info.index.size, "vector"),
                              with_commas(info.index.removed), bytes_text(info.index.memory_bytes))},
        {"on disk", bytes_text(info.disk_bytes)},
-       {"generation", with_commas(info.generation)}}));
+       {"editions", with_commas(editions)},
+       {"generation", fmt::format("{}, {} in the index snapshot", with_commas(info.generation),
+                                  with_commas(info.snapshot_generation))}}));
 }
 
 int run(const Options& options) {
   if (std::filesystem::is_directory(options.subject)) {
-    print_catalog(open_catalog(options.subject, options.quiet).info(), options.json);
+    print_catalog(open_catalog(options.subject, options.quiet), options.json);
     return kDone;
   }
   return show_model(options.subject, options.model, options.json);

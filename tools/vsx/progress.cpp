@@ -46,16 +46,21 @@ double ProgressDisplay::seconds() const {
 bool ProgressDisplay::update(std::uint64_t done, std::uint64_t total) {
   const Clock::time_point now = Clock::now();
   done_ = done;
+  // Where work of one kind begins anew, as when folders are watched.
+  if (!samples_.empty() && done < samples_.back().done) samples_.clear();
   // The library also calls while nothing new is done, so that it can be stopped: no samples.
-  if (samples_.empty() || samples_.back().done != done) samples_.push_back({now, done});
+  if (total > 0 && (samples_.empty() || samples_.back().done != done)) {
+    samples_.push_back({now, done});
+  }
   while (samples_.size() > 2 &&
          (now - samples_[1].time > kRateWindow || samples_.size() > kSamples)) {
     samples_.pop_front();
   }
 
   const bool first = samples_.size() == 1 && terminal_;
+  const bool last = done == total && total > 0;
   const auto interval = terminal_ ? Clock::duration(kBarInterval) : Clock::duration(kLineInterval);
-  if (!quiet_ && (first || done == total || now - shown_ >= interval)) {
+  if (!quiet_ && (first || last || now - shown_ >= interval)) {
     if (terminal_) {
       show_status(bar(total, rate()));
     } else if (now - shown_ >= interval) {
@@ -67,6 +72,7 @@ bool ProgressDisplay::update(std::uint64_t done, std::uint64_t total) {
 }
 
 double ProgressDisplay::rate() const {
+  if (samples_.empty()) return 0;
   // The first sample is when the first units were done: what came before, such as loading a model,
   // does not count.
   const Sample& first = samples_.front();
@@ -76,7 +82,8 @@ double ProgressDisplay::rate() const {
 }
 
 std::string ProgressDisplay::bar(std::uint64_t total, double rate) const {
-  const double share = total == 0 ? 1 : static_cast<double>(done_) / static_cast<double>(total);
+  if (total == 0) return fmt::format("{} ...  {}", verb_, clock_time(seconds()));
+  const double share = static_cast<double>(done_) / static_cast<double>(total);
   std::string numbers = fmt::format(" {:3.0f} %  {} of {} {}", share * 100, with_commas(done_),
                                     with_commas(total), unit_);
   if (rate > 0) {
@@ -96,6 +103,7 @@ std::string ProgressDisplay::bar(std::uint64_t total, double rate) const {
 }
 
 std::string ProgressDisplay::line(std::uint64_t total, double rate) const {
+  if (total == 0) return fmt::format("{}, {} so far", verb_, seconds_text(seconds()));
   std::string text =
       fmt::format("{} {} of {} {}", verb_, with_commas(done_), with_commas(total), unit_);
   if (rate > 0)

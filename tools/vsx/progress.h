@@ -22,7 +22,7 @@ class ProgressDisplay {
   ProgressDisplay(const ProgressDisplay&) = delete;
   ProgressDisplay& operator=(const ProgressDisplay&) = delete;
 
-  // Returns false once the work should stop. A vsearch::Progress.
+  // Returns false once the work should stop. A vsearch::Progress; a total of 0: not known yet.
   bool update(std::uint64_t done, std::uint64_t total);
 
   // What to give to the library. Borrows this object.

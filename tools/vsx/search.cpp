@@ -45,15 +45,10 @@ vsearch::QueryOptions query_options(const Options& options) {
   }
   if (options.k == 0) throw UsageError("-k is the number of hits wanted: at least 1, not 0");
   if (options.breadth == 0) throw UsageError("--breadth must be at least 1, not 0");
-  vsearch::QueryOptions query{.k = options.k, .breadth = options.breadth, .exact = options.exact};
-  if (options.where) {
-    try {
-      query.where = vsearch::Filter::parse(*options.where);
-    } catch (const vsearch::Error& error) {
-      throw UsageError(fmt::format("--where: {}", error.what()));
-    }
-  }
-  return query;
+  return {.k = options.k,
+          .breadth = options.breadth,
+          .exact = options.exact,
+          .where = parse_where(options.where)};
 }
 
 std::string as_json(const std::vector<vsearch::Hit>& hits) {

@@ -1,0 +1,29 @@
+#include "shares.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <string_view>
+#include <system_error>
+
+#include "commands.h"
+
+namespace vsx {
+
+double parse_share(const std::string& option, const std::string& text) {
+  std::string_view number = text;
+  const bool percent = number.ends_with('%');
+  if (percent) number.remove_suffix(1);
+  double value = 0;
+  const auto [stopped, error] =
+      std::from_chars(number.data(), number.data() + number.size(), value);
+  if (percent) value /= 100;
+  if (error == std::errc() && stopped == number.data() + number.size() && value >= 0 &&
+      value <= 1) {
+    return value;
+  }
+  throw UsageError(
+      fmt::format("{} is a share such as 0.2 or 20%, from 0 to 1, not '{}'", option, text));
+}
+
+}  // namespace vsx

@@ -1,0 +1,12 @@
+// Shares of a whole on the command line.
+#pragma once
+
+#include <string>
+
+namespace vsx {
+
+// "0.2" and "20%" are both a fifth. Throws UsageError that names `option` (no number, or not from 0
+// to 1).
+double parse_share(const std::string& option, const std::string& text);
+
+}  // namespace vsx

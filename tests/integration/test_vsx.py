@@ -6,7 +6,11 @@ import math
 import pytest
 from conftest import ROOT, Terminal, write_picture
 
-COMMANDS = ["init", "add", "remove", "patch", "search", "info", "check", "encode", "model", "index"]
+COMMANDS = [
+    "init", "add", "sync", "remove", "patch", "get", "list", "search", "duplicates", "fields", "info",
+    "check", "compact", "backup", "export", "import", "reencode", "rollback", "editions", "encode",
+    "model", "index",
+]  # fmt: skip
 
 
 def test_version(vsx):

@@ -205,13 +205,16 @@ ImageView PictureArgument::view(Image& storage, const DecodeOptions& options) co
   return storage.view();
 }
 
+std::shared_ptr<py::object> shared_callback(py::object callback) {
+  return {new py::object(std::move(callback)), [](py::object* p) {
+            const py::gil_scoped_acquire gil;
+            delete p;
+          }};
+}
+
 LogCallback to_log(py::object log) {
   if (log.is_none()) return {};
-  // The last copy may be destroyed on any thread.
-  const std::shared_ptr<py::object> callback(new py::object(std::move(log)), [](py::object* p) {
-    const py::gil_scoped_acquire gil;
-    delete p;
-  });
+  const std::shared_ptr<py::object> callback = shared_callback(std::move(log));
   return [callback](LogLevel level, std::string_view message) {
     const py::gil_scoped_acquire gil;
     const int python_level = level == LogLevel::kError ? 40 : level == LogLevel::kWarning ? 30 : 20;
@@ -224,14 +227,10 @@ LogCallback to_log(py::object log) {
 }
 
 bool LongCall::go_on(std::uint64_t done, std::uint64_t total) {
-  const py::gil_scoped_acquire gil;
-  try {
+  return ask([&]() -> py::object {
     if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-    return callback_.is_none() || !callback_(done, total).is(py::bool_(false));
-  } catch (const py::error_already_set&) {
-    raised_ = std::current_exception();
-    return false;
-  }
+    return callback_.is_none() ? py::none() : callback_(done, total);
+  });
 }
 
 }  // namespace vsearch::python

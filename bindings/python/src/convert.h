@@ -92,6 +92,9 @@ class PictureArgument {
   std::optional<py::buffer_info> buffer_;
 };
 
+// A Python callback that the library keeps: the last copy may be destroyed on any thread.
+std::shared_ptr<py::object> shared_callback(py::object callback);
+
 // A log callback that calls `log(level, message)` with the levels of Python's logging module.
 LogCallback to_log(py::object log);
 
@@ -127,6 +130,20 @@ class LongCall {
     }
   }
 
+  // For other callbacks that the library calls meanwhile, on any thread: runs `body`, which gives a
+  // py::object, with the GIL. False if that is False, or if anything was raised by now.
+  template <class Body>
+  bool ask(Body&& body) {
+    const py::gil_scoped_acquire gil;
+    if (raised_) return false;
+    try {
+      return !py::object(body()).is(py::bool_(false));
+    } catch (const py::error_already_set&) {
+      raised_ = std::current_exception();
+      return false;
+    }
+  }
+
  private:
   bool go_on(std::uint64_t done, std::uint64_t total);
   void rethrow() const {
@@ -134,7 +151,7 @@ class LongCall {
   }
 
   py::object callback_;
-  std::exception_ptr raised_;  // what Python raised in go_on()
+  std::exception_ptr raised_;  // what Python raised first; guarded by the GIL
 };
 
 }  // namespace vsearch::python

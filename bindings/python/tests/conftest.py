@@ -18,10 +18,13 @@ from PIL import Image
 DIM = 48  # of the small models
 
 
-def write_model(path: Path, name: str = "grid-colour", work: int = 0) -> Path:
+def write_model(
+    path: Path, name: str = "grid-colour", work: int = 0, reverse: bool = False, blind: bool = False
+) -> Path:
     """A model package without pretrained weights: the mean colour of each cell of a 4 x 4 grid.
 
-    ``work`` makes it slow, without changing what it computes.
+    ``work`` makes it slow, without changing what it computes. ``reverse`` gives other numbers that
+    say the same. A ``blind`` one sees nothing but the colour of a corner.
     """
     torch = pytest.importorskip("torch")
     from vsearch.export import package
@@ -30,12 +33,18 @@ def write_model(path: Path, name: str = "grid-colour", work: int = 0) -> Path:
         def __init__(self) -> None:
             super().__init__()
             self.work = work
+            self.reverse = reverse
+            self.blind = blind
             self.scale = torch.nn.Parameter(torch.linspace(0.5, 1.5, DIM))
             self.filter = torch.nn.Parameter(torch.full((3, 3, 15, 15), 1e-3))
 
         @torch.jit.export
         def encode_image(self, pixels: torch.Tensor) -> torch.Tensor:
+            if self.blind:
+                pixels = pixels[:, :, :4, :4]
             embedding = torch.nn.functional.adaptive_avg_pool2d(pixels, 4).flatten(1) * self.scale
+            if self.reverse:
+                embedding = embedding.flip(1)
             for _ in range(self.work):
                 busy = torch.nn.functional.conv2d(pixels, self.filter)
                 embedding = embedding + 0.0 * busy.mean()
@@ -145,6 +154,17 @@ def slow_model(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def other_model(tmp_path_factory) -> Path:
+    """As good as ``model``, and none of its embeddings fits."""
+    return write_model(tmp_path_factory.mktemp("models") / "other.vsm.pt", "other", reverse=True)
+
+
+@pytest.fixture(scope="session")
+def blind_model(tmp_path_factory) -> Path:
+    return write_model(tmp_path_factory.mktemp("models") / "blind.vsm.pt", "blind", blind=True)
+
+
+@pytest.fixture(scope="session")
 def encoder(model) -> vsearch.Encoder:
     return vsearch.Encoder(model)
 
@@ -163,15 +183,24 @@ def pixels(seed: int, size: tuple[int, int] = (60, 45)) -> np.ndarray:
     return np.asarray(Image.fromarray(corners).resize(size, Image.Resampling.BICUBIC))
 
 
+def save(path: Path, seed: int) -> Path:
+    """Writes pixels(seed) as a picture file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels(seed)).save(path)
+    return path
+
+
 @pytest.fixture
 def photos(tmp_path) -> list[Path]:
     """Eight pictures; photos[i] shows pixels(i)."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    paths = [folder / f"{i}.png" for i in range(8)]
-    for i, path in enumerate(paths):
-        Image.fromarray(pixels(i)).save(path)
-    return paths
+    return [save(tmp_path / "photos" / f"{i}.png", i) for i in range(8)]
+
+
+@pytest.fixture
+def empty(tmp_path, encoder):
+    """A catalogue without items."""
+    with vsearch.create(tmp_path / "shop.vsearch", encoder=encoder) as catalog:
+        yield catalog
 
 
 @pytest.fixture

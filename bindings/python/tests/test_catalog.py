@@ -22,9 +22,8 @@ def test_the_whole_life(tmp_path, model, photos):
         assert shop.keys() == ["blue-shirt", "red-shirt"]
 
         item = shop.get("blue-shirt")
-        assert item == vsearch.Item(
-            "blue-shirt", {"colour": "blue"}, [str(photos[1]), str(photos[2])]
-        )
+        assert (item.key, item.metadata) == ("blue-shirt", {"colour": "blue"})
+        assert item.paths == [str(photos[1]), str(photos[2])]
         assert shop.get("green-shirt") is None
 
         (hit,) = shop.search(image=photos[2], k=1)
@@ -69,6 +68,7 @@ def test_info(shop, tmp_path, model):
     assert info["metric"] == "cosine"
     assert info["items"] == info["pictures"] == 8
     assert info["generation"] > 0
+    assert info["snapshot_generation"] <= info["generation"]
     assert info["disk_bytes"] > 0
     assert info["index_memory_bytes"] > 0
     assert repr(shop) == f"<vsearch.Catalog '{tmp_path / 'shop.vsearch'}' of 8 items>"
@@ -143,7 +143,7 @@ def test_add_many_takes_tuples_mappings_and_generators(tmp_path, encoder, photos
                 {"key": "d", "pictures": [pixels(3), photos[4]], "metadata": {"n": 2}},
             ]
         )
-        assert report == vsearch.AddReport(added=4, replaced=0, failures=[])
+        assert report == vsearch.AddReport(added=4, replaced=0, failures=[], encoded=5)
         assert shop.get("d").metadata == {"n": 2}
         assert shop.get("a").metadata == {}
 
@@ -259,7 +259,7 @@ def test_queries_that_are_refused(shop, photos):
         shop.search(image=photos[0], where=["colour"])
 
 
-def test_a_closed_catalogue(shop, photos):
+def test_a_closed_catalogue(shop, encoder, photos):
     shop.close()
     shop.close()
     assert repr(shop) == "<vsearch.Catalog, closed>"
@@ -271,7 +271,17 @@ def test_a_closed_catalogue(shop, photos):
         lambda: "a" in shop,
         lambda: len(shop),
         shop.keys,
+        shop.items,
         shop.info,
+        lambda: shop.sync(photos),
+        lambda: shop.watch(photos),
+        lambda: shop.reencode(encoder),
+        shop.rollback,
+        shop.editions,
+        shop.check,
+        shop.near_duplicates,
+        shop.save_snapshot,
+        shop.fields,
     ):
         with pytest.raises(ValueError, match="the catalogue is closed"):
             use()

@@ -36,14 +36,32 @@ from .errors import (
     KeyNotFoundError,
     MissingFileError,
     OutOfMemoryError,
+    RefusedError,
     UnavailableError,
 )
 
 if TYPE_CHECKING:
-    from ._catalog import AddFailure, AddReport, Catalog, Hit, Item, Picture, create, open
+    from ._care import CheckReport, CompactReport, DuplicateGroup, ExportReport
+    from ._catalog import Catalog, create, open
+    from ._editions import (
+        EditionComparison,
+        EditionInfo,
+        LabelledQuery,
+        MissingPicture,
+        ReencodeReport,
+    )
     from ._encoder import Encoded, EncodeFailure, Encoder
     from ._health import IndexHealth
     from ._index import ExactSearcher, IdFilter, Index
+    from ._items import AddFailure, AddReport, Hit, Item, Picture, PictureInfo
+    from ._sync import (
+        FilesSource,
+        ManifestSource,
+        SqlSource,
+        SyncChange,
+        SyncFailure,
+        SyncReport,
+    )
 
     __version__: str
 
@@ -56,13 +74,20 @@ __all__ = [
     "BusyError",
     "CancelledError",
     "Catalog",
+    "CheckReport",
+    "CompactReport",
     "CorruptError",
+    "DuplicateGroup",
+    "EditionComparison",
+    "EditionInfo",
     "EncodeFailure",
     "Encoded",
     "Encoder",
     "EncoderMismatchError",
     "Error",
     "ExactSearcher",
+    "ExportReport",
+    "FilesSource",
     "Hit",
     "IdFilter",
     "Index",
@@ -72,9 +97,19 @@ __all__ = [
     "InvalidArgumentError",
     "Item",
     "KeyNotFoundError",
+    "LabelledQuery",
+    "ManifestSource",
     "MissingFileError",
+    "MissingPicture",
     "OutOfMemoryError",
     "Picture",
+    "PictureInfo",
+    "ReencodeReport",
+    "RefusedError",
+    "SqlSource",
+    "SyncChange",
+    "SyncFailure",
+    "SyncReport",
     "UnavailableError",
     "__version__",
     "create",
@@ -84,19 +119,35 @@ __all__ = [
 # What needs the compiled module is imported when it is first asked for: vsearch.export works
 # without it.
 _LAZY = {
-    "AddFailure": "_catalog",
-    "AddReport": "_catalog",
+    "AddFailure": "_items",
+    "AddReport": "_items",
     "Catalog": "_catalog",
+    "CheckReport": "_care",
+    "CompactReport": "_care",
+    "DuplicateGroup": "_care",
+    "EditionComparison": "_editions",
+    "EditionInfo": "_editions",
     "EncodeFailure": "_encoder",
     "Encoded": "_encoder",
     "Encoder": "_encoder",
     "ExactSearcher": "_index",
-    "Hit": "_catalog",
+    "ExportReport": "_care",
+    "FilesSource": "_sync",
+    "Hit": "_items",
     "IdFilter": "_index",
     "Index": "_index",
     "IndexHealth": "_health",
-    "Item": "_catalog",
-    "Picture": "_catalog",
+    "Item": "_items",
+    "LabelledQuery": "_editions",
+    "ManifestSource": "_sync",
+    "MissingPicture": "_editions",
+    "Picture": "_items",
+    "PictureInfo": "_items",
+    "ReencodeReport": "_editions",
+    "SqlSource": "_sync",
+    "SyncChange": "_sync",
+    "SyncFailure": "_sync",
+    "SyncReport": "_sync",
     "create": "_catalog",
     "open": "_catalog",
 }

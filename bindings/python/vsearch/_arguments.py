@@ -43,6 +43,9 @@ Progress: TypeAlias = "bool | ProgressCallback | None"
 # Called with a level of the logging module and a message: `logger.log` fits.
 Log: TypeAlias = "Callable[[int, str], object]"
 
+# Called with a URI, gives the bytes of the file that it names.
+Fetch: TypeAlias = "Callable[[str], bytes]"
+
 
 def count(value: SupportsIndex, name: str) -> int:
     """A whole number that fits the library's 32-bit counts. What is too small for its purpose is

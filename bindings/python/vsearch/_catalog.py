@@ -5,100 +5,53 @@ from __future__ import annotations
 import itertools
 import json
 import logging
-import os
-from collections.abc import Iterable, Mapping, Sequence, Sized
-from dataclasses import dataclass, field
+import operator
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from types import TracebackType
-from typing import Any, SupportsIndex, TypeAlias
+from typing import Any, SupportsIndex
 
-import numpy as np
 import numpy.typing as npt
 
 from . import _progress
-from ._arguments import Image, Log, PathLike, Progress, count, is_array, is_bytes, is_path
+from ._arguments import Fetch, Image, Log, PathLike, Progress, count
+from ._care import CareMethods
+from ._editions import EditionMethods
 from ._encoder import Encoder
-from ._health import IndexHealth
+from ._items import AddReport, Hit, Item, Pictures, from_native, report_of, to_json, to_native
 from ._native import Catalog as NativeCatalog
-from .errors import Error, InvalidArgumentError, KeyNotFoundError, class_of
+from ._sync import SyncMethods
+from .errors import InvalidArgumentError, KeyNotFoundError
 
-# How many items add_many() hands to the library at a time.
+# How many items add_many() hands to the library at a time, and items() takes from it.
 _ITEMS_AT_A_TIME = 256
 
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture to add, where a path, bytes or an array alone do not say enough: bytes or an
-    embedding with the path that hits shall show."""
-
-    path: PathLike = ""
-    """Kept, and shown with hits; the file is read if there is neither image nor embedding."""
-    image: Image | None = None
-    """The bytes of a picture file, or pixels."""
-    embedding: npt.ArrayLike | None = None
-    """[dim], by the catalogue's encoder; used instead of the image."""
-
-
-# What can be added: a Picture, or one of its three parts alone. A float array [dim] is an embedding
-# by the catalogue's encoder.
-Pictures: TypeAlias = "Picture | Image | Sequence[Picture | Image]"
-
-
-@dataclass(frozen=True)
-class Hit:
-    """An item that a search found."""
-
-    key: str
-    score: float
-    """In [0, 1]; 1 is the same picture."""
-    distance: float
-    """Of the item's nearest picture: 1 - cosine for the cosine metric."""
-    path: str
-    """Of that picture."""
-    metadata: dict[str, Any] = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Item:
-    """What the catalogue holds of an item."""
-
-    key: str
-    metadata: dict[str, Any]
-    paths: list[str]
-
-
-@dataclass(frozen=True)
-class AddFailure:
-    """An item that could not be added; the catalogue holds of it what it held before."""
-
-    key: str
-    path: str
-    """Of the picture that could not be read, if that was the reason."""
-    error: Error
-    """Not raised, but as it would have been by :meth:`Catalog.add`."""
-
-
-@dataclass
-class AddReport:
-    """What became of the items of :meth:`Catalog.add_many`."""
-
-    added: int = 0
-    replaced: int = 0
-    failures: list[AddFailure] = field(default_factory=list)
+# After so many changed pictures the index is saved in the background.
+_SNAPSHOT_CHANGES = 20_000
 
 
 def create(
-    path: PathLike, *, encoder: Encoder | PathLike | None = None, log: Log | None = None
+    path: PathLike,
+    *,
+    encoder: Encoder | PathLike | None = None,
+    log: Log | None = None,
+    fetch: Fetch | None = None,
+    snapshot_changes: SupportsIndex = _SNAPSHOT_CHANGES,
 ) -> Catalog:
     """Makes an empty catalogue in the new directory `path` and opens it.
 
     ``encoder`` is an :class:`Encoder`, a model package or a name; None is the encoder that comes
     with the library. The catalogue remembers it, and takes no other one's embeddings. ``log`` is
-    called with (level, message), by default ``logging.getLogger("vsearch").log``.
+    called with (level, message), by default ``logging.getLogger("vsearch").log``. For ``fetch`` and
+    ``snapshot_changes`` see :func:`open`.
 
     Raises FileExistsError, and what :class:`Encoder` raises.
     """
     loaded = encoder if isinstance(encoder, Encoder) else Encoder(encoder)
-    return Catalog._of(NativeCatalog.create(path, loaded._native, _log(log)))
+    return Catalog._of(
+        NativeCatalog.create(
+            path, loaded._native, _log(log), fetch, operator.index(snapshot_changes)
+        )
+    )
 
 
 def open(
@@ -106,12 +59,20 @@ def open(
     *,
     encoder: Encoder | PathLike | None = None,
     log: Log | None = None,
+    fetch: Fetch | None = None,
+    snapshot_changes: SupportsIndex = _SNAPSHOT_CHANGES,
     progress: Progress = None,
 ) -> Catalog:
     """Opens the catalogue in the directory `path`. One process can have it open.
 
     ``encoder`` None is the one the catalogue was made with, loaded when a picture must first be
     encoded. ``progress`` is of rebuilding the index, where that is necessary.
+
+    ``fetch`` brings the picture files that are named by URIs ("https://..."): called with a URI,
+    from several threads at once, it returns the bytes of the file; what it raises is that picture's
+    failure. After ``snapshot_changes`` changed pictures, and not before a tenth of all, the index
+    is saved in the background, which is what opening after a crash need not do again; 0: only when
+    the catalogue is closed.
 
     Raises FileNotFoundError, :class:`BusyError`, :class:`CorruptError` (nothing is deleted),
     :class:`EncoderMismatchError`.
@@ -122,6 +83,8 @@ def open(
         path,
         None if encoder is None else encoder._native,
         _log(log),
+        fetch,
+        operator.index(snapshot_changes),
         _progress.callback(progress, "pictures"),
     )
     return Catalog._of(native)
@@ -131,7 +94,7 @@ def _log(log: Log | None) -> Log:
     return logging.getLogger("vsearch").log if log is None else log
 
 
-class Catalog:
+class Catalog(SyncMethods, EditionMethods, CareMethods):
     """A shop's items on disk. Made by :func:`vsearch.open` and :func:`vsearch.create`; a context
     manager that closes it.
 
@@ -217,14 +180,12 @@ class Catalog:
             return None if notify is None else notify(done + now, total)
 
         parts = iter(items)
-        while part := [_item(item) for item in itertools.islice(parts, _ITEMS_AT_A_TIME)]:
-            added, replaced, failures = self._native.add(part, on_progress)
-            report.added += added
-            report.replaced += replaced
-            report.failures += (
-                AddFailure(key, path, class_of(code)(message))
-                for key, path, code, message in failures
-            )
+        while part := [to_native(item) for item in itertools.islice(parts, _ITEMS_AT_A_TIME)]:
+            of_part = report_of(self._native.add(part, on_progress))
+            report.added += of_part.added
+            report.replaced += of_part.replaced
+            report.failures += of_part.failures
+            report.encoded += of_part.encoded
             done += len(part)
         return report
 
@@ -246,17 +207,27 @@ class Catalog:
         """Changes metadata as :meth:`patch` does, by key and all at once, much faster than one by
         one; returns those keys that were not there."""
         return self._native.patch(
-            [(key, _json(values, f"changes of {key!r}")) for key, values in changes.items()]
+            [(key, to_json(values, f"changes of {key!r}")) for key, values in changes.items()]
         )
 
     def get(self, key: str) -> Item | None:
         """The item with this key, or None."""
         found = self._native.get(key)
-        return None if found is None else Item(found[0], json.loads(found[1]), found[2])
+        return None if found is None else from_native(found)
 
     def keys(self) -> list[str]:
         """All keys, in ascending order of their UTF-8 bytes."""
         return self._native.keys()
+
+    def items(self) -> Iterator[Item]:
+        """All items that are there now, in the order of :meth:`keys`, read as they are asked for.
+        Writers and searches go on meanwhile; an item that is removed before it is asked for is left
+        out, and one that is changed comes as it was or as it is."""
+        return self._items(iter(self.keys()))
+
+    def _items(self, keys: Iterator[str]) -> Iterator[Item]:
+        while page := list(itertools.islice(keys, _ITEMS_AT_A_TIME)):
+            yield from map(from_native, self._native.get_many(page))
 
     def __contains__(self, key: object) -> bool:
         return isinstance(key, str) and self._native.get(key) is not None
@@ -267,29 +238,9 @@ class Catalog:
 
     def info(self) -> dict[str, Any]:
         """path, encoder (as recorded), encoder_name, encoder_fingerprint, dim, metric, items,
-        pictures, generation (counts committed changes), disk_bytes, index_removed,
-        index_memory_bytes."""
+        pictures, generation (counts committed changes), snapshot_generation (the one that is saved
+        with the index), disk_bytes, index_removed, index_memory_bytes."""
         return self._native.info()
-
-    def check_health(
-        self,
-        sample: SupportsIndex = 200,
-        k: SupportsIndex = 10,
-        breadth: SupportsIndex = 64,
-        *,
-        seed: int = 1,
-        progress: Progress = None,
-    ) -> IndexHealth:
-        """Looks through the index of the catalogue, beside searches and changes: see
-        :meth:`Index.check_health`."""
-        found = self._native.check_health(
-            count(sample, "sample"),
-            count(k, "k"),
-            count(breadth, "breadth"),
-            seed,
-            _progress.callback(progress, "pictures"),
-        )
-        return IndexHealth(**found)
 
     def search(
         self,
@@ -325,7 +276,7 @@ class Catalog:
                 + (" and ".join(given) or "none")
             )
         is_json = isinstance(where, Mapping)
-        condition = _json(where, "where") if isinstance(where, Mapping) else where
+        condition = to_json(where, "where") if isinstance(where, Mapping) else where
         hits = self._native.search(
             image,
             like,
@@ -337,8 +288,8 @@ class Catalog:
             bool(exact),
         )
         return [
-            Hit(key, score, distance, path, json.loads(metadata))
-            for key, score, distance, path, metadata in hits
+            Hit(key, score, distance, path, json.loads(metadata), role)
+            for key, score, distance, path, metadata, role in hits
         ]
 
     def __repr__(self) -> str:
@@ -346,60 +297,3 @@ class Catalog:
             return "<vsearch.Catalog, closed>"
         info = self.info()
         return f"<vsearch.Catalog {info['path']!r} of {info['items']} items>"
-
-
-def _json(value: Mapping[str, Any], name: str) -> str:
-    try:
-        return json.dumps(dict(value), ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise InvalidArgumentError(f"{name} is no JSON: {error}") from error
-
-
-def _item(item: Any) -> tuple[str, list[tuple[PathLike, Image | None, npt.ArrayLike | None]], str]:
-    """What the compiled module takes for an item."""
-    if isinstance(item, Mapping):
-        if unknown := set(item) - {"key", "pictures", "metadata"}:
-            raise InvalidArgumentError(
-                f"an item has key, pictures and metadata, not {', '.join(map(repr, unknown))}"
-            )
-        item = (item.get("key"), item.get("pictures"), item.get("metadata"))
-    elif not isinstance(item, tuple) or len(item) not in (2, 3):
-        raise InvalidArgumentError(
-            "an item is (key, pictures), (key, pictures, metadata) or a mapping with these names"
-        )
-    key, pictures, metadata = (*item, None)[:3]
-    if metadata is not None and not isinstance(metadata, Mapping):
-        raise InvalidArgumentError(
-            f"metadata of {key!r} must be a mapping, not {type(metadata).__name__}"
-        )
-    if not isinstance(pictures, (list, tuple)):
-        pictures = [pictures]
-    return (
-        key,
-        [_picture(picture, key) for picture in pictures],
-        _json(metadata or {}, f"metadata of {key!r}"),
-    )
-
-
-def _picture(picture: Any, key: object) -> tuple[PathLike, Image | None, npt.ArrayLike | None]:
-    if isinstance(picture, Picture):
-        if is_path(picture.image):
-            raise TypeError(f"a Picture of {key!r} has a path as its image: put it into path")
-        if picture.image is None and picture.embedding is None and not os.fspath(picture.path):
-            raise InvalidArgumentError(
-                f"a Picture of {key!r} has no path, no image and no embedding"
-            )
-        return picture.path, picture.image, picture.embedding
-    if is_path(picture):
-        return picture, None, None
-    if is_bytes(picture):
-        return "", picture, None
-    if is_array(picture):
-        array = np.asarray(picture)
-        if array.dtype.kind == "f" and array.ndim == 1:
-            return "", None, array
-        return "", picture, None
-    raise TypeError(
-        f"a picture of {key!r} must be a path, bytes, pixels, an embedding or a Picture, "
-        f"not {type(picture).__name__}"
-    )

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._arguments import Image, Log, PathLike
+from ._arguments import Fetch, Image, Log, PathLike
+from ._items import NativeItem, NativePicture, NativeReport
 
 _Progress = Callable[[int, int], bool | None]
 
@@ -113,33 +114,42 @@ class ExactSearcher:
 
 class Catalog:
     @staticmethod
-    def create(path: PathLike, encoder: Encoder, log: Log | None) -> Catalog: ...
+    def create(
+        path: PathLike,
+        encoder: Encoder,
+        log: Log | None,
+        fetch: Fetch | None,
+        snapshot_changes: int,
+    ) -> Catalog: ...
     @staticmethod
     def open(
-        path: PathLike, encoder: Encoder | None, log: Log | None, progress: _Progress | None
+        path: PathLike,
+        encoder: Encoder | None,
+        log: Log | None,
+        fetch: Fetch | None,
+        snapshot_changes: int,
+        progress: _Progress | None,
     ) -> Catalog: ...
     def close(self) -> None: ...
     @property
     def closed(self) -> bool: ...
-    # items: (key, [(path, image, embedding)], metadata as JSON). Gives added, replaced and the
-    # failures as (key, path, number of the error, message).
+    # items: (key, [(path, image, embedding, crop, role, keep_bytes)], metadata as JSON). Gives
+    # added, replaced, encoded and the failures as (key, path, number of the error, message).
     def add(
-        self,
-        items: list[tuple[str, list[tuple[PathLike, Image | None, npt.ArrayLike | None]], str]],
-        progress: _Progress | None,
-    ) -> tuple[int, int, list[tuple[str, str, int, str]]]: ...
+        self, items: list[tuple[str, list[NativePicture], str]], progress: _Progress | None
+    ) -> NativeReport: ...
     def remove(self, keys: list[str]) -> list[str]: ...
     # patches: (key, changes as JSON); gives the keys that are not there
     def patch(self, patches: list[tuple[str, str]]) -> list[str]: ...
-    # (key, metadata as JSON, paths)
-    def get(self, key: str) -> tuple[str, str, list[str]] | None: ...
+    # (key, metadata as JSON, pictures); a picture is (id, path, role, crop, content_hash,
+    # kept_bytes)
+    def get(self, key: str) -> NativeItem | None: ...
+    # Without those that are not there.
+    def get_many(self, keys: list[str]) -> list[NativeItem]: ...
     def keys(self) -> list[str]: ...
     def info(self) -> dict[str, Any]: ...
-    # The fields of IndexHealth.
-    def check_health(
-        self, sample: int, k: int, breadth: int, seed: int, progress: _Progress | None
-    ) -> dict[str, Any]: ...
-    # Exactly one of image, like and vector is given. (key, score, distance, path, metadata as JSON)
+    # Exactly one of image, like and vector is given. (key, score, distance, path, metadata as JSON,
+    # role)
     def search(
         self,
         image: Image | None,
@@ -150,4 +160,72 @@ class Catalog:
         where: str | None,
         where_is_json: bool,
         exact: bool,
-    ) -> list[tuple[str, float, float, str, str]]: ...
+    ) -> list[tuple[str, float, float, str, str, str]]: ...
+    # source: ("files", paths, keys, metadata, key_column), ("manifest", file, key_column) or
+    # ("sql", database, query, key_column). options: (dry_run, remove_missing, max_removed_share,
+    # key_prefix, duplicates, duplicate_distance). Gives the fields of SyncReport, changes and
+    # failures as tuples.
+    def sync(
+        self,
+        source: tuple[Any, ...],
+        options: tuple[bool, bool, float, str, str, float],
+        progress: _Progress | None,
+    ) -> dict[str, Any]: ...
+    # on_trouble is called with (number of the error, message)
+    def watch(
+        self,
+        source: tuple[Any, ...],
+        options: tuple[bool, bool, float, str, str, float],
+        quiet_ms: int,
+        on_report: Callable[[dict[str, Any]], bool | None],
+        on_trouble: Callable[[int, str], None],
+        progress: _Progress | None,
+    ) -> None: ...
+    # queries: (key, path, relevant keys). The fields of ReencodeReport; missing as (picture, key,
+    # path, message). gate is called with the fields of EditionComparison.
+    def reencode(
+        self,
+        encoder: Encoder,
+        keep_old: bool,
+        max_missing_share: float,
+        k: int,
+        sample: int,
+        seed: int,
+        queries: list[tuple[str | None, PathLike | None, list[str]]],
+        min_overlap: float,
+        max_recall_loss: float,
+        gate: Callable[[dict[str, Any]], bool] | None,
+        progress: _Progress | None,
+    ) -> dict[str, Any]: ...
+    def rollback(self, progress: _Progress | None) -> dict[str, Any]: ...
+    # The fields of EditionInfo.
+    def editions(self) -> list[dict[str, Any]]: ...
+    def drop_edition(self, id: int) -> None: ...
+    # The fields of IndexHealth.
+    def check_health(
+        self, sample: int, k: int, breadth: int, seed: int, progress: _Progress | None
+    ) -> dict[str, Any]: ...
+    # The fields of CheckReport.
+    def check(
+        self,
+        sample: int,
+        k: int,
+        breadth: int,
+        seed: int,
+        min_self_recall: float,
+        progress: _Progress | None,
+    ) -> dict[str, Any]: ...
+    # (bytes_before, bytes_after, index_rebuilt)
+    def compact(self, progress: _Progress | None) -> tuple[int, int, bool]: ...
+    def backup(self, path: PathLike, progress: _Progress | None) -> None: ...
+    # (items, pictures)
+    def export_to(self, path: PathLike, progress: _Progress | None) -> tuple[int, int]: ...
+    def import_from(self, path: PathLike, progress: _Progress | None) -> NativeReport: ...
+    def save_snapshot(self) -> None: ...
+    # (keys, first, max_distance, same_content)
+    def near_duplicates(
+        self, max_distance: float, neighbours: int, progress: _Progress | None
+    ) -> list[tuple[list[str], str, float, bool]]: ...
+    def declare_field(self, name: str, type: str) -> None: ...
+    def drop_field(self, name: str) -> None: ...
+    def fields(self) -> dict[str, str]: ...

@@ -21,6 +21,7 @@ __all__ = [
     "KeyNotFoundError",
     "MissingFileError",
     "OutOfMemoryError",
+    "RefusedError",
     "UnavailableError",
 ]
 
@@ -120,6 +121,12 @@ class InternalError(Error, RuntimeError):
     code = "internal"
 
 
+class RefusedError(Error):
+    """A guard against harm said no, and nothing was done: too many removals at once."""
+
+    code = "refused"
+
+
 # In the order of vsearch_status in vsearch_c.h, whose numbers begin at 1 and never change.
 _CLASSES: tuple[type[Error], ...] = (
     InvalidArgumentError,
@@ -136,6 +143,7 @@ _CLASSES: tuple[type[Error], ...] = (
     UnavailableError,
     OutOfMemoryError,
     InternalError,
+    RefusedError,
 )
 
 

@@ -32,23 +32,6 @@ static_assert(static_cast<int>(Precision::kBFloat16) == VSEARCH_PRECISION_BF16);
 static_assert(static_cast<int>(Precision::kFloat16) == VSEARCH_PRECISION_FP16);
 static_assert(static_cast<int>(Precision::kInt8) == VSEARCH_PRECISION_INT8);
 
-PixelFormat to_format(vsearch_pixel_format format, const std::string& name) {
-  if (format >= VSEARCH_PIXEL_RGB && format <= VSEARCH_PIXEL_BGRA) {
-    return static_cast<PixelFormat>(format);
-  }
-  throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("{}.format is {}: set it to one of VSEARCH_PIXEL_...", name, format));
-}
-
-Precision to_precision(vsearch_precision precision, const std::string& name) {
-  if (precision >= VSEARCH_PRECISION_AUTO && precision <= VSEARCH_PRECISION_INT8) {
-    return static_cast<Precision>(precision);
-  }
-  throw Error(
-      ErrorCode::kInvalidArgument,
-      fmt::format("{}.precision is {}: set it to one of VSEARCH_PRECISION_...", name, precision));
-}
-
 }  // namespace
 
 vsearch_status succeed(vsearch_error* error) noexcept {
@@ -85,11 +68,23 @@ void require(const void* pointer, std::string_view name) {
   if (pointer == nullptr) throw Error(ErrorCode::kInvalidArgument, fmt::format("{} is NULL", name));
 }
 
+void require_number(std::int32_t number, std::int32_t last, std::string_view name,
+                    std::string_view constants) {
+  if (number >= 0 && number <= last) return;
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("{} is {}: set it to one of {}", name, number, constants));
+}
+
 Progress to_progress(vsearch_progress callback, void* user) {
   if (callback == nullptr) return {};
   return [callback, user](std::uint64_t done, std::uint64_t total) {
     return callback(user, done, total) == 0;
   };
+}
+
+Progress to_progress(const vsearch_work_options* options) {
+  const auto given = read_options(options, "options");
+  return to_progress(given.progress, given.progress_user);
 }
 
 LogCallback to_log(vsearch_log callback, void* user) {
@@ -108,7 +103,8 @@ ImageView to_view(const vsearch_image& image, const std::string& name) {
                 fmt::format("{} is empty: {} x {} pixels", name, image.width_px, image.height_px));
   }
   ImageView view{image.data, image.width_px, image.height_px, image.stride_bytes,
-                 to_format(image.format, name)};
+                 to_enum<PixelFormat>(image.format, VSEARCH_PIXEL_BGRA, name + ".format",
+                                      "VSEARCH_PIXEL_...")};
   const std::uint64_t row_bytes = std::uint64_t{image.width_px} * bytes_per_pixel(view.format);
   if (image.stride_bytes < row_bytes) {
     throw Error(
@@ -124,7 +120,8 @@ EncoderOptions to_encoder_options(const vsearch_encoder_options* options, const 
   EncoderOptions wanted;
   if (given.use_cuda != 0) wanted.device = Device::kCuda;
   wanted.device_index = given.device_index;
-  wanted.precision = to_precision(given.precision, name);
+  wanted.precision = to_enum<Precision>(given.precision, VSEARCH_PRECISION_INT8,
+                                        name + ".precision", "VSEARCH_PRECISION_...");
   if (given.batch_size != 0) wanted.batch_size = given.batch_size;
   wanted.verify = given.skip_verify == 0;
   return wanted;

@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "vsearch/encoder.h"
 #include "vsearch/error.h"
@@ -43,14 +45,57 @@ vsearch_status make_handle(Handle** out, vsearch_error* error, Make&& make) noex
   });
 }
 
+// Throws kInvalidArgument if `number` is not from 0 to `last`: see to_enum().
+void require_number(std::int32_t number, std::int32_t last, std::string_view name,
+                    std::string_view constants);
+
 // Copies `text` and a NUL into `to`, which holds `capacity` bytes; what is too long is cut before a
 // character that does not fit whole.
 void copy_text(char* to, std::size_t capacity, std::string_view text) noexcept;
 
 // Throws kInvalidArgument: "`name` is NULL".
 void require(const void* pointer, std::string_view name);
+template <class Result, class... Arguments>
+void require(Result (*callback)(Arguments...), std::string_view name) {
+  require(reinterpret_cast<const void*>(callback), name);
+}
+
+// The C++ enumerator of a number of this interface; `last` is the highest there is, and the numbers
+// of both are the same. Throws kInvalidArgument, which names the `constants` to choose from.
+template <class Enum>
+Enum to_enum(std::int32_t number, std::int32_t last, std::string_view name,
+             std::string_view constants) {
+  require_number(number, last, name, constants);
+  return static_cast<Enum>(number);
+}
+
+// What the caller has set, or `value` for 0.
+template <class T>
+T or_default(T given, std::type_identity_t<T> value) {
+  return given != T{} ? given : value;
+}
+
+// NULL is "".
+inline std::string text_or_empty(const char* text) {
+  return text != nullptr ? text : "";
+}
+
+// `count` strings, as Text. Throws kInvalidArgument if one, or with a count the array, is NULL.
+template <class Text>
+std::vector<Text> to_texts(const char* const* texts, std::size_t count, const std::string& name) {
+  if (count > 0) require(texts, name);
+  std::vector<Text> result;
+  result.reserve(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    require(texts[i], name + '[' + std::to_string(i) + ']');
+    result.emplace_back(texts[i]);
+  }
+  return result;
+}
 
 Progress to_progress(vsearch_progress callback, void* user);
+// NULL is the defaults. Throws kInvalidArgument: a struct_size that cannot be.
+Progress to_progress(const vsearch_work_options* options);
 LogCallback to_log(vsearch_log callback, void* user);
 
 // Throws kInvalidArgument if the pixels cannot be what the caller means.
@@ -85,6 +130,29 @@ template <class T>
 T read_options(const T* given, std::string_view name) {
   return given == nullptr ? T{} : read_struct<T>(given, sizeof(std::size_t), name);
 }
+
+// A struct of the caller's that receives a result, of which an older caller's has less.
+template <class T>
+class OutStruct {
+ public:
+  // `to` may be NULL. Throws kInvalidArgument: a struct_size that cannot be.
+  OutStruct(T* to, std::string_view name) : to_(to) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    if (to_ != nullptr) size_ = struct_size(to_, sizeof(std::size_t), name);
+  }
+
+  void write(T result) const {
+    if (to_ == nullptr) return;
+    result.struct_size = size_;
+    // What a newer caller has more is unknown, so 0.
+    std::memset(to_, 0, size_);
+    std::memcpy(to_, &result, std::min(size_, sizeof result));
+  }
+
+ private:
+  T* to_;
+  std::size_t size_ = 0;
+};
 
 // An array of such structs: the first one's struct_size is the distance from one to the next.
 template <class T>

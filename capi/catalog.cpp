@@ -1,9 +1,11 @@
 // The C interface to Catalog.
 #include "vsearch/catalog.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstddef>
-#include <cstring>
+#include <cstdint>
 #include <memory>
 #include <set>
 #include <span>
@@ -19,9 +21,8 @@
 
 namespace capi = vsearch::capi;
 
-struct vsearch_add_report {
-  vsearch::AddReport report;
-  std::vector<vsearch_add_failure> failures;  // pointing into report
+struct vsearch_sink {
+  std::vector<std::byte> bytes;
 };
 
 namespace {
@@ -35,6 +36,40 @@ auto encoder_loader(const vsearch_catalog_options& given) {
   return [options](const std::string& name_or_path) {
     return vsearch::load_encoder(vsearch::find_encoder(name_or_path), options);
   };
+}
+
+vsearch::Fetch to_fetch(vsearch_fetch callback, void* user) {
+  if (callback == nullptr) return {};
+  return [callback, user](const std::string& uri) {
+    vsearch_sink sink;
+    vsearch_error error{};
+    const vsearch_status status = callback(user, uri.c_str(), &sink, &error);
+    if (status == VSEARCH_OK) return std::move(sink.bytes);
+    const bool known = status > VSEARCH_OK && status <= VSEARCH_REFUSED;
+    error.message[sizeof error.message - 1] = '\0';
+    throw Error(
+        known ? static_cast<ErrorCode>(status) : ErrorCode::kIo,
+        fmt::format("{}: it could not be fetched: {}", uri,
+                    error.message[0] != '\0' ? error.message : vsearch_status_name(status)));
+  };
+}
+
+vsearch::CatalogOptions to_open_options(const vsearch_catalog_options& given) {
+  vsearch::CatalogOptions options;
+  options.encoder_loader = encoder_loader(given);
+  options.fetch = to_fetch(given.fetch, given.fetch_user);
+  if (given.snapshot_changes != 0) {
+    // That many never come; the C++ interface says this with 0.
+    options.snapshot_changes = given.snapshot_changes != UINT64_MAX ? given.snapshot_changes : 0;
+  }
+  options.log = capi::to_log(given.log, given.log_user);
+  options.progress = capi::to_progress(given.progress, given.progress_user);
+  return options;
+}
+
+vsearch::CropBox to_crop(const float (&crop)[4]) {
+  if (std::ranges::all_of(crop, [](float share) { return share == 0; })) return {};
+  return {crop[0], crop[1], crop[2], crop[3]};
 }
 
 vsearch::Picture to_picture(const vsearch_picture& given, const std::string& name) {
@@ -52,6 +87,10 @@ vsearch::Picture to_picture(const vsearch_picture& given, const std::string& nam
     }
     picture.embedding = {given.embedding, given.embedding_dim};
   }
+  picture.crop = to_crop(given.crop);
+  picture.role = capi::text_or_empty(given.role);
+  picture.keep_bytes = given.keep_bytes != 0;
+  picture.embedding_fingerprint = capi::text_or_empty(given.embedding_fingerprint);
   if (picture.path.empty() && picture.bytes.empty() && picture.embedding.empty()) {
     throw Error(ErrorCode::kInvalidArgument, name + " has no path, no bytes and no embedding");
   }
@@ -81,12 +120,15 @@ vsearch_status vsearch_catalog_create(const char* path, const vsearch_catalog_op
     capi::require(path, "path");
     const auto given = capi::read_options(options, "options");
     const std::string encoder(given.encoder != nullptr ? given.encoder : vsearch::kDefaultEncoder);
-    vsearch::CatalogCreateOptions wanted;
-    wanted.encoder = encoder_loader(given)(encoder);
-    wanted.encoder_ref = vsearch::encoder_reference(encoder);
-    wanted.log = capi::to_log(given.log, given.log_user);
-    return std::make_unique<vsearch_catalog>(
-        vsearch_catalog{vsearch::Catalog::create(path, wanted)});
+    vsearch::CatalogOptions opened = to_open_options(given);
+    opened.encoder = opened.encoder_loader(encoder);
+    vsearch::CatalogCreateOptions created;
+    created.encoder = opened.encoder;
+    created.encoder_ref = vsearch::encoder_reference(encoder);
+    created.log = opened.log;
+    // Opened anew, with all that can be said about an open catalogue.
+    static_cast<void>(vsearch::Catalog::create(path, created));
+    return std::make_unique<vsearch_catalog>(vsearch_catalog{vsearch::Catalog::open(path, opened)});
   });
 }
 
@@ -95,13 +137,20 @@ vsearch_status vsearch_catalog_open(const char* path, const vsearch_catalog_opti
   return capi::make_handle(out, error, [&] {
     capi::require(path, "path");
     const auto given = capi::read_options(options, "options");
-    vsearch::CatalogOptions wanted;
-    const auto load = encoder_loader(given);
-    if (given.encoder != nullptr) wanted.encoder = load(given.encoder);
-    wanted.encoder_loader = load;
-    wanted.log = capi::to_log(given.log, given.log_user);
-    wanted.progress = capi::to_progress(given.progress, given.progress_user);
+    vsearch::CatalogOptions wanted = to_open_options(given);
+    if (given.encoder != nullptr) wanted.encoder = wanted.encoder_loader(given.encoder);
     return std::make_unique<vsearch_catalog>(vsearch_catalog{vsearch::Catalog::open(path, wanted)});
+  });
+}
+
+vsearch_status vsearch_sink_write(vsearch_sink* sink, const void* bytes, size_t length,
+                                  vsearch_error* error) {
+  return capi::entry(error, [&] {
+    capi::require(sink, "sink");
+    if (length == 0) return;
+    capi::require(bytes, "bytes");
+    const auto* first = static_cast<const std::byte*>(bytes);
+    sink->bytes.insert(sink->bytes.end(), first, first + length);
   });
 }
 
@@ -114,10 +163,9 @@ vsearch_status vsearch_catalog_get_info(const vsearch_catalog* catalog, vsearch_
   return capi::entry(error, [&] {
     capi::require(catalog, "catalog");
     capi::require(info, "info");
-    const std::size_t size = capi::struct_size(info, sizeof(std::size_t), "info");
+    const capi::OutStruct out(info, "info");
     const vsearch::CatalogInfo found = catalog->catalog.info();
     vsearch_catalog_info result{};
-    result.struct_size = size;
     result.items = found.items;
     result.pictures = found.pictures;
     result.generation = found.generation;
@@ -128,9 +176,8 @@ vsearch_status vsearch_catalog_get_info(const vsearch_catalog* catalog, vsearch_
     capi::copy_text(result.encoder_name, sizeof result.encoder_name, found.encoder_name);
     capi::copy_text(result.encoder_fingerprint, sizeof result.encoder_fingerprint,
                     found.encoder_fingerprint);
-    // An older caller's struct is shorter; what a newer caller has more is unknown, so 0.
-    std::memset(info, 0, size);
-    std::memcpy(info, &result, std::min(size, sizeof result));
+    result.snapshot_generation = found.snapshot_generation;
+    out.write(result);
   });
 }
 
@@ -149,14 +196,8 @@ vsearch_status vsearch_catalog_add(vsearch_catalog* catalog, const vsearch_item*
     for (std::size_t i = 0; i < array.size(); ++i) {
       wanted.push_back(to_item(array[i], array.name(i)));
     }
-    auto result = std::make_unique<vsearch_add_report>();
-    result->report =
-        catalog->catalog.add(wanted, capi::to_progress(given.progress, given.progress_user));
-    for (const vsearch::AddFailure& failure : result->report.failures) {
-      result->failures.push_back({failure.key.c_str(), failure.path.c_str(),
-                                  static_cast<vsearch_status>(failure.code),
-                                  failure.message.c_str()});
-    }
+    auto result = std::make_unique<vsearch_add_report>(
+        catalog->catalog.add(wanted, capi::to_progress(given.progress, given.progress_user)));
     if (report != nullptr) *report = result.release();
   });
 }
@@ -167,6 +208,10 @@ uint64_t vsearch_add_report_added(const vsearch_add_report* report) {
 
 uint64_t vsearch_add_report_replaced(const vsearch_add_report* report) {
   return report != nullptr ? report->report.replaced : 0;
+}
+
+uint64_t vsearch_add_report_encoded(const vsearch_add_report* report) {
+  return report != nullptr ? report->report.encoded : 0;
 }
 
 size_t vsearch_add_report_failure_count(const vsearch_add_report* report) {
@@ -186,13 +231,7 @@ vsearch_status vsearch_catalog_remove(vsearch_catalog* catalog, const char* cons
   if (removed != nullptr) *removed = 0;
   return capi::entry(error, [&] {
     capi::require(catalog, "catalog");
-    std::vector<std::string> wanted;
-    if (count > 0) capi::require(keys, "keys");
-    wanted.reserve(count);
-    for (std::size_t i = 0; i < count; ++i) {
-      capi::require(keys[i], "keys[" + std::to_string(i) + ']');
-      wanted.emplace_back(keys[i]);
-    }
+    auto wanted = capi::to_texts<std::string>(keys, count, "keys");
     // A key given twice counts once.
     std::sort(wanted.begin(), wanted.end());
     wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());

@@ -9,6 +9,7 @@
 #include <limits>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -37,17 +38,6 @@ void check_capacity(const vsearch::Encoder& encoder, std::size_t count, std::siz
   }
 }
 
-template <class Text>
-std::vector<Text> to_texts(const char* const* texts, std::size_t count, const std::string& name) {
-  std::vector<Text> result;
-  result.reserve(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    capi::require(texts[i], fmt::format("{}[{}]", name, i));
-    result.emplace_back(texts[i]);
-  }
-  return result;
-}
-
 vsearch::EncodeOptions to_options(const vsearch_encode_options& given) {
   vsearch::EncodeOptions options;
   options.exact = given.exact != 0;
@@ -66,9 +56,10 @@ vsearch_status vsearch_encoder_load(const char* name_or_path,
                                     vsearch_error* error) {
   return capi::make_handle(out, error, [&] {
     const auto wanted = capi::to_encoder_options(options, "options");
-    const auto path =
-        vsearch::find_encoder(name_or_path != nullptr ? name_or_path : vsearch::kDefaultEncoder);
-    return std::make_unique<vsearch_encoder>(vsearch_encoder{vsearch::load_encoder(path, wanted)});
+    const std::string_view name = name_or_path != nullptr ? name_or_path : vsearch::kDefaultEncoder;
+    return std::make_unique<vsearch_encoder>(
+        vsearch_encoder{vsearch::load_encoder(vsearch::find_encoder(name), wanted),
+                        vsearch::encoder_reference(name)});
   });
 }
 
@@ -124,7 +115,7 @@ vsearch_status vsearch_encoder_encode_text(const vsearch_encoder* encoder, const
     capi::require(texts, "texts");
     capi::require(embeddings, "embeddings");
     check_capacity(*encoder->encoder, count, capacity);
-    const auto wanted = to_texts<std::string>(texts, count, "texts");
+    const auto wanted = capi::to_texts<std::string>(texts, count, "texts");
     std::ranges::copy(encoder->encoder->encode_text(wanted).data, embeddings);
   });
 }
@@ -143,7 +134,7 @@ vsearch_status vsearch_encoder_encode_files(const vsearch_encoder* encoder,
       capi::require(paths, "paths");
       capi::require(embeddings, "embeddings");
       check_capacity(*encoder->encoder, count, capacity);
-      result->files = to_texts<std::filesystem::path>(paths, count, "paths");
+      result->files = capi::to_texts<std::filesystem::path>(paths, count, "paths");
       vsearch::EncodedFiles encoded =
           vsearch::encode_files(*encoder->encoder, result->files, to_options(given),
                                 capi::to_progress(given.progress, given.progress_user));

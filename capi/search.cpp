@@ -24,7 +24,12 @@ vsearch::QueryOptions to_options(const vsearch_search_options& given) {
   vsearch::QueryOptions options;
   options.k = given.k;
   if (given.breadth != 0) options.breadth = given.breadth;
+  if (given.where != nullptr && given.where_json != nullptr) {
+    throw vsearch::Error(vsearch::ErrorCode::kInvalidArgument,
+                         "options sets both where and where_json; set one of them");
+  }
   if (given.where != nullptr) options.where = vsearch::Filter::parse(given.where);
+  if (given.where_json != nullptr) options.where = vsearch::Filter::from_json(given.where_json);
   options.exact = given.exact != 0;
   return options;
 }
@@ -72,8 +77,8 @@ vsearch_status vsearch_catalog_search(const vsearch_catalog* catalog, const vsea
     result->hits = search(catalog->catalog, wanted, to_options(how));
     result->views.reserve(result->hits.size());
     for (const vsearch::Hit& hit : result->hits) {
-      result->views.push_back(
-          {hit.key.c_str(), hit.score, hit.distance, hit.path.c_str(), hit.metadata.c_str()});
+      result->views.push_back({hit.key.c_str(), hit.score, hit.distance, hit.path.c_str(),
+                               hit.metadata.c_str(), hit.role.c_str()});
     }
     return result;
   });

@@ -39,6 +39,8 @@ const char* vsearch_status_name(vsearch_status status) {
       return "out of memory";
     case VSEARCH_INTERNAL:
       return "internal error";
+    case VSEARCH_REFUSED:
+      return "refused";
     default:
       return "unknown status";
   }

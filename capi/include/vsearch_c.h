@@ -13,7 +13,8 @@
  *       vsearch_search_options options = {sizeof options};
  *   In arrays of such structs every element has the struct_size of the first.
  * - Threads: one vsearch_catalog or vsearch_encoder may be used from many threads at once, except
- *   that freeing must come after everything else. Hits and reports belong to one thread at a time.
+ *   that freeing must come after everything else. Hits, records, lists and reports belong to one
+ *   thread at a time.
  * - The library never prints, exits or raises a signal.
  */
 #ifndef VSEARCH_C_H
@@ -51,7 +52,8 @@ enum {
   VSEARCH_CANCELLED = 11,
   VSEARCH_UNAVAILABLE = 12,
   VSEARCH_OUT_OF_MEMORY = 13,
-  VSEARCH_INTERNAL = 14
+  VSEARCH_INTERNAL = 14,
+  VSEARCH_REFUSED = 15 /* a guard against harm said no: too many removals */
 };
 
 typedef struct vsearch_error {
@@ -192,6 +194,16 @@ VSEARCH_API void vsearch_encode_report_free(vsearch_encode_report* report);
 
 typedef struct vsearch_catalog vsearch_catalog;
 
+/* Brings the file that a picture's URI names, by vsearch_sink_write(). Returns VSEARCH_OK, or why
+ * it cannot, and may then say more in error->message, which is empty before. Called from several
+ * threads at once; `sink` and `error` are only for this call. */
+typedef struct vsearch_sink vsearch_sink;
+typedef vsearch_status (*vsearch_fetch)(void* user, const char* uri, vsearch_sink* sink,
+                                        vsearch_error* error);
+/* Appends bytes, which are copied, to the file that is being fetched. */
+VSEARCH_API vsearch_status vsearch_sink_write(vsearch_sink* sink, const void* bytes, size_t length,
+                                              vsearch_error* error);
+
 typedef struct vsearch_catalog_options {
   size_t struct_size;
   const char* encoder; /* name or file; NULL: on create the default encoder, on open the one
@@ -201,6 +213,12 @@ typedef struct vsearch_catalog_options {
   vsearch_progress progress; /* of rebuilding the index while opening; may be NULL */
   void* progress_user;
   const vsearch_encoder_options* encoder_options; /* how to load it; NULL: the defaults */
+  vsearch_fetch fetch; /* of pictures whose path is a URI ("https://..."); NULL: they are bad */
+  void* fetch_user;
+  /* After so many changed pictures the index snapshot is saved in the background, so that opening
+     after a crash has no more than these to make up for. 0: 20,000; UINT64_MAX: only
+     vsearch_catalog_save_snapshot() and closing save it. */
+  uint64_t snapshot_changes;
 } vsearch_catalog_options;
 
 /* Makes an empty catalogue in the new directory `path` and opens it. `options` may be NULL. */
@@ -225,21 +243,39 @@ typedef struct vsearch_catalog_info {
   uint32_t metric; /* 0 cosine, 1 inner product, 2 squared Euclidean */
   char encoder_name[128];
   char encoder_fingerprint[65];
+  uint64_t snapshot_generation; /* the one that the index snapshot on disk holds */
 } vsearch_catalog_info;
 
 VSEARCH_API vsearch_status vsearch_catalog_get_info(const vsearch_catalog* catalog,
                                                     vsearch_catalog_info* info,
                                                     vsearch_error* error);
 
+/* What every longer work on a catalogue takes. */
+typedef struct vsearch_work_options {
+  size_t struct_size;
+  vsearch_progress progress; /* may be NULL */
+  void* progress_user;
+} vsearch_work_options;
+
+/* ---- Items ---------------------------------------------------------------------------------- */
+
 /* A picture's embedding comes from `embedding` if not NULL, else from the encoded file in `bytes`
  * if not NULL, else from the file at `path`. */
 typedef struct vsearch_picture {
   size_t struct_size;
-  const char* path;  /* kept and shown with hits */
+  const char* path;  /* kept and shown with hits; a file, or a URI for vsearch_fetch */
   const void* bytes; /* a JPEG, PNG, ... in memory */
   size_t bytes_length;
   const float* embedding; /* made by the catalogue's encoder */
   size_t embedding_dim;
+  /* The part that is encoded: left, top, right and bottom in shares of the upright picture's width
+     and height; all 0: the whole. */
+  float crop[4];
+  const char* role;   /* what the picture shows ("front"), at most 256 bytes; NULL: "" */
+  int32_t keep_bytes; /* not 0: keep the file in the catalogue, so that another encoder can look at
+                         it though nothing else has it */
+  /* Of the encoder that made `embedding`, or NULL. If another one serves, the item is refused. */
+  const char* embedding_fingerprint;
 } vsearch_picture;
 
 typedef struct vsearch_item {
@@ -258,6 +294,7 @@ typedef struct vsearch_add_options {
 
 /* What became of the items of one vsearch_catalog_add(). */
 typedef struct vsearch_add_report vsearch_add_report;
+/* An item, or a picture of it, that could not be taken; it is as it was before. */
 typedef struct vsearch_add_failure {
   const char* key;
   const char* path;
@@ -273,6 +310,8 @@ VSEARCH_API vsearch_status vsearch_catalog_add(vsearch_catalog* catalog, const v
                                                vsearch_add_report** report, vsearch_error* error);
 VSEARCH_API uint64_t vsearch_add_report_added(const vsearch_add_report* report);
 VSEARCH_API uint64_t vsearch_add_report_replaced(const vsearch_add_report* report);
+/* Pictures that were encoded; those that were there already, of whatever item, are not. */
+VSEARCH_API uint64_t vsearch_add_report_encoded(const vsearch_add_report* report);
 VSEARCH_API size_t vsearch_add_report_failure_count(const vsearch_add_report* report);
 /* NULL if there is no such failure. */
 VSEARCH_API const vsearch_add_failure* vsearch_add_report_failure(const vsearch_add_report* report,
@@ -303,6 +342,84 @@ VSEARCH_API vsearch_status vsearch_catalog_patch(vsearch_catalog* catalog,
 VSEARCH_API vsearch_status vsearch_catalog_contains(const vsearch_catalog* catalog, const char* key,
                                                     int32_t* present, vsearch_error* error);
 
+/* What the catalogue holds of an item, and of each of its pictures. */
+typedef struct vsearch_item_record vsearch_item_record;
+typedef struct vsearch_picture_info {
+  uint64_t id; /* an item whose pictures are replaced gets new ones */
+  const char* path;
+  const char* role;
+  float crop[4];            /* 0, 0, 1, 1: the whole picture */
+  const char* content_hash; /* SHA-256 of the file, 64 hex digits; "" if given as an embedding */
+  uint64_t kept_bytes;      /* length of the file that the catalogue keeps, or 0 */
+} vsearch_picture_info;
+
+/* VSEARCH_KEY_NOT_FOUND if there is no such item. */
+VSEARCH_API vsearch_status vsearch_catalog_get(const vsearch_catalog* catalog, const char* key,
+                                               vsearch_item_record** out, vsearch_error* error);
+VSEARCH_API const char* vsearch_item_record_key(const vsearch_item_record* record);
+/* A JSON object. */
+VSEARCH_API const char* vsearch_item_record_metadata(const vsearch_item_record* record);
+VSEARCH_API size_t vsearch_item_record_picture_count(const vsearch_item_record* record);
+/* In the order they were given; NULL if there is no such picture. */
+VSEARCH_API const vsearch_picture_info* vsearch_item_record_picture(
+    const vsearch_item_record* record, size_t i);
+/* Not for a record that a vsearch_item_visitor was given. */
+VSEARCH_API void vsearch_item_record_free(vsearch_item_record* record);
+
+/* Returns 0 to go on; anything else ends the walk. `record` lives until it returns. */
+typedef int (*vsearch_item_visitor)(void* user, const vsearch_item_record* record);
+/* Visits every item, keys ascending bytewise. Writers and searches go on meanwhile, and the visitor
+ * may be one of them; an item that is changed meanwhile is seen as it was or as it is. That the
+ * visitor ends the walk is no failure. */
+VSEARCH_API vsearch_status vsearch_catalog_for_each(const vsearch_catalog* catalog,
+                                                    vsearch_item_visitor visit, void* user,
+                                                    vsearch_error* error);
+
+/* The keys of all items, ascending bytewise. */
+typedef struct vsearch_keys vsearch_keys;
+VSEARCH_API vsearch_status vsearch_catalog_keys(const vsearch_catalog* catalog, vsearch_keys** out,
+                                                vsearch_error* error);
+VSEARCH_API size_t vsearch_keys_count(const vsearch_keys* keys);
+/* NULL if there is no such key. */
+VSEARCH_API const char* vsearch_keys_at(const vsearch_keys* keys, size_t i);
+VSEARCH_API void vsearch_keys_free(vsearch_keys* keys);
+
+/* ---- Fields of the metadata ----------------------------------------------------------------- */
+
+/* What the values of a field are. The numbers never change. */
+typedef int32_t vsearch_field_type;
+enum {
+  VSEARCH_FIELD_TEXT = 0,
+  VSEARCH_FIELD_NUMBER = 1, /* integers and fractions */
+  VSEARCH_FIELD_BOOLEAN = 2,
+  VSEARCH_FIELD_TAGS = 3 /* an array of texts, for HAS */
+};
+
+/* Keeps an index of a field from now on: its values are of this type in all items that have it, and
+ * a filter on it is answered without looking at metadata. `name` is that in a filter: a.b reaches
+ * into objects. Declared already: does nothing. VSEARCH_INVALID_ARGUMENT: it is declared with
+ * another type, or items have values of another type. */
+VSEARCH_API vsearch_status vsearch_catalog_declare_field(vsearch_catalog* catalog, const char* name,
+                                                         vsearch_field_type type,
+                                                         vsearch_error* error);
+/* VSEARCH_KEY_NOT_FOUND if it is not declared. */
+VSEARCH_API vsearch_status vsearch_catalog_drop_field(vsearch_catalog* catalog, const char* name,
+                                                      vsearch_error* error);
+
+typedef struct vsearch_fields vsearch_fields;
+typedef struct vsearch_field {
+  const char* name;
+  vsearch_field_type type;
+} vsearch_field;
+
+/* The declared fields, by name. */
+VSEARCH_API vsearch_status vsearch_catalog_fields(const vsearch_catalog* catalog,
+                                                  vsearch_fields** out, vsearch_error* error);
+VSEARCH_API size_t vsearch_fields_count(const vsearch_fields* fields);
+/* NULL if there is no such field. */
+VSEARCH_API const vsearch_field* vsearch_fields_at(const vsearch_fields* fields, size_t i);
+VSEARCH_API void vsearch_fields_free(vsearch_fields* fields);
+
 /* ---- Search --------------------------------------------------------------------------------- */
 
 /* What is looked for: set one of like, image_path, image_bytes, pixels.data, embedding. */
@@ -323,6 +440,11 @@ typedef struct vsearch_search_options {
   uint32_t breadth;  /* of the index walk; 0: 64 */
   const char* where; /* "colour = 'red' AND price < 50"; NULL: all items */
   int32_t exact;     /* not 0: compare with every picture */
+  /* The same as `where` in JSON, instead of it: {"colour": "red", "price": {"<": 50}}. A field's
+     value is a scalar (equal), an array (IN), null (IS NULL) or an object of operators "=", "!=",
+     "<", "<=", ">", ">=", "in", "between", "like", "has", "null", which all must hold; "$and": [],
+     "$or": [] and "$not": {} combine. */
+  const char* where_json;
 } vsearch_search_options;
 
 typedef struct vsearch_hits vsearch_hits;
@@ -332,6 +454,7 @@ typedef struct vsearch_hit {
   float distance;       /* 1 - cosine for the cosine metric */
   const char* path;     /* of the item's nearest picture */
   const char* metadata; /* a JSON object */
+  const char* role;     /* of that picture */
 } vsearch_hit;
 
 /* At most options->k items, nearest first; fewer only if fewer match. */
@@ -343,6 +466,390 @@ VSEARCH_API size_t vsearch_hits_count(const vsearch_hits* hits);
 /* NULL if there is no such hit. */
 VSEARCH_API const vsearch_hit* vsearch_hits_at(const vsearch_hits* hits, size_t i);
 VSEARCH_API void vsearch_hits_free(vsearch_hits* hits);
+
+/* ---- In step with the shop ------------------------------------------------------------------ */
+
+/* Where a source keeps its items. The numbers never change. */
+typedef int32_t vsearch_source_kind;
+enum {
+  VSEARCH_SOURCE_FILES = 0,    /* pictures, and folders with pictures in them, however deep */
+  VSEARCH_SOURCE_MANIFEST = 1, /* a table: CSV, or JSON lines */
+  VSEARCH_SOURCE_SQL = 2       /* a query on an SQLite database, which is only read */
+};
+
+/* How an item's key follows from where its picture lies below the folder that was named. The
+ * numbers never change. */
+typedef int32_t vsearch_key_rule;
+enum {
+  VSEARCH_KEY_PATH = 0,  /* "shoes/red.jpg" */
+  VSEARCH_KEY_STEM = 1,  /* "shoes/red" */
+  VSEARCH_KEY_NAME = 2,  /* "red.jpg" */
+  VSEARCH_KEY_FOLDER = 3 /* "shoes": all pictures of a folder are of one item */
+};
+
+/* What a shop has, by its own account. The rows of a manifest and of a query have a key, and in the
+ * columns "path", "role" and "crop" a picture; all other columns are metadata. Rows with one key
+ * make one item of several pictures. */
+typedef struct vsearch_source {
+  size_t struct_size;
+  vsearch_source_kind kind;
+  vsearch_key_rule key_rule; /* of FILES */
+  const char* const* paths;  /* of FILES: at least one */
+  size_t path_count;
+  const char* metadata;   /* of FILES: a CSV or JSON lines file about the pictures; NULL: none */
+  const char* file;       /* of MANIFEST (.csv, .jsonl, .ndjson), and the database of SQL */
+  const char* query;      /* of SQL: one SELECT */
+  const char* key_column; /* of the rows; NULL: "key" */
+} vsearch_source;
+
+/* What becomes of a new item that is a near-duplicate of one that is there. The numbers never
+ * change. */
+typedef int32_t vsearch_duplicates;
+enum {
+  VSEARCH_DUPLICATES_KEEP = 0, /* it is added like any other */
+  VSEARCH_DUPLICATES_SKIP = 1, /* it is left out, and reported */
+  VSEARCH_DUPLICATES_LINK = 2  /* it is added, with the other's key as "duplicate_of" in metadata */
+};
+
+typedef struct vsearch_sync_options {
+  size_t struct_size;
+  vsearch_progress progress; /* counts items that differ; may be NULL */
+  void* progress_user;
+  int32_t dry_run;      /* not 0: only say what would be done */
+  int32_t keep_missing; /* not 0: items that the source does not list stay */
+  /* More removals than this share of the items are refused, before anything is done: an unmounted
+     disk looks like an empty shop. 0: 0.2; 1: no such guard. */
+  double max_removed_share;
+  /* Put before every key of the source; items whose keys do not begin with it are left alone. So
+     several sources can fill one catalogue. NULL: "" */
+  const char* key_prefix;
+  vsearch_duplicates duplicates;
+  float duplicate_distance; /* items this near are duplicates; 0: 0.02 */
+} vsearch_sync_options;
+
+/* The numbers never change. */
+typedef int32_t vsearch_sync_action;
+enum {
+  VSEARCH_SYNC_ADD = 0,
+  VSEARCH_SYNC_REPLACE = 1, /* a picture has changed: it is encoded */
+  VSEARCH_SYNC_RENAME = 2,  /* its pictures were those of an item that goes: nothing is encoded */
+  VSEARCH_SYNC_PATCH = 3,   /* only metadata, roles or paths have changed */
+  VSEARCH_SYNC_REMOVE = 4,
+  VSEARCH_SYNC_DUPLICATE = 5 /* a new item that is left out */
+};
+
+typedef struct vsearch_sync_report vsearch_sync_report;
+typedef struct vsearch_sync_change {
+  vsearch_sync_action action;
+  const char* key;
+  const char* other; /* of RENAME the old key, of DUPLICATE the item it is like; else "" */
+} vsearch_sync_change;
+
+/* Brings the catalogue in step with `source`: adds what is new, encodes what has changed, removes
+ * what is gone. A picture that cannot be read leaves its item as it was and is reported; that is no
+ * failure of the call. Interrupted at any point, the next call goes on where this one stopped.
+ * VSEARCH_REFUSED: more removals than options->max_removed_share. `options` and `report` may be
+ * NULL. */
+VSEARCH_API vsearch_status vsearch_catalog_sync(vsearch_catalog* catalog,
+                                                const vsearch_source* source,
+                                                const vsearch_sync_options* options,
+                                                vsearch_sync_report** report, vsearch_error* error);
+/* Items in the source. */
+VSEARCH_API uint64_t vsearch_sync_report_listed(const vsearch_sync_report* report);
+VSEARCH_API uint64_t vsearch_sync_report_unchanged(const vsearch_sync_report* report);
+/* Pictures that were encoded. */
+VSEARCH_API uint64_t vsearch_sync_report_encoded(const vsearch_sync_report* report);
+VSEARCH_API size_t vsearch_sync_report_change_count(const vsearch_sync_report* report);
+/* What was done or, on a dry run, would be, by key; NULL if there is no such change. */
+VSEARCH_API const vsearch_sync_change* vsearch_sync_report_change(const vsearch_sync_report* report,
+                                                                  size_t i);
+VSEARCH_API size_t vsearch_sync_report_failure_count(const vsearch_sync_report* report);
+/* NULL if there is no such failure. */
+VSEARCH_API const vsearch_add_failure* vsearch_sync_report_failure(
+    const vsearch_sync_report* report, size_t i);
+VSEARCH_API size_t vsearch_sync_report_problem_count(const vsearch_sync_report* report);
+/* What could not be read of the source, and why: nothing is removed then. NULL if there is no such
+ * problem. */
+VSEARCH_API const char* vsearch_sync_report_problem(const vsearch_sync_report* report, size_t i);
+/* Not for a report that vsearch_watch_options::report was given. */
+VSEARCH_API void vsearch_sync_report_free(vsearch_sync_report* report);
+
+/* The callbacks run on the calling thread. To end the watch, which is no failure, `report` or the
+ * `progress` of the vsearch_sync_options returns anything but 0; the latter is also called ten
+ * times a second while nothing happens, with done = total = 0. */
+typedef struct vsearch_watch_options {
+  size_t struct_size;
+  uint32_t quiet_ms; /* how long a folder must be quiet before what has changed in it is taken;
+                        0: 300 */
+  int (*report)(void* user, const vsearch_sync_report* report); /* of each run; may be NULL */
+  /* A run that failed for now, and is tried again with the next change; may be NULL. */
+  void (*trouble)(void* user, const vsearch_error* trouble);
+  void* user;
+} vsearch_watch_options;
+
+/* vsearch_catalog_sync(), and again whenever something has changed in the folders of `source`,
+ * which must be VSEARCH_SOURCE_FILES. `options` and `how` may be NULL. */
+VSEARCH_API vsearch_status vsearch_catalog_watch(vsearch_catalog* catalog,
+                                                 const vsearch_source* source,
+                                                 const vsearch_sync_options* options,
+                                                 const vsearch_watch_options* how,
+                                                 vsearch_error* error);
+
+/* ---- Near-duplicates ------------------------------------------------------------------------ */
+
+typedef struct vsearch_duplicate_options {
+  size_t struct_size;
+  vsearch_progress progress; /* counts pictures; may be NULL */
+  void* progress_user;
+  float max_distance;  /* pictures this near each other are near-duplicates; those of the same
+                          content always are; 0: 0.02 */
+  uint32_t neighbours; /* of each picture that are looked at; 0: 16 */
+} vsearch_duplicate_options;
+
+typedef struct vsearch_duplicate_groups vsearch_duplicate_groups;
+/* Items that look the same: each is near at least one other of its group. */
+typedef struct vsearch_duplicate_group {
+  const char* const* keys; /* ascending */
+  size_t key_count;
+  const char* first;    /* the one that was added first */
+  float max_distance;   /* of the pairs that were found */
+  int32_t same_content; /* 1 if all have a picture file in common, byte for byte, else 0 */
+} vsearch_duplicate_group;
+
+/* Groups of items that look the same, the largest first. `options` may be NULL. */
+VSEARCH_API vsearch_status vsearch_catalog_near_duplicates(const vsearch_catalog* catalog,
+                                                           const vsearch_duplicate_options* options,
+                                                           vsearch_duplicate_groups** out,
+                                                           vsearch_error* error);
+VSEARCH_API size_t vsearch_duplicate_groups_count(const vsearch_duplicate_groups* groups);
+/* NULL if there is no such group. */
+VSEARCH_API const vsearch_duplicate_group* vsearch_duplicate_groups_at(
+    const vsearch_duplicate_groups* groups, size_t i);
+VSEARCH_API void vsearch_duplicate_groups_free(vsearch_duplicate_groups* groups);
+
+/* ---- Editions: another encoder takes over --------------------------------------------------- */
+
+/* The numbers never change. */
+typedef int32_t vsearch_edition_state;
+enum {
+  VSEARCH_EDITION_SERVING = 0,  /* answers queries; a catalogue has exactly one of these */
+  VSEARCH_EDITION_BUILDING = 1, /* is being made beside it, or waits to be gone on with */
+  VSEARCH_EDITION_KEPT = 2      /* served before, and can again */
+};
+
+/* The embeddings of a catalogue by one encoder. */
+typedef struct vsearch_edition {
+  int64_t id; /* counts from 1, never given twice */
+  vsearch_edition_state state;
+  uint32_t dim;
+  uint32_t metric;     /* as in vsearch_catalog_info */
+  const char* encoder; /* the name or absolute path it was made with */
+  const char* encoder_name;
+  const char* encoder_fingerprint;
+  uint64_t embeddings; /* pictures that have one */
+} vsearch_edition;
+
+typedef struct vsearch_editions vsearch_editions;
+/* By id. */
+VSEARCH_API vsearch_status vsearch_catalog_editions(const vsearch_catalog* catalog,
+                                                    vsearch_editions** out, vsearch_error* error);
+VSEARCH_API size_t vsearch_editions_count(const vsearch_editions* editions);
+/* NULL if there is no such edition. */
+VSEARCH_API const vsearch_edition* vsearch_editions_at(const vsearch_editions* editions, size_t i);
+VSEARCH_API void vsearch_editions_free(vsearch_editions* editions);
+
+/* A query whose right answers are known: set one of key and path. */
+typedef struct vsearch_labelled_query {
+  size_t struct_size;
+  const char* key;             /* of an item, which is then left out of the answers */
+  const char* path;            /* of a picture file */
+  const char* const* relevant; /* keys; at least one */
+  size_t relevant_count;
+} vsearch_labelled_query;
+
+/* The edition that serves and the one that would, side by side. */
+typedef struct vsearch_edition_comparison {
+  uint32_t k;
+  uint32_t sampled;     /* pictures that were searched for in both */
+  double overlap;       /* the share of the k nearest that both have, on average; 1 without any */
+  uint32_t labelled;    /* queries with known answers that could be asked */
+  double recall_before; /* the share of these with a relevant item among the first k */
+  double recall_after;
+} vsearch_edition_comparison;
+
+/* Returns 0 to let the new edition serve; anything else refuses it. */
+typedef int (*vsearch_gate)(void* user, const vsearch_edition_comparison* comparison);
+
+typedef struct vsearch_reencode_options {
+  size_t struct_size;
+  vsearch_progress progress; /* counts pictures; may be NULL */
+  void* progress_user;
+  const char* encoder_ref; /* what the catalogue shall call the encoder from now on: a name, or an
+                              absolute path; NULL: as it was loaded */
+  int32_t drop_old;        /* not 0: delete the old edition, so that there is no way back */
+  /* The comparison. */
+  uint32_t k;                            /* 0: 10 */
+  uint32_t sample;                       /* pictures to search for; 0: 200 */
+  uint64_t seed;                         /* of the sample; 0: 1 */
+  const vsearch_labelled_query* queries; /* with known answers */
+  size_t query_count;
+  /* The gate: the new edition serves only if all hold. */
+  double max_missing_share;    /* pictures that cannot be encoded, as a share of all; 0: none */
+  double min_overlap;          /* 0: any */
+  int32_t has_max_recall_loss; /* not 0: max_recall_loss holds, else any loss is taken */
+  double max_recall_loss;      /* recall_before - recall_after */
+  vsearch_gate gate;           /* asked last; may be NULL */
+  void* gate_user;
+} vsearch_reencode_options;
+
+typedef struct vsearch_reencode_report vsearch_reencode_report;
+/* A picture that could not be encoded. */
+typedef struct vsearch_missing_picture {
+  uint64_t id;
+  const char* key;
+  const char* path;
+  const char* message;
+} vsearch_missing_picture;
+
+/* Makes an edition of all embeddings by `encoder` beside the one that serves, while adds, removes
+ * and searches go on, and lets it serve from one moment on, if the gate allows: that it does not is
+ * no failure of the call. Interrupted or refused, the edition stays, and the next call with this
+ * encoder goes on with it. The catalogue keeps what it needs of `encoder`, which may be freed.
+ * `options` and `report` may be NULL. */
+VSEARCH_API vsearch_status vsearch_catalog_reencode(vsearch_catalog* catalog,
+                                                    const vsearch_encoder* encoder,
+                                                    const vsearch_reencode_options* options,
+                                                    vsearch_reencode_report** report,
+                                                    vsearch_error* error);
+/* Lets the edition that served last serve again, without a gate. VSEARCH_KEY_NOT_FOUND: none is
+ * kept. `options` and `report` may be NULL. */
+VSEARCH_API vsearch_status vsearch_catalog_rollback(vsearch_catalog* catalog,
+                                                    const vsearch_work_options* options,
+                                                    vsearch_reencode_report** report,
+                                                    vsearch_error* error);
+/* The new edition; NULL for a NULL report. */
+VSEARCH_API const vsearch_edition* vsearch_reencode_report_edition(
+    const vsearch_reencode_report* report);
+/* 1 if it serves now, else 0. */
+VSEARCH_API int32_t vsearch_reencode_report_switched(const vsearch_reencode_report* report);
+/* Why it does not; "" if it does. */
+VSEARCH_API const char* vsearch_reencode_report_refusal(const vsearch_reencode_report* report);
+/* Pictures that were encoded. */
+VSEARCH_API uint64_t vsearch_reencode_report_encoded(const vsearch_reencode_report* report);
+/* Pictures whose embedding was there from an earlier run. */
+VSEARCH_API uint64_t vsearch_reencode_report_reused(const vsearch_reencode_report* report);
+VSEARCH_API size_t vsearch_reencode_report_missing_count(const vsearch_reencode_report* report);
+/* NULL if there is no such picture. */
+VSEARCH_API const vsearch_missing_picture* vsearch_reencode_report_missing(
+    const vsearch_reencode_report* report, size_t i);
+/* NULL for a NULL report. */
+VSEARCH_API const vsearch_edition_comparison* vsearch_reencode_report_comparison(
+    const vsearch_reencode_report* report);
+VSEARCH_API void vsearch_reencode_report_free(vsearch_reencode_report* report);
+
+/* Deletes an edition that is not serving. VSEARCH_KEY_NOT_FOUND, VSEARCH_INVALID_ARGUMENT (it
+ * serves). */
+VSEARCH_API vsearch_status vsearch_catalog_drop_edition(vsearch_catalog* catalog, int64_t id,
+                                                        vsearch_error* error);
+
+/* ---- Care ----------------------------------------------------------------------------------- */
+
+typedef struct vsearch_check_options {
+  size_t struct_size;
+  vsearch_progress progress; /* may be NULL */
+  void* progress_user;
+  uint32_t sample;        /* vectors of the index to search for; 0: 200 */
+  uint32_t k;             /* neighbours of each that are wanted; 0: 10 */
+  uint32_t breadth;       /* of these searches; 0: 64 */
+  uint64_t seed;          /* of the sample; 0: 1 */
+  double min_self_recall; /* less is a fault; 0: 0.9 */
+} vsearch_check_options;
+
+typedef struct vsearch_check_report vsearch_check_report;
+typedef struct vsearch_check_numbers {
+  uint64_t items;
+  uint64_t pictures;
+  uint64_t without_embedding; /* pictures the serving edition cannot find */
+  uint64_t orphans;           /* rows that belong to nothing */
+  uint64_t index_missing;     /* pictures that should be in the index and are not */
+  uint64_t index_extra;       /* and the reverse */
+  uint64_t index_differs;     /* sampled vectors that are not those of the store */
+  /* The index. */
+  uint64_t index_size;     /* vectors */
+  double removed_share;    /* of the slots in use, those of removed vectors */
+  const uint64_t* degrees; /* [degree_count]: i links on level 0 have degrees[i] vectors */
+  size_t degree_count;
+  uint32_t least_degree;
+  uint32_t most_degree;
+  double mean_degree;
+  uint64_t unreachable; /* vectors to which no path of links leads */
+  uint64_t duplicates;  /* vectors that are stored like another one, without the first */
+  const float* mean;    /* [mean_dim] */
+  size_t mean_dim;
+  double spread; /* the root of the mean squared distance from the mean */
+  uint32_t sampled;
+  uint32_t lost;      /* sampled vectors that do not come where they belong in their own result */
+  double self_recall; /* of the true k nearest of a sampled vector, the share that was found */
+  double distances_per_query; /* what a search had to compare */
+} vsearch_check_numbers;
+
+/* Looks whether all is well: the database, what belongs together in it, the index against it, and
+ * whether searches find what is there. The catalogue is sound if the report has no faults, which
+ * are no failure of the call. `options` may be NULL. */
+VSEARCH_API vsearch_status vsearch_catalog_check(const vsearch_catalog* catalog,
+                                                 const vsearch_check_options* options,
+                                                 vsearch_check_report** out, vsearch_error* error);
+VSEARCH_API size_t vsearch_check_report_fault_count(const vsearch_check_report* report);
+/* What is wrong, and the remedy; NULL if there is no such fault. */
+VSEARCH_API const char* vsearch_check_report_fault(const vsearch_check_report* report, size_t i);
+/* NULL for a NULL report. */
+VSEARCH_API const vsearch_check_numbers* vsearch_check_report_numbers(
+    const vsearch_check_report* report);
+VSEARCH_API void vsearch_check_report_free(vsearch_check_report* report);
+
+typedef struct vsearch_compact_report {
+  size_t struct_size;    /* set before the call */
+  uint64_t bytes_before; /* of the catalogue's directory */
+  uint64_t bytes_after;
+  int32_t index_rebuilt; /* 1 or 0 */
+} vsearch_compact_report;
+
+/* Gives room back: the database is written anew, and the index if removals have left holes in it.
+ * Needs as much room again meanwhile; writers wait. `options` and `report` may be NULL. */
+VSEARCH_API vsearch_status vsearch_catalog_compact(vsearch_catalog* catalog,
+                                                   const vsearch_work_options* options,
+                                                   vsearch_compact_report* report,
+                                                   vsearch_error* error);
+
+/* Copies the catalogue as it is at one moment into the new directory `path`, which can be opened as
+ * it is, while searches and changes go on. Progress counts pages. `options` may be NULL. */
+VSEARCH_API vsearch_status vsearch_catalog_backup(const vsearch_catalog* catalog, const char* path,
+                                                  const vsearch_work_options* options,
+                                                  vsearch_error* error);
+
+typedef struct vsearch_export_report {
+  size_t struct_size; /* set before the call */
+  uint64_t items;
+  uint64_t pictures;
+} vsearch_export_report;
+
+/* Writes items.jsonl (a line an item: key, metadata, pictures) and embeddings.npy (float32
+ * [pictures x dim], in the order of the lines) into the new directory `path`. Kept files are not in
+ * it. `options` and `report` may be NULL. */
+VSEARCH_API vsearch_status vsearch_catalog_export(const vsearch_catalog* catalog, const char* path,
+                                                  const vsearch_work_options* options,
+                                                  vsearch_export_report* report,
+                                                  vsearch_error* error);
+/* Adds what vsearch_catalog_export() wrote, replacing items whose keys are present. `options` and
+ * `report` may be NULL. */
+VSEARCH_API vsearch_status vsearch_catalog_import(vsearch_catalog* catalog, const char* path,
+                                                  const vsearch_work_options* options,
+                                                  vsearch_add_report** report,
+                                                  vsearch_error* error);
+
+/* Writes the index snapshot now; searches and changes go on. */
+VSEARCH_API vsearch_status vsearch_catalog_save_snapshot(vsearch_catalog* catalog,
+                                                         vsearch_error* error);
 
 #ifdef __cplusplus
 }

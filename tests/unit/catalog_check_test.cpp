@@ -190,19 +190,10 @@ TEST_CASE("damage that opening does not meet is found") {
 
 TEST_CASE("searches that find too little are a fault") {
   TempDir dir;
-  vsearch::CatalogCreateOptions poor = create_options(std::make_shared<FakeEncoder>());
-  poor.links = 2;
-  poor.build_breadth = 2;
-  Catalog catalog = Catalog::create(dir / "shop", poor);
-  fill(catalog, 0, 1000);
+  const Catalog catalog = Catalog::open(make_shop(dir));
   vsearch::CheckOptions options;
-  options.health.breadth = 10;
-  options.health.k = 10;
-  const auto health = catalog.check(options).health;
-  const double recall = health.self_recall;
-  INFO(health.sampled << " " << health.distances_per_query << " " << health.mean_degree);
-  REQUIRE(recall < 1);
-  REQUIRE(recall > 0);
+  const double recall = catalog.check(options).health.self_recall;
+  CHECK(recall > 0.9);
   options.min_self_recall = recall;
   CHECK(catalog.check(options).faults.empty());
   options.min_self_recall = recall + 0.001;

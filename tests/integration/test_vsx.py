@@ -7,9 +7,9 @@ import pytest
 from conftest import ROOT, Terminal, write_picture
 
 COMMANDS = [
-    "init", "add", "sync", "remove", "patch", "get", "list", "search", "duplicates", "fields", "info",
-    "check", "compact", "backup", "export", "import", "reencode", "rollback", "editions", "encode",
-    "model", "index",
+    "init", "add", "sync", "remove", "patch", "get", "list", "search", "duplicates", "fields",
+    "info", "check", "compact", "backup", "export", "import", "reencode", "rollback", "editions",
+    "encode", "model", "index",
 ]  # fmt: skip
 
 

@@ -133,7 +133,7 @@ std::string_view metric_name(vsearch::Metric metric) {
 std::string as_text(const std::string& title, const Facts& facts) {
   std::string text = printable(title) + "\n";
   for (const auto& [name, value] : facts) {
-    text += fmt::format("  {:<14}{}\n", name, value.empty() ? "-" : printable(value));
+    text += fmt::format("  {:<13} {}\n", name, value.empty() ? "-" : printable(value));
   }
   return text;
 }

@@ -20,6 +20,16 @@ void tell_list(std::string_view title, const std::vector<std::string>& lines) {
   say(text);
 }
 
+void tell_missing(const vsearch::ReencodeReport& report) {
+  if (report.missing.empty()) return;
+  std::vector<std::string> lines;
+  lines.reserve(report.missing.size());
+  for (const vsearch::ReencodeReport::Missing& picture : report.missing) {
+    lines.push_back(fmt::format("{}: {}", picture.key, picture.message));
+  }
+  tell_list(fmt::format("{} could not be encoded:", counted(lines.size(), "picture")), lines);
+}
+
 void tell_added(std::string_view done, const vsearch::AddReport& report, double seconds) {
   const std::uint64_t items = report.added + report.replaced;
   std::string text = fmt::format("{} {}", done, counted(items, "item"));

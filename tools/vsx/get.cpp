@@ -43,7 +43,7 @@ std::string as_table(const vsearch::ItemRecord& item) {
   }
   const Json metadata = Json::parse(item.metadata);
   for (const auto& [name, value] : metadata.items()) {
-    facts.emplace_back(printable(name) + " ",
+    facts.emplace_back(printable(name),
                        value.is_string() ? value.get<std::string>() : value.dump());
   }
   return as_text(item.key, facts);

@@ -112,7 +112,7 @@ int run(const Options& options) {
   const vsearch::ReencodeReport report = catalog.reencode(encoder, how, display.callback());
   show_status({});
   print(options.json ? as_json(report) : as_table(report));
-  tell_failures("encoded", report.missing);
+  tell_missing(report);
   if (!report.switched) {
     say(fmt::format("not switched, and nothing is lost: {}", report.refusal));
     return kFailed;

@@ -24,7 +24,7 @@ int run(const Options& options) {
   ProgressDisplay display("encoding", "pictures", options.quiet);
   const vsearch::ReencodeReport report = catalog.rollback(display.callback());
   show_status({});
-  tell_failures("encoded", report.missing);
+  tell_missing(report);
   if (!report.switched) {
     say(fmt::format("not switched, and nothing is lost: {}", report.refusal));
     return kFailed;

@@ -47,8 +47,8 @@ vsearch::QueryOptions query_options(const Options& options) {
   if (options.breadth == 0) throw UsageError("--breadth must be at least 1, not 0");
   return {.k = options.k,
           .breadth = options.breadth,
-          .exact = options.exact,
-          .where = parse_where(options.where)};
+          .where = parse_where(options.where),
+          .exact = options.exact};
 }
 
 std::string as_json(const std::vector<vsearch::Hit>& hits) {

@@ -163,7 +163,7 @@ int watch(vsearch::Catalog& catalog, const vsearch::FilesSource& source, const O
   };
   const auto trouble = [&](const vsearch::Error& error) {
     show_status({});
-    say(told(error) + "\n  the next change is tried again");
+    say(told(error) + "\n  it is tried again with the next change");
   };
   if (!options.quiet) {
     say(fmt::format("following {}; Ctrl-C ends it", fmt::join(options.sources, ", ")));

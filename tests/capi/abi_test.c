@@ -43,6 +43,9 @@ static void test_layout(void) {
   CHECK(offsetof(vsearch_catalog_options, progress) == 32);
   CHECK(offsetof(vsearch_catalog_options, progress_user) == 40);
   CHECK(offsetof(vsearch_catalog_options, encoder_options) == 48);
+  CHECK(offsetof(vsearch_catalog_options, fetch) == 56);
+  CHECK(offsetof(vsearch_catalog_options, fetch_user) == 64);
+  CHECK(offsetof(vsearch_catalog_options, snapshot_changes) == 72);
 
   CHECK(offsetof(vsearch_catalog_info, items) == 8);
   CHECK(offsetof(vsearch_catalog_info, pictures) == 16);
@@ -53,12 +56,17 @@ static void test_layout(void) {
   CHECK(offsetof(vsearch_catalog_info, metric) == 52);
   CHECK(offsetof(vsearch_catalog_info, encoder_name) == 56);
   CHECK(offsetof(vsearch_catalog_info, encoder_fingerprint) == 184);
+  CHECK(offsetof(vsearch_catalog_info, snapshot_generation) == 256);
 
   CHECK(offsetof(vsearch_picture, path) == 8);
   CHECK(offsetof(vsearch_picture, bytes) == 16);
   CHECK(offsetof(vsearch_picture, bytes_length) == 24);
   CHECK(offsetof(vsearch_picture, embedding) == 32);
   CHECK(offsetof(vsearch_picture, embedding_dim) == 40);
+  CHECK(offsetof(vsearch_picture, crop) == 48);
+  CHECK(offsetof(vsearch_picture, role) == 64);
+  CHECK(offsetof(vsearch_picture, keep_bytes) == 72);
+  CHECK(offsetof(vsearch_picture, embedding_fingerprint) == 80);
 
   CHECK(offsetof(vsearch_item, key) == 8);
   CHECK(offsetof(vsearch_item, pictures) == 16);
@@ -84,11 +92,141 @@ static void test_layout(void) {
   CHECK(offsetof(vsearch_search_options, breadth) == 12);
   CHECK(offsetof(vsearch_search_options, where) == 16);
   CHECK(offsetof(vsearch_search_options, exact) == 24);
+  CHECK(offsetof(vsearch_search_options, where_json) == 32);
 
   CHECK(offsetof(vsearch_hit, score) == 8);
   CHECK(offsetof(vsearch_hit, distance) == 12);
   CHECK(offsetof(vsearch_hit, path) == 16);
   CHECK(offsetof(vsearch_hit, metadata) == 24);
+  CHECK(offsetof(vsearch_hit, role) == 32);
+}
+
+/* The same of sources, editions and what is reported. */
+static void test_layout_of_reports(void) {
+  if (sizeof(void*) != 8) return;
+  CHECK(offsetof(vsearch_work_options, progress) == 8);
+  CHECK(offsetof(vsearch_work_options, progress_user) == 16);
+
+  CHECK(offsetof(vsearch_picture_info, path) == 8);
+  CHECK(offsetof(vsearch_picture_info, role) == 16);
+  CHECK(offsetof(vsearch_picture_info, crop) == 24);
+  CHECK(offsetof(vsearch_picture_info, content_hash) == 40);
+  CHECK(offsetof(vsearch_picture_info, kept_bytes) == 48);
+
+  CHECK(offsetof(vsearch_field, type) == 8);
+
+  CHECK(offsetof(vsearch_source, kind) == 8);
+  CHECK(offsetof(vsearch_source, key_rule) == 12);
+  CHECK(offsetof(vsearch_source, paths) == 16);
+  CHECK(offsetof(vsearch_source, path_count) == 24);
+  CHECK(offsetof(vsearch_source, metadata) == 32);
+  CHECK(offsetof(vsearch_source, file) == 40);
+  CHECK(offsetof(vsearch_source, query) == 48);
+  CHECK(offsetof(vsearch_source, key_column) == 56);
+
+  CHECK(offsetof(vsearch_sync_options, progress) == 8);
+  CHECK(offsetof(vsearch_sync_options, progress_user) == 16);
+  CHECK(offsetof(vsearch_sync_options, dry_run) == 24);
+  CHECK(offsetof(vsearch_sync_options, keep_missing) == 28);
+  CHECK(offsetof(vsearch_sync_options, max_removed_share) == 32);
+  CHECK(offsetof(vsearch_sync_options, key_prefix) == 40);
+  CHECK(offsetof(vsearch_sync_options, duplicates) == 48);
+  CHECK(offsetof(vsearch_sync_options, duplicate_distance) == 52);
+
+  CHECK(offsetof(vsearch_sync_change, key) == 8);
+  CHECK(offsetof(vsearch_sync_change, other) == 16);
+
+  CHECK(offsetof(vsearch_watch_options, quiet_ms) == 8);
+  CHECK(offsetof(vsearch_watch_options, report) == 16);
+  CHECK(offsetof(vsearch_watch_options, trouble) == 24);
+  CHECK(offsetof(vsearch_watch_options, user) == 32);
+
+  CHECK(offsetof(vsearch_duplicate_options, progress) == 8);
+  CHECK(offsetof(vsearch_duplicate_options, progress_user) == 16);
+  CHECK(offsetof(vsearch_duplicate_options, max_distance) == 24);
+  CHECK(offsetof(vsearch_duplicate_options, neighbours) == 28);
+
+  CHECK(offsetof(vsearch_duplicate_group, key_count) == 8);
+  CHECK(offsetof(vsearch_duplicate_group, first) == 16);
+  CHECK(offsetof(vsearch_duplicate_group, max_distance) == 24);
+  CHECK(offsetof(vsearch_duplicate_group, same_content) == 28);
+
+  CHECK(offsetof(vsearch_edition, state) == 8);
+  CHECK(offsetof(vsearch_edition, dim) == 12);
+  CHECK(offsetof(vsearch_edition, metric) == 16);
+  CHECK(offsetof(vsearch_edition, encoder) == 24);
+  CHECK(offsetof(vsearch_edition, encoder_name) == 32);
+  CHECK(offsetof(vsearch_edition, encoder_fingerprint) == 40);
+  CHECK(offsetof(vsearch_edition, embeddings) == 48);
+
+  CHECK(offsetof(vsearch_labelled_query, key) == 8);
+  CHECK(offsetof(vsearch_labelled_query, path) == 16);
+  CHECK(offsetof(vsearch_labelled_query, relevant) == 24);
+  CHECK(offsetof(vsearch_labelled_query, relevant_count) == 32);
+
+  CHECK(offsetof(vsearch_edition_comparison, sampled) == 4);
+  CHECK(offsetof(vsearch_edition_comparison, overlap) == 8);
+  CHECK(offsetof(vsearch_edition_comparison, labelled) == 16);
+  CHECK(offsetof(vsearch_edition_comparison, recall_before) == 24);
+  CHECK(offsetof(vsearch_edition_comparison, recall_after) == 32);
+
+  CHECK(offsetof(vsearch_reencode_options, progress) == 8);
+  CHECK(offsetof(vsearch_reencode_options, progress_user) == 16);
+  CHECK(offsetof(vsearch_reencode_options, encoder_ref) == 24);
+  CHECK(offsetof(vsearch_reencode_options, drop_old) == 32);
+  CHECK(offsetof(vsearch_reencode_options, k) == 36);
+  CHECK(offsetof(vsearch_reencode_options, sample) == 40);
+  CHECK(offsetof(vsearch_reencode_options, seed) == 48);
+  CHECK(offsetof(vsearch_reencode_options, queries) == 56);
+  CHECK(offsetof(vsearch_reencode_options, query_count) == 64);
+  CHECK(offsetof(vsearch_reencode_options, max_missing_share) == 72);
+  CHECK(offsetof(vsearch_reencode_options, min_overlap) == 80);
+  CHECK(offsetof(vsearch_reencode_options, has_max_recall_loss) == 88);
+  CHECK(offsetof(vsearch_reencode_options, max_recall_loss) == 96);
+  CHECK(offsetof(vsearch_reencode_options, gate) == 104);
+  CHECK(offsetof(vsearch_reencode_options, gate_user) == 112);
+
+  CHECK(offsetof(vsearch_missing_picture, key) == 8);
+  CHECK(offsetof(vsearch_missing_picture, path) == 16);
+  CHECK(offsetof(vsearch_missing_picture, message) == 24);
+
+  CHECK(offsetof(vsearch_check_options, progress) == 8);
+  CHECK(offsetof(vsearch_check_options, progress_user) == 16);
+  CHECK(offsetof(vsearch_check_options, sample) == 24);
+  CHECK(offsetof(vsearch_check_options, k) == 28);
+  CHECK(offsetof(vsearch_check_options, breadth) == 32);
+  CHECK(offsetof(vsearch_check_options, seed) == 40);
+  CHECK(offsetof(vsearch_check_options, min_self_recall) == 48);
+
+  CHECK(offsetof(vsearch_check_numbers, pictures) == 8);
+  CHECK(offsetof(vsearch_check_numbers, without_embedding) == 16);
+  CHECK(offsetof(vsearch_check_numbers, orphans) == 24);
+  CHECK(offsetof(vsearch_check_numbers, index_missing) == 32);
+  CHECK(offsetof(vsearch_check_numbers, index_extra) == 40);
+  CHECK(offsetof(vsearch_check_numbers, index_differs) == 48);
+  CHECK(offsetof(vsearch_check_numbers, index_size) == 56);
+  CHECK(offsetof(vsearch_check_numbers, removed_share) == 64);
+  CHECK(offsetof(vsearch_check_numbers, degrees) == 72);
+  CHECK(offsetof(vsearch_check_numbers, degree_count) == 80);
+  CHECK(offsetof(vsearch_check_numbers, least_degree) == 88);
+  CHECK(offsetof(vsearch_check_numbers, most_degree) == 92);
+  CHECK(offsetof(vsearch_check_numbers, mean_degree) == 96);
+  CHECK(offsetof(vsearch_check_numbers, unreachable) == 104);
+  CHECK(offsetof(vsearch_check_numbers, duplicates) == 112);
+  CHECK(offsetof(vsearch_check_numbers, mean) == 120);
+  CHECK(offsetof(vsearch_check_numbers, mean_dim) == 128);
+  CHECK(offsetof(vsearch_check_numbers, spread) == 136);
+  CHECK(offsetof(vsearch_check_numbers, sampled) == 144);
+  CHECK(offsetof(vsearch_check_numbers, lost) == 148);
+  CHECK(offsetof(vsearch_check_numbers, self_recall) == 152);
+  CHECK(offsetof(vsearch_check_numbers, distances_per_query) == 160);
+
+  CHECK(offsetof(vsearch_compact_report, bytes_before) == 8);
+  CHECK(offsetof(vsearch_compact_report, bytes_after) == 16);
+  CHECK(offsetof(vsearch_compact_report, index_rebuilt) == 24);
+
+  CHECK(offsetof(vsearch_export_report, items) == 8);
+  CHECK(offsetof(vsearch_export_report, pictures) == 16);
 }
 
 /* Numbers that a caller may have compiled in. */
@@ -97,6 +235,18 @@ static void test_numbers(void) {
   CHECK(VSEARCH_PIXEL_RGBA == 3 && VSEARCH_PIXEL_BGRA == 4);
   CHECK(VSEARCH_PRECISION_AUTO == 0 && VSEARCH_PRECISION_FP32 == 1 && VSEARCH_PRECISION_BF16 == 2);
   CHECK(VSEARCH_PRECISION_FP16 == 3 && VSEARCH_PRECISION_INT8 == 4);
+  CHECK(VSEARCH_REFUSED == 15);
+  CHECK(VSEARCH_FIELD_TEXT == 0 && VSEARCH_FIELD_NUMBER == 1 && VSEARCH_FIELD_BOOLEAN == 2);
+  CHECK(VSEARCH_FIELD_TAGS == 3);
+  CHECK(VSEARCH_SOURCE_FILES == 0 && VSEARCH_SOURCE_MANIFEST == 1 && VSEARCH_SOURCE_SQL == 2);
+  CHECK(VSEARCH_KEY_PATH == 0 && VSEARCH_KEY_STEM == 1 && VSEARCH_KEY_NAME == 2);
+  CHECK(VSEARCH_KEY_FOLDER == 3);
+  CHECK(VSEARCH_DUPLICATES_KEEP == 0 && VSEARCH_DUPLICATES_SKIP == 1);
+  CHECK(VSEARCH_DUPLICATES_LINK == 2);
+  CHECK(VSEARCH_SYNC_ADD == 0 && VSEARCH_SYNC_REPLACE == 1 && VSEARCH_SYNC_RENAME == 2);
+  CHECK(VSEARCH_SYNC_PATCH == 3 && VSEARCH_SYNC_REMOVE == 4 && VSEARCH_SYNC_DUPLICATE == 5);
+  CHECK(VSEARCH_EDITION_SERVING == 0 && VSEARCH_EDITION_BUILDING == 1);
+  CHECK(VSEARCH_EDITION_KEPT == 2);
 }
 
 static void test_names(void) {
@@ -104,8 +254,8 @@ static void test_names(void) {
   CHECK(strcmp(vsearch_status_name(VSEARCH_OK), "ok") == 0);
   CHECK(strcmp(vsearch_status_name(VSEARCH_BAD_IMAGE), "bad image") == 0);
   CHECK(strcmp(vsearch_status_name(-1), "unknown status") == 0);
-  CHECK(strcmp(vsearch_status_name(VSEARCH_INTERNAL + 1), "unknown status") == 0);
-  for (vsearch_status status = VSEARCH_OK; status <= VSEARCH_INTERNAL; ++status) {
+  CHECK(strcmp(vsearch_status_name(VSEARCH_REFUSED + 1), "unknown status") == 0);
+  for (vsearch_status status = VSEARCH_OK; status <= VSEARCH_REFUSED; ++status) {
     CHECK(strcmp(vsearch_status_name(status), "unknown status") != 0);
     for (vsearch_status other = VSEARCH_OK; other < status; ++other) {
       CHECK(strcmp(vsearch_status_name(status), vsearch_status_name(other)) != 0);
@@ -130,8 +280,85 @@ static void test_null_handles(void) {
   CHECK(vsearch_add_report_replaced(NULL) == 0);
   CHECK(vsearch_add_report_failure_count(NULL) == 0);
   CHECK(vsearch_add_report_failure(NULL, 0) == NULL);
+  CHECK(vsearch_add_report_encoded(NULL) == 0);
   CHECK(vsearch_hits_count(NULL) == 0);
   CHECK(vsearch_hits_at(NULL, 0) == NULL);
+}
+
+/* The same of what reports on items, sources and editions, and of care. */
+static void test_null_reports(void) {
+  vsearch_item_record_free(NULL);
+  vsearch_keys_free(NULL);
+  vsearch_fields_free(NULL);
+  vsearch_sync_report_free(NULL);
+  vsearch_duplicate_groups_free(NULL);
+  vsearch_editions_free(NULL);
+  vsearch_reencode_report_free(NULL);
+  vsearch_check_report_free(NULL);
+  CHECK(strcmp(vsearch_item_record_key(NULL), "") == 0);
+  CHECK(strcmp(vsearch_item_record_metadata(NULL), "{}") == 0);
+  CHECK(vsearch_item_record_picture_count(NULL) == 0);
+  CHECK(vsearch_item_record_picture(NULL, 0) == NULL);
+  CHECK(vsearch_keys_count(NULL) == 0 && vsearch_keys_at(NULL, 0) == NULL);
+  CHECK(vsearch_fields_count(NULL) == 0 && vsearch_fields_at(NULL, 0) == NULL);
+  CHECK(vsearch_sync_report_listed(NULL) == 0);
+  CHECK(vsearch_sync_report_unchanged(NULL) == 0);
+  CHECK(vsearch_sync_report_encoded(NULL) == 0);
+  CHECK(vsearch_sync_report_change_count(NULL) == 0);
+  CHECK(vsearch_sync_report_change(NULL, 0) == NULL);
+  CHECK(vsearch_sync_report_failure_count(NULL) == 0);
+  CHECK(vsearch_sync_report_failure(NULL, 0) == NULL);
+  CHECK(vsearch_sync_report_problem_count(NULL) == 0);
+  CHECK(vsearch_sync_report_problem(NULL, 0) == NULL);
+  CHECK(vsearch_duplicate_groups_count(NULL) == 0);
+  CHECK(vsearch_duplicate_groups_at(NULL, 0) == NULL);
+  CHECK(vsearch_editions_count(NULL) == 0 && vsearch_editions_at(NULL, 0) == NULL);
+  CHECK(vsearch_reencode_report_edition(NULL) == NULL);
+  CHECK(vsearch_reencode_report_switched(NULL) == 0);
+  CHECK(strcmp(vsearch_reencode_report_refusal(NULL), "") == 0);
+  CHECK(vsearch_reencode_report_encoded(NULL) == 0);
+  CHECK(vsearch_reencode_report_reused(NULL) == 0);
+  CHECK(vsearch_reencode_report_missing_count(NULL) == 0);
+  CHECK(vsearch_reencode_report_missing(NULL, 0) == NULL);
+  CHECK(vsearch_reencode_report_comparison(NULL) == NULL);
+  CHECK(vsearch_check_report_fault_count(NULL) == 0);
+  CHECK(vsearch_check_report_fault(NULL, 0) == NULL);
+  CHECK(vsearch_check_report_numbers(NULL) == NULL);
+}
+
+/* Every entry says that there is no catalogue before it looks at anything else, and leaves no
+ * handle. */
+#define CHECK_NO_CATALOG(call) CHECK_FAILS(call, VSEARCH_INVALID_ARGUMENT, "catalog is NULL")
+#define CHECK_NO_HANDLE(type, name, call) \
+  do {                                    \
+    type* name = (type*)&error;           \
+    CHECK_NO_CATALOG(call);               \
+    CHECK((name) == NULL);                \
+  } while (0)
+
+static void test_null_catalog(void) {
+  CHECK_NO_HANDLE(vsearch_item_record, out, vsearch_catalog_get(NULL, NULL, &out, &error));
+  CHECK_NO_HANDLE(vsearch_keys, out, vsearch_catalog_keys(NULL, &out, &error));
+  CHECK_NO_HANDLE(vsearch_fields, out, vsearch_catalog_fields(NULL, &out, &error));
+  CHECK_NO_HANDLE(vsearch_sync_report, out, vsearch_catalog_sync(NULL, NULL, NULL, &out, &error));
+  CHECK_NO_HANDLE(vsearch_duplicate_groups, out,
+                  vsearch_catalog_near_duplicates(NULL, NULL, &out, &error));
+  CHECK_NO_HANDLE(vsearch_editions, out, vsearch_catalog_editions(NULL, &out, &error));
+  CHECK_NO_HANDLE(vsearch_reencode_report, out,
+                  vsearch_catalog_reencode(NULL, NULL, NULL, &out, &error));
+  CHECK_NO_HANDLE(vsearch_reencode_report, out, vsearch_catalog_rollback(NULL, NULL, &out, &error));
+  CHECK_NO_HANDLE(vsearch_check_report, out, vsearch_catalog_check(NULL, NULL, &out, &error));
+  CHECK_NO_HANDLE(vsearch_add_report, out, vsearch_catalog_import(NULL, NULL, NULL, &out, &error));
+  CHECK_NO_CATALOG(vsearch_catalog_patch(NULL, NULL, 0, NULL, &error));
+  CHECK_NO_CATALOG(vsearch_catalog_for_each(NULL, NULL, NULL, &error));
+  CHECK_NO_CATALOG(vsearch_catalog_declare_field(NULL, NULL, 0, &error));
+  CHECK_NO_CATALOG(vsearch_catalog_drop_field(NULL, NULL, &error));
+  CHECK_NO_CATALOG(vsearch_catalog_watch(NULL, NULL, NULL, NULL, &error));
+  CHECK_NO_CATALOG(vsearch_catalog_drop_edition(NULL, 1, &error));
+  CHECK_NO_CATALOG(vsearch_catalog_compact(NULL, NULL, NULL, &error));
+  CHECK_NO_CATALOG(vsearch_catalog_backup(NULL, NULL, NULL, &error));
+  CHECK_NO_CATALOG(vsearch_catalog_export(NULL, NULL, NULL, NULL, &error));
+  CHECK_NO_CATALOG(vsearch_catalog_save_snapshot(NULL, &error));
 }
 
 static void test_null_arguments(void) {
@@ -248,9 +475,12 @@ static void test_long_message(void) {
 
 int main(void) {
   test_layout();
+  test_layout_of_reports();
   test_numbers();
   test_names();
   test_null_handles();
+  test_null_reports();
+  test_null_catalog();
   test_null_arguments();
   test_struct_sizes();
   test_precision();

@@ -141,6 +141,46 @@ void write_bmp(int which, const char* path) {
   write_file(path, file, sizeof file);
 }
 
+const char* stand_in(const char* name) {
+  const char* path = temp_path(name);
+  write_file(path, "", 0);
+  return path;
+}
+
+vsearch_catalog* make_catalog(const char* name, const vsearch_catalog_options* options) {
+  vsearch_catalog_options wanted = {.struct_size = sizeof wanted};
+  vsearch_catalog* catalog = NULL;
+  if (options != NULL) wanted = *options;
+  if (wanted.encoder == NULL) wanted.encoder = stand_in("grid.vsm.pt");
+  CHECK_OK(vsearch_catalog_create(temp_path(name), &wanted, &catalog, &error));
+  if (catalog == NULL) exit(test_result());
+  return catalog;
+}
+
+void add_file(vsearch_catalog* catalog, const char* key, const char* path) {
+  const vsearch_picture picture = {.struct_size = sizeof picture, .path = path};
+  const vsearch_item item = {
+      .struct_size = sizeof item, .key = key, .pictures = &picture, .picture_count = 1};
+  vsearch_add_report* report = NULL;
+  CHECK_OK(vsearch_catalog_add(catalog, &item, 1, NULL, &report, &error));
+  CHECK(vsearch_add_report_failure_count(report) == 0);
+  vsearch_add_report_free(report);
+}
+
+int count_progress(void* user, uint64_t done, uint64_t total) {
+  (void)done;
+  (void)total;
+  ++*(int*)user;
+  return 0;
+}
+
+int stop_progress(void* user, uint64_t done, uint64_t total) {
+  (void)user;
+  (void)done;
+  (void)total;
+  return 1;
+}
+
 int have_default_encoder(void) {
   vsearch_encoder* encoder = NULL;
   const vsearch_encoder_options quick = {.struct_size = sizeof quick, .skip_verify = 1};

@@ -43,6 +43,23 @@ const char* picture_name(int which); /* "stripes", ... */
 void fill_picture(int which, uint8_t* rgb);
 void write_bmp(int which, const char* path);
 
+/* Makes the file DIR/`name` that tests with stand-ins load as an encoder: "grid.vsm.pt", or of
+ * another model "other.vsm.pt". Its embeddings have STAND_IN_DIM floats, the other's half of that. */
+enum { STAND_IN_DIM = 48 };
+const char* stand_in(const char* name);
+
+/* A catalogue in the new directory DIR/`name`, made with `options`, of the encoder "grid.vsm.pt" if
+ * they name none. `options` may be NULL. */
+vsearch_catalog* make_catalog(const char* name, const vsearch_catalog_options* options);
+
+/* Adds an item with one picture, the file at `path`. */
+void add_file(vsearch_catalog* catalog, const char* key, const char* path);
+
+/* A vsearch_progress that counts its calls in the int that `user` points to, and one that asks to
+ * stop at once. */
+int count_progress(void* user, uint64_t done, uint64_t total);
+int stop_progress(void* user, uint64_t done, uint64_t total);
+
 /* Whether the default encoder is installed; prints "SKIPPED: why" if not. */
 int have_default_encoder(void);
 

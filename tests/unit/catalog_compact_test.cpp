@@ -79,6 +79,21 @@ TEST_CASE("an id is not given again after compacting") {
   CHECK(catalog.pictures_of("new")[0] > last);
 }
 
+TEST_CASE("a catalogue of an older version can be compacted") {
+  TempDir dir;
+  const fs::path shop = dir / "shop";
+  fs::copy(fs::path(VSEARCH_SOURCE_DIR) / "tests/golden/catalog_v1", shop);
+  std::vector<std::string> keys;
+  {
+    Catalog catalog = Catalog::open(shop);  // tables that were altered, not made
+    keys = catalog.keys();
+    catalog.compact();
+  }
+  Catalog catalog = Catalog::open(shop);
+  CHECK(catalog.keys() == keys);
+  CHECK(catalog.check().faults.empty());
+}
+
 TEST_CASE("compacting deletes what belongs to nothing") {
   TempDir dir;
   const fs::path shop = dir / "shop";

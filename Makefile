@@ -1,11 +1,12 @@
 # Thin: the work is in scripts/ and CMake.
-.PHONY: help setup build test demo fuzz torture-index bench bench-encoder bench-index bench-catalog lint clean
+.PHONY: help setup build test demo fuzz torture torture-index bench bench-encoder bench-index bench-catalog lint clean
 
 help:
 	@echo "make demo    set up, build, and show the whole pipeline on real pictures"
 	@echo "make test    set up, build, and run every test"
 	@echo "make build   set up and build: build/release/vsx, libvsearch.so, the Python module"
 	@echo "make fuzz    search for inputs that break the parsers; SECONDS=600 says for how long"
+	@echo "make torture every fault a catalogue can meet, for hours; SECONDS=600 says for how long each set of threads"
 	@echo "make torture-index  sixteen threads against one index for half an hour; SECONDS=600 says for how long"
 	@echo "make bench   every benchmark beside its peers; make bench-encoder, bench-index, bench-catalog one; QUICK=1 for a smaller run"
 	@echo "make lint    formatting, clang-tidy, ruff (scripts/setup --dev installs them)"
@@ -27,8 +28,11 @@ demo: build
 fuzz:
 	@scripts/fuzz $(if $(filter command line,$(origin SECONDS)),$(SECONDS))
 
-torture-index: build
+torture: build
 	@scripts/torture $(if $(filter command line,$(origin SECONDS)),$(SECONDS))
+
+torture-index: build
+	@scripts/torture index $(if $(filter command line,$(origin SECONDS)),$(SECONDS))
 
 bench: bench-encoder bench-index bench-catalog
 

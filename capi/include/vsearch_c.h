@@ -756,7 +756,7 @@ VSEARCH_API vsearch_status vsearch_catalog_drop_edition(vsearch_catalog* catalog
 
 typedef struct vsearch_check_options {
   size_t struct_size;
-  vsearch_progress progress; /* may be NULL */
+  vsearch_progress progress; /* counts vectors of the index; may be NULL */
   void* progress_user;
   uint32_t sample;        /* vectors of the index to search for; 0: 200 */
   uint32_t k;             /* neighbours of each that are wanted; 0: 10 */
@@ -814,8 +814,9 @@ typedef struct vsearch_compact_report {
   int32_t index_rebuilt; /* 1 or 0 */
 } vsearch_compact_report;
 
-/* Gives room back: the database is written anew, and the index if removals have left holes in it.
- * Needs as much room again meanwhile; writers wait. `options` and `report` may be NULL. */
+/* Gives room back: deletes what belongs to nothing, writes the database anew, and the index if
+ * removals have left holes in more than a fifth of it. Needs as much room again meanwhile. Progress
+ * counts pictures in the new index. `options` and `report` may be NULL. */
 VSEARCH_API vsearch_status vsearch_catalog_compact(vsearch_catalog* catalog,
                                                    const vsearch_work_options* options,
                                                    vsearch_compact_report* report,
@@ -833,15 +834,16 @@ typedef struct vsearch_export_report {
   uint64_t pictures;
 } vsearch_export_report;
 
-/* Writes items.jsonl (a line an item: key, metadata, pictures) and embeddings.npy (float32
- * [pictures x dim], in the order of the lines) into the new directory `path`. Kept files are not in
- * it. `options` and `report` may be NULL. */
+/* Writes manifest.json, items.jsonl (a line an item: key, metadata, pictures) and embeddings.npy
+ * (float32 [pictures x dim], in the order of the lines) into the new directory `path`. Kept files
+ * are not in it. Progress counts items. `options` and `report` may be NULL. */
 VSEARCH_API vsearch_status vsearch_catalog_export(const vsearch_catalog* catalog, const char* path,
                                                   const vsearch_work_options* options,
                                                   vsearch_export_report* report,
                                                   vsearch_error* error);
-/* Adds what vsearch_catalog_export() wrote, replacing items whose keys are present. `options` and
- * `report` may be NULL. */
+/* Adds what vsearch_catalog_export() wrote, replacing items whose keys are present; no
+ * picture is looked at. VSEARCH_ENCODER_MISMATCH: another encoder serves. Progress counts items.
+ * `options` and `report` may be NULL. */
 VSEARCH_API vsearch_status vsearch_catalog_import(vsearch_catalog* catalog, const char* path,
                                                   const vsearch_work_options* options,
                                                   vsearch_add_report** report,

@@ -164,7 +164,12 @@ void CatalogCore::set_live(std::shared_ptr<LiveEdition> serving,
 
 void CatalogCore::note_changes(std::uint64_t changes) {
   unsaved_ += changes;
-  saver_.note(unsaved_, last_picture_id_);
+  try {
+    saver_.note(unsaved_, serving()->index().size());
+  } catch (const Error&) {
+    // The index says that it is damaged. What was committed is committed: the next call will say
+    // so.
+  }
 }
 
 void CatalogCore::drop_from_index(const LiveEditions& live, std::span<const Id> ids) {

@@ -156,7 +156,7 @@ Command verify_command(CLI::App& model, const std::shared_ptr<Options>& options)
   return {app, [options] { return verify_model(options->model, options->how); }};
 }
 
-Command export_command(CLI::App& model) {
+Command export_command_of_models(CLI::App& model) {
   CLI::App* app =
       model.add_subcommand("export", "Make a package of a model: python3 -m vsearch.export");
   app->prefix_command();
@@ -176,7 +176,7 @@ Command model_command(CLI::App& vsx) {
   app->require_subcommand(1);
   const std::vector<Command> commands = {list_command(*app, options), pull_command(*app, options),
                                          info_command_of_models(*app, options),
-                                         verify_command(*app, options), export_command(*app)};
+                                         verify_command(*app, options), export_command_of_models(*app)};
   app->footer(
       "Examples:\n"
       "  vsx model list\n"

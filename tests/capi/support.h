@@ -44,7 +44,8 @@ void fill_picture(int which, uint8_t* rgb);
 void write_bmp(int which, const char* path);
 
 /* Makes the file DIR/`name` that tests with stand-ins load as an encoder: "grid.vsm.pt", or of
- * another model "other.vsm.pt". Its embeddings have STAND_IN_DIM floats, the other's half of that. */
+ * another model "other.vsm.pt". Its embeddings have STAND_IN_DIM floats, the other's half of that.
+ */
 enum { STAND_IN_DIM = 48 };
 const char* stand_in(const char* name);
 

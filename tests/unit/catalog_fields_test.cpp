@@ -51,9 +51,8 @@ TEST_CASE("a declared field follows adds, replacements, patches and removals") {
     CHECK(matching(catalog, "price = 10").empty());
     CHECK(matching(catalog, "price = 40") == Keys{"a"});
     CHECK(matching(catalog, "about.maker = 'x'").empty());
-    const std::vector<vsearch::MetadataPatch> patches{{"b", R"({"price": 41})"},
-                                                      {"d", R"({"tags": ["red"]})"},
-                                                      {"c", R"({"price": null})"}};
+    const std::vector<vsearch::MetadataPatch> patches{
+        {"b", R"({"price": 41})"}, {"d", R"({"tags": ["red"]})"}, {"c", R"({"price": null})"}};
     CHECK(catalog.patch(patches).empty());
     CHECK(matching(catalog, "price > 20") == Keys{"b", "a"});
     CHECK(matching(catalog, "tags HAS 'red'") == Keys{"c", "d"});

@@ -176,7 +176,8 @@ Command model_command(CLI::App& vsx) {
   app->require_subcommand(1);
   const std::vector<Command> commands = {list_command(*app, options), pull_command(*app, options),
                                          info_command_of_models(*app, options),
-                                         verify_command(*app, options), export_command_of_models(*app)};
+                                         verify_command(*app, options),
+                                         export_command_of_models(*app)};
   app->footer(
       "Examples:\n"
       "  vsx model list\n"

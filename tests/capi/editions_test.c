@@ -17,6 +17,18 @@ static vsearch_catalog* make_shop(const char* name) {
   return shop;
 }
 
+/* A picture that is in no catalogue yet, though it looks like the first. */
+static const char* write_new_picture(const char* name) {
+  const char* path = temp_path(name);
+  size_t length = 0;
+  uint8_t* file = read_file(paths[0], &length);
+  file[length - 1] ^= 1;
+  for (size_t i = 0; name[i] != '\0'; ++i) file[length - 2 - i] ^= (uint8_t)name[i];
+  write_file(path, file, length);
+  free(file);
+  return path;
+}
+
 static vsearch_encoder* load_other(void) {
   vsearch_encoder* encoder = NULL;
   CHECK_OK(vsearch_encoder_load(stand_in("other.vsm.pt"), NULL, &encoder, &error));
@@ -130,7 +142,7 @@ static void test_switch_and_rollback(vsearch_catalog* shop, vsearch_encoder* oth
   const vsearch_reencode_options options = {
       .struct_size = sizeof options, .progress = count_progress, .progress_user = &calls};
   vsearch_reencode_report* report = NULL;
-  add_file(shop, "more", paths[0]);
+  add_file(shop, "more", write_new_picture("more.bmp"));
   CHECK_OK(vsearch_catalog_reencode(shop, other, &options, &report, &error));
   vsearch_encoder_free(other); /* the catalogue keeps what it needs of it */
   CHECK(vsearch_reencode_report_switched(report) == 1);
@@ -159,8 +171,8 @@ static void test_rollback(vsearch_catalog* shop, const char* path) {
   vsearch_reencode_report* report = NULL;
   vsearch_catalog* opened = NULL;
   const vsearch_work_options stop = {.struct_size = sizeof stop, .progress = stop_progress};
-  write_bmp(3, paths[2]);
-  add_file(shop, "late", paths[2]); /* the first edition's encoder must be loaded for it */
+  add_file(shop, "late",
+           write_new_picture("late.bmp")); /* the first edition's encoder must be loaded for it */
   vsearch_catalog_free(shop);
   CHECK_OK(vsearch_catalog_open(path, NULL, &opened, &error));
   CHECK_FAILS(vsearch_catalog_rollback(opened, &stop, &report, &error), VSEARCH_CANCELLED, "");

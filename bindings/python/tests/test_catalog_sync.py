@@ -190,7 +190,7 @@ def test_a_bad_picture_leaves_its_item_as_it_was(empty, photos):
         ("shop.jsonl", {"metadata": "a.csv"}, "metadata is of folders"),
         ("photos", {"max_removed_share": 2}, "max_removed_share is 2"),
         ("photos", {"duplicate_distance": -1}, "duplicate_distance is -1"),
-        ([], {}, ""),
+        ([], {}, "a source of files needs a path"),
     ],
 )
 def test_what_makes_no_sense(empty, source, options, message):

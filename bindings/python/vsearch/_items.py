@@ -208,11 +208,16 @@ def from_native(record: NativeItem) -> Item:
         key,
         json.loads(metadata),
         [
-            # A crop is of 32-bit floats: 0.1 shall be 0.1 again.
-            PictureInfo(id, path, role, _crop([str(np.float32(x)) for x in crop], key), *rest)
-            for id, path, role, crop, *rest in pictures
+            PictureInfo(id, path, role, _shortest(crop), content_hash, kept_bytes)
+            for id, path, role, crop, content_hash, kept_bytes in pictures
         ],
     )
+
+
+def _shortest(crop: Crop) -> Crop:
+    """A crop is of 32-bit floats: 0.1 shall be 0.1 again."""
+    left, top, right, bottom = (float(str(np.float32(share))) for share in crop)
+    return left, top, right, bottom
 
 
 def report_of(native: NativeReport) -> AddReport:

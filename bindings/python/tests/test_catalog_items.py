@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import vsearch
 from conftest import pixels
+from PIL import Image
 
 
 def two_halves(left: int, right: int) -> np.ndarray:
@@ -15,8 +16,6 @@ def two_halves(left: int, right: int) -> np.ndarray:
 
 def test_crops_and_roles_are_kept_and_found(empty, photos, tmp_path):
     wide = tmp_path / "wide.png"
-    from PIL import Image
-
     Image.fromarray(two_halves(0, 1)).save(wide)
     left, right = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)
     empty.add(

@@ -5,6 +5,7 @@
 
 #include "support/bmp.h"
 #include "support/catalogs.h"
+#include "support/other_encoder.h"
 #include "support/tamper.h"
 #include "support/temp_dir.h"
 
@@ -107,6 +108,34 @@ TEST_CASE("a catalogue of version 1 without its snapshot is opened, too") {
   Log log;
   Catalog catalog = Catalog::open(shop, with_encoder(log));
   check_items_of_1(catalog);
+}
+
+TEST_CASE("a catalogue of version 2 is opened: two editions, crops, roles, kept files, fields") {
+  TempDir dir;
+  const fs::path shop = copy_of_golden("catalog_v2", dir.path());
+  Log log;
+  vsearch::CatalogOptions options;
+  options.log = log.callback();
+  options.encoder_loader = [](const std::string& name) -> std::shared_ptr<vsearch::Encoder> {
+    if (name == "other-grid") return std::make_shared<OtherEncoder>();
+    return std::make_shared<FakeEncoder>();
+  };
+  Catalog catalog = Catalog::open(shop, options);
+  CHECK(log.text().empty());
+  CHECK(catalog.check().faults.empty());
+  CHECK(catalog.info().items == 9);
+  CHECK(catalog.info().pictures == 10);
+  CHECK(catalog.editions().size() == 2);
+  CHECK(catalog.fields().size() == 3);
+  CHECK(catalog.get("item 4")->pictures[0].crop == vsearch::CropBox{0.25F, 0.0F, 0.75F, 0.5F});
+  CHECK(catalog.get("item 3")->pictures[1].role == "front");
+  CHECK(catalog.get("item 0")->pictures[0].kept_bytes == plain_bmp({}).size());
+  CHECK(catalog.match(vsearch::Filter::parse("number > 6 AND tags HAS 't2'")).size() == 1);
+  CHECK(keys_near(catalog, 11, 1) == std::vector<std::string>{"item 7"});
+  CHECK(catalog.rollback().switched);
+  CHECK(catalog.info().encoder == "fake-grid");
+  CHECK(keys_near(catalog, 11, 1) == std::vector<std::string>{"item 7"});
+  CHECK(catalog.check().faults.empty());
 }
 
 TEST_CASE("what only looks like a catalogue of version 1 is refused and left alone") {

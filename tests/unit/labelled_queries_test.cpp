@@ -57,7 +57,7 @@ TEST_CASE("lines of JSON name right answers as a text or an array") {
 TEST_CASE("what is wrong with a file of labelled queries is said with its line") {
   TempDir dir;
   const auto read = [&](std::string_view name, std::string_view text) {
-    return read_labelled_queries(write_text(dir / name, text));
+    return read_labelled_queries(write_text(dir.path() / name, text));
   };
   CHECK_ERROR(read("a.csv", "key\na\n"), ErrorCode::kInvalidArgument,
               "a.csv', line 2: there is no 'relevant'");

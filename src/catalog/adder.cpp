@@ -71,7 +71,11 @@ AddReport Adder::run() {
       live_ = core_.live();
     }
     add_item(next.position, std::move(next.metadata), reader);
-    if (batch_encoded_ < kBatchEncoded && batch_pictures_ < kBatchPictures) continue;
+    if (batch_encoded_ < kBatchEncoded && batch_pictures_ < kBatchPictures) {
+      // Pictures that are known take long to read, too.
+      if (batch_pictures_ % kBatchEncoded == 0 && !go_on()) fail_cancelled();
+      continue;
+    }
     commit();
     done_ = next.position + 1;
     if (!go_on() && done_ < items_.size()) fail_cancelled();

@@ -160,10 +160,17 @@ Database::Database(const std::filesystem::path& path, Mode mode) : path_(path) {
   // The file may come from anywhere: nothing in it may run, and nothing of ours may damage it.
   sqlite3_db_config(handle_, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   sqlite3_db_config(handle_, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
+  try {
+    rollback_ = prepare("ROLLBACK", true);
+  } catch (...) {
+    sqlite3_close(handle_);
+    throw;
+  }
 }
 
 Database::~Database() {
   forget_statements();
+  sqlite3_finalize(rollback_);
   sqlite3_close(handle_);
 }
 
@@ -208,6 +215,13 @@ int Database::changes() const {
   return sqlite3_changes(handle_);
 }
 
+// After some errors (a full disk, memory) SQLite has rolled back by itself, and says so here.
+void Database::roll_back() noexcept {
+  ++rollbacks_;
+  sqlite3_step(rollback_);
+  sqlite3_reset(rollback_);
+}
+
 void Database::checkpoint_on_close(bool enabled) {
   sqlite3_db_config(handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, enabled ? 0 : 1, nullptr);
 }
@@ -222,17 +236,12 @@ void Database::fail(int code) const {
 }
 
 Transaction::Transaction(Database& database) : database_(database) {
+  if (sqlite3_get_autocommit(database_.handle_) == 0) database_.roll_back();  // if that had failed
   database_.run("BEGIN IMMEDIATE");
 }
 
 Transaction::~Transaction() {
-  if (!open_) return;
-  ++database_.rollbacks_;
-  try {
-    database_.run("ROLLBACK");
-  } catch (...) {
-    // After some errors (a full disk, memory) SQLite has rolled back by itself.
-  }
+  if (open_) database_.roll_back();
 }
 
 void Transaction::commit() {

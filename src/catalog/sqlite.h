@@ -104,11 +104,13 @@ class Database {
   friend class Backup;
   friend class Transaction;
   int changes() const;
+  void roll_back() noexcept;
   sqlite3_stmt* prepare(std::string_view sql, bool keep);
 
   std::filesystem::path path_;
   sqlite3* handle_ = nullptr;
   std::unordered_map<std::string, sqlite3_stmt*> statements_;
+  sqlite3_stmt* rollback_ = nullptr;  // at hand, so that undoing needs no memory
   std::uint64_t rollbacks_ = 0;
 };
 

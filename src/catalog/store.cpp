@@ -24,6 +24,9 @@ void Store::create(const std::filesystem::path& file, const std::string& uuid,
                  std::string_view(uuid));
     insert_edition_into(database, edition);
     transaction.commit();
+    // Closing does this, too, but does not say when it fails, and the header would not be there.
+    Query checkpoint = database.query("PRAGMA wal_checkpoint(TRUNCATE)");
+    checkpoint.step();
   }
 }
 

@@ -175,9 +175,9 @@ struct Kind {
 };
 
 constexpr Kind kKinds[] = {
-    {"put many", 5, put_many}, {"put", 30, put},       {"replace", 20, replace},
-    {"patch", 20, patch},      {"remove", 15, remove}, {"snapshot", 7, save_snapshot},
-    {"reopen", 1, reopen},
+    {"put many", 5, put_many}, {"put", 30, put},          {"replace", 20, replace},
+    {"patch", 20, patch},      {"remove", 15, remove},    {"snapshot", 7, save_snapshot},
+    {"reopen", 1, reopen},     {"reencode", 1, reencode}, {"compact", 1, compact},
 };
 
 }  // namespace

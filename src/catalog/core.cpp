@@ -97,10 +97,8 @@ CatalogCore::CatalogCore(const std::filesystem::path& path, const CatalogOptions
         try {
           save_snapshot();
         } catch (const std::exception& e) {
-          log(LogLevel::kWarning,
-              fmt::format("the index snapshot was not saved, and nothing is lost; it is tried "
-                          "again: {}",
-                          e.what()));
+          log_unless_it_fails(
+              "the index snapshot was not saved, and nothing is lost; it is tried again", e);
         }
       }) {
   live_.serving = open_serving(options);
@@ -129,9 +127,16 @@ CatalogCore::~CatalogCore() {
     edition->with_index([&] { return edition->index().size(); });
     if (unsaved_ > 0) save_snapshot();
   } catch (const std::exception& e) {
-    log(LogLevel::kWarning, fmt::format("the index snapshot was not saved, the next open will make "
-                                        "up for it: {}",
-                                        e.what()));
+    log_unless_it_fails("the index snapshot was not saved, the next open will make up for it", e);
+  }
+}
+
+// Where nothing may be thrown any more: without memory there is no message.
+void CatalogCore::log_unless_it_fails(const char* what, const std::exception& e) const noexcept {
+  try {
+    log(LogLevel::kWarning, fmt::format("{}: {}", what, e.what()));
+  } catch (const std::exception&) {
+    return;
   }
 }
 

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <atomic>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -161,6 +162,7 @@ class CatalogCore {
   static void write_items(db::Store& store, std::span<const Plan> plans, const LiveEditions& live);
   void note_changes(std::uint64_t changes);
   void save(LiveEdition& edition, bool serving);
+  void log_unless_it_fails(const char* what, const std::exception& e) const noexcept;
   void set_live(std::shared_ptr<LiveEdition> serving, std::shared_ptr<LiveEdition> building);
 
   const std::filesystem::path path_;

@@ -53,8 +53,9 @@ std::string signature_of(const db::StoredItem& item) {
 
 class Planner {
  public:
-  Planner(const CatalogCore& core, const SyncOptions& options, const std::function<void()>& go_on)
-      : core_(core), options_(options), go_on_(go_on) {}
+  Planner(const CatalogCore& core, const SyncOptions& options, bool says_metadata,
+          const std::function<void()>& go_on)
+      : core_(core), options_(options), says_metadata_(says_metadata), go_on_(go_on) {}
 
   SyncPlan run(SourceListing listing) {
     plan_.listed = listing.items.size();
@@ -107,6 +108,7 @@ class Planner {
   }
 
   void compare(SourceItem wanted, const db::StoredItem& stored) {
+    if (!says_metadata_) wanted.metadata = stored.metadata;
     if (wanted.pictures.size() != stored.pictures.size()) {
       plan_.replacements.push_back(std::move(wanted));
       return;
@@ -179,23 +181,24 @@ class Planner {
 
   // New items whose pictures are those of items that go. Only files of a size that went are read.
   void find_renames() {
-    std::map<std::string, std::vector<std::string>> by_signature;
+    std::map<std::string, std::vector<const db::StoredItem*>> by_signature;
     std::set<std::int64_t> sizes;
     for (const db::StoredItem& item : leaving_) {
       std::string signature = signature_of(item);
       if (signature.empty()) continue;
-      by_signature[std::move(signature)].push_back(item.key);
+      by_signature[std::move(signature)].push_back(&item);
       sizes.insert(item.pictures[0].stamp.bytes);
     }
     if (by_signature.empty()) return;
     const bool any_size = sizes.contains(0);  // some were never seen as files
-    for (const SourceItem& item : plan_.adds) {
+    for (SourceItem& item : plan_.adds) {
       const std::optional<db::FileStamp> stamp = stamp_of(item.pictures[0].path);
       if (!stamp || (!any_size && !sizes.contains(stamp->bytes))) continue;
       go_on_();
       const auto found = by_signature.find(signature_of(item));
       if (found == by_signature.end() || found->second.empty()) continue;
-      plan_.renames[item.key] = std::move(found->second.back());
+      plan_.renames[item.key] = found->second.back()->key;
+      if (!says_metadata_) item.metadata = found->second.back()->metadata;
       found->second.pop_back();
     }
   }
@@ -245,6 +248,7 @@ class Planner {
 
   const CatalogCore& core_;
   const SyncOptions& options_;
+  const bool says_metadata_;  // else those that are there stay
   const std::function<void()>& go_on_;
   std::vector<SourceItem> items_;
   std::unordered_set<std::string> listed_;  // keys, where links matter
@@ -289,7 +293,9 @@ SyncPlan plan_sync(const CatalogCore& core, const Source& source, const SyncOpti
     go_on();
     return true;
   });
-  return Planner(core, options, go_on).run(std::move(listing));
+  const auto* const files = std::get_if<FilesSource>(&source);
+  const bool says_metadata = files == nullptr || !files->metadata.empty();
+  return Planner(core, options, says_metadata, go_on).run(std::move(listing));
 }
 
 }  // namespace vsearch::detail

@@ -117,7 +117,9 @@ SyncReport Syncer::run() {
 }
 
 void Syncer::add(std::span<const SourceItem> sources) {
-  const Progress go_on = [this](std::uint64_t done, std::uint64_t) {
+  std::uint64_t latest = 0;
+  const Progress go_on = [&](std::uint64_t done, std::uint64_t) {
+    latest = done;
     return !progress_ || progress_(done_ + done, total_);
   };
   for (std::size_t first = 0; first < sources.size(); first += kItemsPerAdd) {
@@ -131,7 +133,14 @@ void Syncer::add(std::span<const SourceItem> sources) {
       adder.screen(
           [this](std::vector<ReadyItem>& ready, const LiveEditions& live) { screen(ready, live); });
     }
-    AddReport added = adder.run();
+    AddReport added;
+    try {
+      added = adder.run();
+    } catch (const Error& e) {
+      if (e.code() != ErrorCode::kCancelled) throw;
+      done_ += latest;
+      fail_cancelled();
+    }
     report_.encoded += added.encoded;
     for (AddFailure& failure : added.failures) {
       report_.failures.push_back({std::move(failure.key), std::move(failure.path), failure.code,

@@ -42,17 +42,13 @@ class ReadAhead {
       if (!threads_.empty()) return;  // fewer will do
       throw Error(ErrorCode::kUnavailable,
                   fmt::format("cannot start a thread to read pictures: {}", e.what()));
+    } catch (...) {
+      stop();  // a thread that is not joined would end the process
+      throw;
     }
   }
 
-  ~ReadAhead() {
-    {
-      const std::lock_guard lock(mutex_);
-      stopped_ = true;
-    }
-    changed_.notify_all();
-    for (std::thread& thread : threads_) thread.join();
-  }
+  ~ReadAhead() { stop(); }
   ReadAhead(const ReadAhead&) = delete;
   ReadAhead& operator=(const ReadAhead&) = delete;
 
@@ -91,6 +87,15 @@ class ReadAhead {
     std::optional<Result> result;
     std::exception_ptr failure;
   };
+
+  void stop() {
+    {
+      const std::lock_guard lock(mutex_);
+      stopped_ = true;
+    }
+    changed_.notify_all();
+    for (std::thread& thread : threads_) thread.join();
+  }
 
   bool may_begin() const {
     return begun_ < slots_.size() && (begun_ == 0 || held_bytes_ < max_bytes_);

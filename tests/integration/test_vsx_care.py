@@ -59,7 +59,6 @@ def test_compact_gives_room_back(vsx, shop, tmp_path):
     before = vsx.info(shop)
     done = vsx("compact", shop)
     assert f"compacted '{shop}' in " in done.stderr
-    assert "; the index was built anew\n" in done.stderr
     after = vsx.info(shop)
     assert after["disk_bytes"] < before["disk_bytes"]
     assert (after["index"]["size"], after["index"]["removed"]) == (50, 0)

@@ -131,6 +131,22 @@ TEST_CASE("renamed files keep their embeddings") {
   CHECK(report.changes[0].other.starts_with("old/"));
 }
 
+TEST_CASE("folders say nothing of metadata, so these stay") {
+  Shop shop;
+  for (int i = 0; i < 10; ++i) shop.put(fmt::format("{}.bmp", i), i);
+  shop.sync();
+  const std::vector<vsearch::MetadataPatch> patches{{"0.bmp", R"({"price": 1})"},
+                                                    {"1.bmp", R"({"price": 2})"}};
+  shop.catalog.patch(patches);
+  CHECK(shop.sync().changes.empty());
+  shop.put("0.bmp", 50);
+  set_time(shop.photos / "0.bmp", 1);
+  fs::rename(shop.photos / "1.bmp", shop.photos / "one.bmp");
+  CHECK(told(shop.sync()) == "replace 0.bmp, rename one.bmp from 1.bmp");
+  CHECK(shop.catalog.get("0.bmp")->metadata == R"({"price":1})");
+  CHECK(shop.catalog.get("one.bmp")->metadata == R"({"price":2})");
+}
+
 TEST_CASE("a source that lost most of its items is refused") {
   Shop shop;
   for (int i = 0; i < 20; ++i) shop.put(fmt::format("{}.bmp", i), i);

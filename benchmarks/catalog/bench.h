@@ -66,7 +66,7 @@ std::string metadata_of(std::uint64_t item);
 // FakeEncoder, but for the length of what it says it gives: all embeddings are given.
 class WideEncoder : public vsearch_test::FakeEncoder {
  public:
-  WideEncoder() : info_(FakeEncoder::info()) { info_.dim = kDim; }
+  WideEncoder() : info_(FakeEncoder::info()) { info_.dim = vsearch_bench::kDim; }
   const vsearch::EncoderInfo& info() const override { return info_; }
 
  private:

@@ -52,10 +52,10 @@ vsearch::AddReport add(Catalog& catalog, const Embeddings& embeddings, std::uint
 void fill(Catalog& catalog, const Embeddings& embeddings, std::uint64_t items) {
   double spent = 0;
   for (std::uint64_t first = 0; first < items; first += kBatch) {
-    if (!add(catalog, embeddings, first, std::min<std::uint64_t>(kBatch, items - first), spent)
-             .failures.empty()) {
-      throw std::runtime_error("an item was not added");
-    }
+    const auto failures =
+        add(catalog, embeddings, first, std::min<std::uint64_t>(kBatch, items - first), spent)
+            .failures;
+    if (!failures.empty()) throw std::runtime_error(failures[0].message);
   }
   tell({{"what", "add"},
         {"items", items},

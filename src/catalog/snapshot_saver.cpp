@@ -1,7 +1,7 @@
 #include "catalog/snapshot_saver.h"
 
 #include <algorithm>
-#include <system_error>
+#include <exception>
 
 namespace vsearch::detail {
 
@@ -13,7 +13,7 @@ void SnapshotSaver::note(std::uint64_t unsaved, std::uint64_t size) {
   if (!thread_.joinable()) {
     try {
       thread_ = std::thread([this] { run(); });
-    } catch (const std::system_error&) {
+    } catch (const std::exception&) {
       return;  // no thread to be had now: the next change asks again, and closing saves, too
     }
   }

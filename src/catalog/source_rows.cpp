@@ -9,6 +9,8 @@
 #include <tuple>
 #include <utility>
 
+#include "catalog/picture_file.h"
+
 namespace vsearch::detail {
 namespace {
 
@@ -93,9 +95,7 @@ std::optional<CropBox> crop_in(const Json& value) {
   const std::vector<float> n = numbers_in(value);
   if (n.size() != 4) return std::nullopt;
   const CropBox crop{n[0], n[1], n[2], n[3]};
-  const bool inside = crop.left >= 0 && crop.left < crop.right && crop.right <= 1 &&
-                      crop.top >= 0 && crop.top < crop.bottom && crop.bottom <= 1;
-  if (!inside) return std::nullopt;
+  if (!crop_problem(crop).empty()) return std::nullopt;
   return crop;
 }
 

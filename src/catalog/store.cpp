@@ -11,23 +11,21 @@ namespace vsearch::db {
 
 void Store::create(const std::filesystem::path& file, const std::string& uuid,
                    const EditionHeader& edition) {
-  {
-    Database database(file, Database::Mode::kCreate);
-    database.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
-    Transaction transaction(database);
-    database.execute(fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {}",
-                                 kApplicationId, kSchemaVersion)
-                         .c_str());
-    // An index comes after its table, in the order of their names, too.
-    for (const auto& [name, sql] : schema()) database.execute(sql.c_str());
-    database.run("INSERT INTO meta (key, value) VALUES ('uuid', ?1), ('generation', '0')",
-                 std::string_view(uuid));
-    insert_edition_into(database, edition);
-    transaction.commit();
-    // Closing does this, too, but does not say when it fails, and the header would not be there.
-    Query checkpoint = database.query("PRAGMA wal_checkpoint(TRUNCATE)");
-    checkpoint.step();
-  }
+  Database database(file, Database::Mode::kCreate);
+  database.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+  Transaction transaction(database);
+  database.execute(fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {}",
+                               kApplicationId, kSchemaVersion)
+                       .c_str());
+  // An index comes after its table, in the order of their names, too.
+  for (const auto& [name, sql] : schema()) database.execute(sql.c_str());
+  database.run("INSERT INTO meta (key, value) VALUES ('uuid', ?1), ('generation', '0')",
+               std::string_view(uuid));
+  insert_edition_into(database, edition);
+  transaction.commit();
+  // Closing does this, too, but does not say when it fails, and the header would not be there.
+  Query checkpoint = database.query("PRAGMA wal_checkpoint(TRUNCATE)");
+  checkpoint.step();
 }
 
 Store::Store(const std::filesystem::path& file)
@@ -62,7 +60,6 @@ void Store::verify() {
     migrate_from_1(database_);
     transaction.commit();
     database_.forget_statements();
-    migrated_ = true;
   } else if (version != kSchemaVersion) {
     throw_damaged(database_.path(), "it has no schema version");
   }

@@ -79,7 +79,6 @@ class Store {
 
   Database& database() { return database_; }
   FieldIndex& fields() { return *fields_; }
-  bool migrated() const { return migrated_; }  // whether it was of an older schema
 
   std::uint64_t generation();
   std::uint64_t item_count();
@@ -169,7 +168,6 @@ class Store {
   void note_removals(std::int64_t item);
 
   Database database_;
-  bool migrated_ = false;
   std::optional<FieldIndex> fields_;  // once the schema is known to be sound
 };
 

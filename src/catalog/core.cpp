@@ -16,6 +16,7 @@
 #include "catalog/filter_plan.h"
 #include "catalog/item_check.h"
 #include "catalog/snapshot.h"
+#include "util/folder_names.h"
 #include "util/utf8.h"
 
 namespace vsearch::detail {
@@ -47,10 +48,9 @@ std::filesystem::path checked_directory(const std::filesystem::path& path) {
 std::uint64_t bytes_in(const std::filesystem::path& directory) {
   std::uint64_t bytes = 0;
   std::error_code error;
-  for (std::filesystem::directory_iterator entry(directory, error), end; !error && entry != end;
-       entry.increment(error)) {
+  for (const std::string& name : util::names_in(directory, error)) {
     std::error_code gone;  // a file may go away meanwhile
-    const std::uint64_t size = entry->file_size(gone);
+    const std::uint64_t size = std::filesystem::file_size(directory / name, gone);
     if (!gone) bytes += size;
   }
   return bytes;

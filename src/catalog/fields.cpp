@@ -6,11 +6,11 @@
 #include <array>
 #include <compare>
 #include <iterator>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "catalog/filter_node.h"
 #include "catalog/filter_sql.h"
+#include "catalog/metadata_value.h"
 #include "util/utf8.h"
 
 namespace vsearch {
@@ -39,7 +39,7 @@ std::optional<FieldType> find_field_type(std::string_view name) {
 namespace db {
 namespace {
 
-using nlohmann::json;
+using detail::MetadataValue;
 
 [[noreturn]] void refuse(const std::string& message) {
   throw Error(ErrorCode::kInvalidArgument, message);
@@ -75,29 +75,20 @@ std::string name_of(const std::vector<std::string>& path) {
   return name;
 }
 
-// What is at `path`; null if nothing is.
-const json* find_value(const json& metadata, const std::vector<std::string>& path) {
-  const json* value = &metadata;
-  for (const std::string& name : path) {
-    if (!value->is_object()) return nullptr;
-    const auto member = value->find(name);
-    if (member == value->end()) return nullptr;
-    value = &*member;
-  }
-  return value->is_null() ? nullptr : value;
-}
-
-bool is_of_type(const json& value, FieldType type) {
+bool is_of_type(const MetadataValue& value, FieldType type) {
   switch (type) {
     case FieldType::kText:
-      return value.is_string();
+      return value.as<std::string>() != nullptr;
     case FieldType::kNumber:
-      return value.is_number();
+      return value.as<std::int64_t>() != nullptr || value.as<std::uint64_t>() != nullptr ||
+             value.as<double>() != nullptr;
     case FieldType::kBoolean:
-      return value.is_boolean();
+      return value.as<bool>() != nullptr;
     default:
-      return value.is_array() &&
-             std::ranges::all_of(value, [](const json& tag) { return tag.is_string(); });
+      const auto* const tags = value.as<MetadataValue::Array>();
+      return tags != nullptr && std::ranges::all_of(*tags, [](const MetadataValue& tag) {
+               return tag.as<std::string>() != nullptr;
+             });
   }
 }
 
@@ -112,10 +103,6 @@ std::string_view describe(FieldType type) {
     default:
       return "an array of texts";
   }
-}
-
-json parse(std::string_view metadata) {
-  return json::parse(metadata, nullptr, false);
 }
 
 // An expression on items.metadata: whether the value at ?1 is of no use for a field of that type.
@@ -221,36 +208,35 @@ void FieldIndex::check(std::string_view metadata) const {
 
 std::vector<FieldIndex::Row> FieldIndex::rows_of(const DeclaredFields& fields,
                                                  std::string_view metadata) {
-  const json parsed = parse(metadata);
-  if (!parsed.is_object()) {
-    refuse(fmt::format("the metadata are no JSON object: {}", util::shorten(metadata)));
-  }
+  const MetadataValue parsed = detail::parse_metadata(metadata, "the metadata");
   std::vector<Row> rows;
   for (const DeclaredField& field : fields) {
-    const json* const value = find_value(parsed, field.path);
+    const MetadataValue* const value = detail::find_value(parsed, field.path);
     if (value == nullptr) continue;
     if (!is_of_type(*value, field.field.type)) {
       refuse(
           fmt::format("the field {} is declared as {} and takes {}, but the metadata have {} "
                       "there",
                       util::shorten(field.field.name), field_type_name(field.field.type),
-                      describe(field.field.type), util::shorten(value->dump())));
+                      describe(field.field.type), util::shorten(detail::to_text(*value))));
     }
-    if (value->is_string()) {
-      rows.push_back({field.id, Row::Kind::kText, 0, value->get<std::string>()});
-    } else if (value->is_boolean()) {
-      rows.push_back({field.id, Row::Kind::kInteger, value->get<bool>() ? 1 : 0, {}});
-    } else if (value->is_array()) {
-      for (const json& tag : *value) {
-        rows.push_back({field.id, Row::Kind::kText, 0, tag.get<std::string>()});
-      }
-      if (value->empty()) rows.push_back({field.id, Row::Kind::kInteger, 0, {}});
-    } else if (value->is_number_float() ||
-               (value->is_number_unsigned() &&
-                value->get<std::uint64_t>() > std::uint64_t{INT64_MAX})) {
-      rows.push_back({field.id, Row::Kind::kReal, 0, value->dump()});
+    const auto add = [&](Row::Kind kind, std::int64_t integer, std::string text) {
+      rows.push_back({field.id, kind, integer, std::move(text)});
+    };
+    if (const auto* const text = value->as<std::string>()) {
+      add(Row::Kind::kText, 0, *text);
+    } else if (const auto* const boolean = value->as<bool>()) {
+      add(Row::Kind::kInteger, *boolean ? 1 : 0, {});
+    } else if (const auto* const tags = value->as<MetadataValue::Array>()) {
+      for (const MetadataValue& tag : *tags) add(Row::Kind::kText, 0, *tag.as<std::string>());
+      if (tags->empty()) add(Row::Kind::kInteger, 0, {});
+    } else if (const auto* const integer = value->as<std::int64_t>()) {
+      add(Row::Kind::kInteger, *integer, {});
+    } else if (const auto* const large = value->as<std::uint64_t>();
+               large != nullptr && std::in_range<std::int64_t>(*large)) {
+      add(Row::Kind::kInteger, static_cast<std::int64_t>(*large), {});
     } else {
-      rows.push_back({field.id, Row::Kind::kInteger, value->get<std::int64_t>(), {}});
+      add(Row::Kind::kReal, 0, detail::to_text(*value));
     }
   }
   std::ranges::sort(rows);

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
 #include <utility>
@@ -13,11 +12,11 @@
 #include <vector>
 
 #include "catalog/filter_sql.h"
+#include "catalog/metadata_value.h"
 
 namespace vsearch::detail {
 namespace {
 
-using nlohmann::json;
 using Kind = FilterNode::Kind;
 
 constexpr std::int64_t kItemsPerRead = 4096;    // so that others get at the store
@@ -61,7 +60,7 @@ std::string bound(FilterSql& sql, const FilterValue& value) {
   } else {
     // Read by SQLite, as it has read the value in the table. +: without it the CAST would make
     // SQLite convert the values of all rows instead of seeking some.
-    sql.parameters.emplace_back(json(std::get<double>(value)).dump());
+    sql.parameters.emplace_back(to_text(std::get<double>(value)));
     return fmt::format("+CAST(?{} AS REAL)", sql.parameters.size());
   }
   return fmt::format("?{}", sql.parameters.size());
@@ -83,18 +82,18 @@ std::optional<FilterSql> scan_of(const FilterNode& leaf, const db::DeclaredField
     scan.where += fmt::format(" AND value {} {}", op, bound(scan, leaf.values[0]));
   };
   if (leaf.kind == Kind::kIn) {
-    json wanted = json::array();
+    MetadataValue::Array wanted;
     for (const FilterValue& value : leaf.values) {
       if (!fits(type, value)) continue;
       if (const auto* boolean = std::get_if<bool>(&value)) {
-        wanted.push_back(*boolean ? 1 : 0);
+        wanted.emplace_back().value = std::int64_t{*boolean ? 1 : 0};
       } else {
-        std::visit([&](const auto& plain) { wanted.push_back(plain); }, value);
+        std::visit([&](const auto& plain) { wanted.emplace_back().value = plain; }, value);
       }
     }
     if (wanted.empty()) return std::nullopt;
-    scan.where +=
-        fmt::format(" AND value IN (SELECT value FROM json_each({}))", bound(scan, wanted.dump()));
+    scan.where += fmt::format(" AND value IN (SELECT value FROM json_each({}))",
+                              bound(scan, to_text(MetadataValue{std::move(wanted)})));
     return scan;
   }
   if (!std::ranges::all_of(leaf.values, [&](const auto& value) { return fits(type, value); })) {

@@ -2,13 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
 #include <utility>
+
+#include "catalog/metadata_value.h"
 
 namespace vsearch::detail {
 namespace {
 
-using nlohmann::json;
 using Kind = FilterNode::Kind;
 
 constexpr std::string_view kIsText = "json_type(metadata, ?{0}) IS 'text'";
@@ -85,8 +85,8 @@ class Writer {
 
   // Values of one type go in as one JSON array, however many they are.
   std::string in(std::size_t path, const std::vector<FilterValue>& values) {
-    json texts = json::array();
-    json numbers = json::array();
+    MetadataValue::Array texts;
+    MetadataValue::Array numbers;
     std::string sql;
     const auto either = [&](const std::string& condition) {
       if (!sql.empty()) sql += " OR ";
@@ -94,17 +94,18 @@ class Writer {
     };
     bool bools[2] = {false, false};
     for (const FilterValue& value : values) {
-      if (const auto* text = std::get_if<std::string>(&value)) texts.push_back(*text);
-      if (const auto* integer = std::get_if<std::int64_t>(&value)) numbers.push_back(*integer);
-      if (const auto* real = std::get_if<double>(&value)) numbers.push_back(*real);
+      if (const auto* text = std::get_if<std::string>(&value)) texts.emplace_back().value = *text;
+      if (const auto* integer = std::get_if<std::int64_t>(&value))
+        numbers.emplace_back().value = *integer;
+      if (const auto* real = std::get_if<double>(&value)) numbers.emplace_back().value = *real;
       if (const auto* boolean = std::get_if<bool>(&value)) bools[*boolean ? 1 : 0] = true;
     }
     for (const auto& [array, check] :
          {std::pair(&texts, kIsText), std::pair(&numbers, kIsNumber)}) {
       if (array->empty()) continue;
-      either(
-          fmt::format("({} AND json_extract(metadata, ?{}) IN (SELECT value FROM json_each(?{})))",
-                      fmt::format(fmt::runtime(check), path), path, bind(array->dump())));
+      either(fmt::format(
+          "({} AND json_extract(metadata, ?{}) IN (SELECT value FROM json_each(?{})))",
+          fmt::format(fmt::runtime(check), path), path, bind(to_text(MetadataValue{*array}))));
     }
     if (bools[0]) either(fmt::format("json_type(metadata, ?{}) IS 'false'", path));
     if (bools[1]) either(fmt::format("json_type(metadata, ?{}) IS 'true'", path));
@@ -141,7 +142,7 @@ class Writer {
     }
     // SQLite reads decimal fractions with an error in the last place now and then. Written as the
     // metadata are and read as they are, a number is equal to itself.
-    return fmt::format("CAST(?{} AS REAL)", bind(json(std::get<double>(operand)).dump()));
+    return fmt::format("CAST(?{} AS REAL)", bind(to_text(std::get<double>(operand))));
   }
 
   template <typename Value>  // std::int64_t or std::string

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "catalog/item_check.h"
+#include "catalog/metadata_value.h"
 #include "catalog/picture_file.h"
 #include "catalog/transfer.h"
 #include "util/utf8.h"

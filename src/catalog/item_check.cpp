@@ -2,8 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
+#include "catalog/metadata_value.h"
 #include "catalog/picture_file.h"
 #include "index/vectors.h"
 #include "util/utf8.h"
@@ -11,64 +10,47 @@
 namespace vsearch::detail {
 namespace {
 
-using nlohmann::json;
-
 [[noreturn]] void fail(const std::string& message) {
   throw Error(ErrorCode::kInvalidArgument, message);
 }
 
-void check_length(std::size_t bytes, std::string_view name) {
-  if (bytes <= kMaxMetadataBytes) return;
-  fail(fmt::format("{} is {} bytes long; the most is {}", name, bytes, kMaxMetadataBytes));
+std::string stored(const MetadataValue& metadata) {
+  std::string text = to_text(metadata);
+  if (text.size() > kMaxMetadataBytes) {
+    fail(fmt::format("the metadata is {} bytes long; the most is {}", text.size(),
+                     kMaxMetadataBytes));
+  }
+  return text;
 }
 
 // `name`: of the text, in messages.
-json parse_object(const std::string& text, std::string_view name) {
-  check_length(text.size(), name);
-  const auto check = [&](int depth, json::parse_event_t, const json& value) {
-    if (depth > kMaxMetadataDepth) {
-      fail(fmt::format("{} is nested more than {} levels deep", name, kMaxMetadataDepth));
-    }
-    // Keys come here as texts too. SQLite would cut the text there.
-    if (value.is_string() && value.get_ref<const std::string&>().find('\0') != std::string::npos) {
-      fail(fmt::format("{} has a text with the character U+0000, which cannot be kept", name));
-    }
-    return true;
-  };
-  try {
-    json parsed = json::parse(text, check);
-    if (!parsed.is_object()) {
-      fail(fmt::format("{} must be a JSON object such as {{\"colour\": \"red\"}}, not {}", name,
-                       util::shorten(text)));
-    }
-    return parsed;
-  } catch (const json::exception& e) {
-    fail(fmt::format("{} is not valid JSON ({}): {}", name, e.what(), util::shorten(text)));
+MetadataValue parse_object(const std::string& text, std::string_view name) {
+  MetadataValue parsed = parse_metadata(text, name);
+  if (parsed.as<MetadataValue::Object>() == nullptr) {
+    fail(fmt::format("{} must be a JSON object such as {{\"colour\": \"red\"}}, not {}", name,
+                     util::shorten(text)));
   }
-}
-
-std::string dump(const json& object) {
-  std::string text = object.dump();
-  check_length(text.size(), "the metadata");
-  return text;
+  return parsed;
 }
 
 }  // namespace
 
 std::string normalise_metadata(const std::string& metadata) {
-  return dump(parse_object(metadata, "the metadata"));
+  return stored(parse_object(metadata, "the metadata"));
 }
 
 std::string merged_metadata(const std::string& metadata, const MetadataPatch& patch) {
-  json merged = json::parse(metadata, nullptr, false);
-  if (!merged.is_object()) {
+  MetadataValue merged;
+  try {
+    merged = parse_object(metadata, "what is stored");
+  } catch (const Error&) {
     throw Error(ErrorCode::kCorrupt,
                 fmt::format("the metadata of item {} are damaged; add the item anew",
                             util::shorten(patch.key)));
   }
   try {
-    merged.merge_patch(parse_object(patch.changes, "a patch"));
-    return dump(merged);
+    merge_patch(merged, parse_object(patch.changes, "a patch"));
+    return stored(merged);
   } catch (const Error& e) {
     throw Error(e.code(), fmt::format("item {}: {}", util::shorten(patch.key), e.what()));
   }

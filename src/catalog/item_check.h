@@ -9,10 +9,6 @@
 
 namespace vsearch::detail {
 
-// Metadata may be this long and this deeply nested; deeper would be refused by SQLite's JSON
-// functions sooner or later.
-inline constexpr std::size_t kMaxMetadataBytes = std::size_t{1} << 20;
-inline constexpr int kMaxMetadataDepth = 100;
 inline constexpr std::size_t kMaxKeyBytes = 1024;
 inline constexpr std::size_t kMaxRoleBytes = 256;
 

@@ -5,10 +5,12 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <string>
 #include <system_error>
 #include <vector>
 
 #include "catalog/snapshot.h"
+#include "util/folder_names.h"
 #include "vsearch/error.h"
 
 namespace vsearch::detail {
@@ -21,7 +23,7 @@ class NewFolders {
  public:
   ~NewFolders() {
     std::error_code ignored;
-    if (!scratch_.empty()) fs::remove_all(scratch_, ignored);
+    if (!scratch_.empty()) util::remove_flat_folder(scratch_);
     for (auto folder = parents_.rbegin(); folder != parents_.rend(); ++folder) {
       fs::remove(*folder, ignored);  // unless somebody has put something there
     }
@@ -30,11 +32,12 @@ class NewFolders {
   void make_parents(const fs::path& folder) {
     if (folder.empty() || fs::exists(folder)) return;
     make_parents(folder.parent_path());
-    if (fs::create_directory(folder)) parents_.push_back(folder);
+    parents_.push_back(folder);
+    if (!fs::create_directory(folder)) parents_.pop_back();
   }
   void make_scratch(const fs::path& folder) {
-    fs::create_directory(folder);
     scratch_ = folder;
+    fs::create_directory(folder);
   }
   void keep() {
     scratch_.clear();
@@ -73,8 +76,9 @@ void make_folder(const fs::path& path, const std::string& purpose,
                  const std::function<void(const fs::path& scratch)>& fill) {
   try {
     const fs::path target = fs::absolute(path / "").parent_path();  // without a trailing slash
+    std::error_code error;
     if (fs::exists(fs::symlink_status(target)) &&
-        !(fs::is_directory(target) && fs::is_empty(target))) {
+        !(fs::is_directory(target) && util::names_in(target, error).empty() && !error)) {
       fail_exists(path);
     }
     NewFolders folders;
@@ -84,9 +88,9 @@ void make_folder(const fs::path& path, const std::string& purpose,
         fmt::format(".{}.creating-{}", target.filename().string(), random_name());
     folders.make_scratch(scratch);
     fill(scratch);
-    for (const auto& file : fs::directory_iterator(scratch)) sync(file.path(), O_RDONLY);
+    for (const std::string& name : util::names_in(scratch, error)) sync(scratch / name, O_RDONLY);
+    if (error) throw fs::filesystem_error("read folder", scratch, error);
     sync_folder(scratch);
-    std::error_code error;
     fs::rename(scratch, target, error);
     if (error == std::errc::directory_not_empty || error == std::errc::file_exists ||
         error == std::errc::not_a_directory) {

@@ -11,6 +11,7 @@
 #include <system_error>
 #include <utility>
 
+#include "util/folder_names.h"
 #include "vsearch/error.h"
 
 namespace vsearch::detail {
@@ -272,16 +273,12 @@ void delete_stray_snapshots(db::Store& store, const std::filesystem::path& direc
     known.push_back(snapshot_path({}, edition.id, false).string());
   }
   std::error_code error;
-  std::vector<std::filesystem::path> stray;
-  for (std::filesystem::directory_iterator entry(directory, error), end; !error && entry != end;
-       entry.increment(error)) {
-    const std::string name = entry->path().filename().string();
+  for (const std::string& name : util::names_in(directory, error)) {
     const bool is_snapshot = name.starts_with("index") && name.find(".snapshot") != name.npos;
     if (is_snapshot && std::ranges::find(known, name) == known.end()) {
-      stray.push_back(entry->path());
+      std::filesystem::remove(directory / name, error);
     }
   }
-  for (const std::filesystem::path& path : stray) std::filesystem::remove(path, error);
 }
 
 std::string random_name() {

@@ -14,6 +14,7 @@
 
 #include "catalog/csv.h"
 #include "catalog/item_check.h"
+#include "catalog/metadata_value.h"
 #include "util/utf8.h"
 #include "vsearch/error.h"
 

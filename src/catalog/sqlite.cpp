@@ -222,6 +222,15 @@ void Database::roll_back() noexcept {
   sqlite3_reset(rollback_);
 }
 
+void Database::settle() {
+  if (sqlite3_get_autocommit(handle_) == 0) {
+    roll_back();
+  } else if (sqlite3_txn_state(handle_, nullptr) == SQLITE_TXN_WRITE) {
+    execute("BEGIN");
+    roll_back();
+  }
+}
+
 void Database::checkpoint_on_close(bool enabled) {
   sqlite3_db_config(handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, enabled ? 0 : 1, nullptr);
 }
@@ -236,7 +245,7 @@ void Database::fail(int code) const {
 }
 
 Transaction::Transaction(Database& database) : database_(database) {
-  if (sqlite3_get_autocommit(database_.handle_) == 0) database_.roll_back();  // if that had failed
+  database_.settle();
   database_.run("BEGIN IMMEDIATE");
 }
 

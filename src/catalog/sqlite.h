@@ -98,6 +98,9 @@ class Database {
 
   // Throws the Error for SQLite's result `code`.
   [[noreturn]] void fail(int code) const;
+  // Rolls back what an error has left open: SQLite may have had no memory to do it, of a VACUUM
+  // even without saying so.
+  void settle();
 
  private:
   friend class Query;

@@ -131,6 +131,7 @@ void Store::delete_orphans() {
 
 void Store::vacuum() {
   database_.forget_statements();
+  database_.settle();
   database_.execute("PRAGMA wal_checkpoint(TRUNCATE); VACUUM; PRAGMA wal_checkpoint(TRUNCATE)");
 }
 

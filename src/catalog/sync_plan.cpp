@@ -3,13 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <unordered_set>
 #include <utility>
 
 #include "catalog/item_check.h"
+#include "catalog/metadata_value.h"
 #include "catalog/picture_file.h"
 #include "util/sha256.h"
 
@@ -156,11 +156,14 @@ class Planner {
   }
 
   static std::optional<std::string> link_in(const std::string& metadata) {
-    const auto parsed = nlohmann::json::parse(metadata, nullptr, false);
-    if (!parsed.is_object()) return std::nullopt;
-    const auto link = parsed.find(kLinkField);
-    if (link == parsed.end() || !link->is_string()) return std::nullopt;
-    return link->get<std::string>();
+    try {
+      const MetadataValue parsed = parse_metadata(metadata, "the metadata");
+      const MetadataValue* const link = find_value(parsed, {kLinkField});
+      if (link != nullptr && link->as<std::string>() != nullptr) return *link->as<std::string>();
+    } catch (const Error&) {
+      return std::nullopt;  // whoever stores it will say so
+    }
+    return std::nullopt;
   }
 
   // What is to be kept of a picture whose content is as it was; nothing if it is not.
@@ -259,7 +262,8 @@ class Planner {
 }  // namespace
 
 std::string linked_metadata(const std::string& metadata, const std::string& key) {
-  return merged_metadata(metadata, {key, nlohmann::json{{kLinkField, key}}.dump()});
+  return merged_metadata(metadata,
+                         {key, fmt::format("{{{}:{}}}", to_text(kLinkField), to_text(key))});
 }
 
 std::vector<SyncChange> SyncPlan::changes() const {

@@ -62,9 +62,7 @@ struct Kind {
 
 constexpr Kind kKinds[] = {
     {"open, EMFILE", false, FileCall::Kind::kOpen, EMFILE, {}},
-    {"open, EIO", false, FileCall::Kind::kOpen, EIO, {}},
     {"write, ENOSPC", false, FileCall::Kind::kWrite, ENOSPC, {}},
-    {"write, EIO", false, FileCall::Kind::kWrite, EIO, {}},
     {"sync, EIO", false, FileCall::Kind::kSync, EIO, {}},
     {"truncate, EIO", false, FileCall::Kind::kTruncate, EIO, {}},
     {"rename, ENOSPC", false, FileCall::Kind::kRename, ENOSPC, {}},

@@ -194,12 +194,15 @@ std::vector<float> embedding_of(std::uint64_t picture, std::size_t encoder) {
   return result;
 }
 
+Shop::Shop(std::filesystem::path path, std::uint64_t snapshot_changes)
+    : path_(std::move(path)), snapshot_changes_(snapshot_changes) {
+  create_.encoder_ref = encoder_name(0);
+  create_.encoder = load_encoder(create_.encoder_ref);
+}
+
 void Shop::create() {
   if (exists()) return open();
-  vsearch::CatalogCreateOptions options;
-  options.encoder_ref = encoder_name(0);
-  options.encoder = load_encoder(options.encoder_ref);
-  catalog_.emplace(vsearch::Catalog::create(path_, options));
+  catalog_.emplace(vsearch::Catalog::create(path_, create_));
 }
 
 void Shop::open() {

@@ -39,8 +39,7 @@ std::vector<float> embedding_of(std::uint64_t picture, std::size_t encoder);
 class Shop {
  public:
   // `snapshot_changes`: as CatalogOptions has it, from the first time on that it is opened.
-  explicit Shop(std::filesystem::path path, std::uint64_t snapshot_changes = 0)
-      : path_(std::move(path)), snapshot_changes_(snapshot_changes) {}
+  explicit Shop(std::filesystem::path path, std::uint64_t snapshot_changes = 0);
 
   const std::filesystem::path& path() const { return path_; }
   // Makes it, or opens what an attempt that failed late has made.
@@ -54,6 +53,7 @@ class Shop {
  private:
   const std::filesystem::path path_;
   const std::uint64_t snapshot_changes_;
+  vsearch::CatalogCreateOptions create_;  // ready beforehand, too
   std::optional<vsearch::Catalog> catalog_;
 };
 

@@ -1,18 +1,23 @@
 // Everything of the C++ interface.
 #pragma once
 
+#include "vsearch/audit.h"
 #include "vsearch/care.h"
 #include "vsearch/catalog.h"
 #include "vsearch/crop.h"
+#include "vsearch/dataset.h"
 #include "vsearch/edition.h"
 #include "vsearch/encoder.h"
 #include "vsearch/error.h"
+#include "vsearch/evaluator.h"
 #include "vsearch/exact_searcher.h"
 #include "vsearch/field.h"
 #include "vsearch/filter.h"
 #include "vsearch/image.h"
 #include "vsearch/index.h"
 #include "vsearch/labelled_queries.h"
+#include "vsearch/metrics.h"
+#include "vsearch/report.h"
 #include "vsearch/searcher.h"
 #include "vsearch/source.h"
 #include "vsearch/sync.h"

@@ -1,0 +1,34 @@
+// One page that says how good an encoder or a catalogue is at finding, and shows it.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "vsearch/audit.h"
+#include "vsearch/dataset.h"
+#include "vsearch/evaluator.h"
+
+namespace vsearch {
+
+struct ReportOptions {
+  std::string title{};              // empty: of what was measured
+  std::string command{};            // that made it, so that it can be made again; empty: not told
+  std::uint32_t pictures_px = 120;  // the longer side of the pictures in it
+  std::uint32_t galleries = 12;     // queries shown of each kind: good ones, worst misses
+};
+
+// What is reported; all is borrowed, and what is null is left out. `dataset` is where the pictures
+// of `evaluations` are read from: those that cannot be read are shown as their names.
+struct ReportInput {
+  std::span<const Evaluation> evaluations{};  // several are compared in one table
+  const Dataset* dataset = nullptr;
+  const Audit* audit = nullptr;
+  const CatalogEvaluation* catalog = nullptr;
+};
+
+// An HTML page with everything in it: style, plots as SVG, pictures as data URIs; no script is
+// needed to read it, nothing is fetched. It prints, and is readable on a phone, in light and dark.
+// Throws kInvalidArgument (nothing to report), kOutOfMemory.
+std::string html_report(const ReportInput& input, const ReportOptions& options = {});
+
+}  // namespace vsearch

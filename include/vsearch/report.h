@@ -1,6 +1,7 @@
 // One page that says how good an encoder or a catalogue is at finding, and shows it.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 
@@ -9,6 +10,9 @@
 #include "vsearch/evaluator.h"
 
 namespace vsearch {
+
+// Answers of each query that a report shows: RetrievalOptions::keep_answers must be as many.
+inline constexpr std::uint32_t kReportAnswers = 5;
 
 struct ReportOptions {
   std::string title{};              // empty: of what was measured

@@ -138,7 +138,7 @@ int evaluate_models(const Options& options) {
   vsearch::EvaluationOptions how;
   how.protocols = options.protocols;
   how.bootstrap = options.bootstrap;
-  how.retrieval.keep_answers = options.html.empty() ? 0 : 5;
+  how.retrieval.keep_answers = options.html.empty() ? 0 : vsearch::kReportAnswers;
   how.cache = cache_folder(options.cache);
   for (const vsearch::Dataset& dataset : datasets) {  // before anything is encoded
     for (const std::string& protocol : options.protocols) dataset.protocol(protocol);

@@ -1,9 +1,5 @@
 // The C interface to what measures encoders and catalogues.
-#include <fmt/format.h>
-
-#include <fstream>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 
@@ -11,7 +7,6 @@
 #include "handles.h"
 #include "vsearch/audit.h"
 #include "vsearch/dataset.h"
-#include "vsearch/error.h"
 #include "vsearch/evaluator.h"
 #include "vsearch/labelled_queries.h"
 #include "vsearch/report.h"
@@ -24,38 +19,12 @@ struct vsearch_text {
 
 namespace {
 
-using vsearch::Error;
-using vsearch::ErrorCode;
-
 vsearch::Dataset load(const char* kind, const char* root, std::int32_t incomplete) {
   capi::require(root, "root");
-  std::string name = capi::text_or_empty(kind);
-  if (name.empty()) {
-    const std::optional<std::string> guess = vsearch::guess_dataset_kind(root);
-    if (!guess) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("what {} holds cannot be told from its layout; name the data set, as "
-                              "in \"folder\"",
-                              root));
-    }
-    name = *guess;
-  }
   vsearch::DatasetOptions options;
   options.check_files = incomplete == 0;
   options.check_counts = incomplete == 0;
-  return vsearch::load_dataset(name, root, options);
-}
-
-void write_report(const char* file, const vsearch::ReportInput& input) {
-  if (file == nullptr) return;
-  const std::string page = vsearch::html_report(input);
-  std::ofstream out(file, std::ios::binary);
-  out.write(page.data(), static_cast<std::streamsize>(page.size()));
-  if (!out.flush()) {
-    throw Error(ErrorCode::kIo, fmt::format("cannot write the report {}; check the path, the "
-                                            "permissions and the space on the disk",
-                                            file));
-  }
+  return vsearch::load_dataset(capi::text_or_empty(kind), root, options);
 }
 
 }  // namespace
@@ -92,7 +61,7 @@ vsearch_status vsearch_evaluate(const vsearch_encoder* encoder, const char* data
     vsearch::ReportInput input;
     input.evaluations = {&done, 1};
     input.dataset = &pictures;
-    write_report(given.html, input);
+    if (given.html != nullptr) vsearch::write_report(given.html, input);
     return std::make_unique<vsearch_text>(vsearch::to_json(done, given.every_query != 0));
   });
 }
@@ -112,7 +81,7 @@ vsearch_status vsearch_catalog_evaluate(const vsearch_catalog* catalog, const ch
         vsearch::evaluate(catalog->catalog, vsearch::read_labelled_queries(queries), how);
     vsearch::ReportInput input;
     input.catalog = &done;
-    write_report(given.html, input);
+    if (given.html != nullptr) vsearch::write_report(given.html, input);
     return std::make_unique<vsearch_text>(vsearch::to_json(done));
   });
 }
@@ -136,7 +105,7 @@ vsearch_status vsearch_audit(const vsearch_encoder* encoder, const char* dataset
     vsearch::ReportInput input;
     input.audit = &done;
     input.dataset = &pictures;
-    write_report(given.html, input);
+    if (given.html != nullptr) vsearch::write_report(given.html, input);
     return std::make_unique<vsearch_text>(vsearch::to_json(done));
   });
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <span>
 #include <string>
 
@@ -34,5 +35,9 @@ struct ReportInput {
 // needed to read it, nothing is fetched. It prints, and is readable on a phone, in light and dark.
 // Throws kInvalidArgument (nothing to report), kOutOfMemory.
 std::string html_report(const ReportInput& input, const ReportOptions& options = {});
+
+// Writes that page to `file`, over what is there. Throws kIo, and what html_report() throws.
+void write_report(const std::filesystem::path& file, const ReportInput& input,
+                  const ReportOptions& options = {});
 
 }  // namespace vsearch

@@ -82,7 +82,7 @@ int run(const Options& options) {
     vsearch::ReportInput input;
     input.audit = &audit;
     input.dataset = &datasets.front();
-    write_report(options.html, input, options.quiet);
+    save_report(options.html, input, options.quiet);
   }
   const bool fault = std::ranges::any_of(audit.findings, [](const vsearch::AuditFinding& finding) {
     return finding.verdict == vsearch::Verdict::kFault;

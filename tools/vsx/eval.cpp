@@ -124,7 +124,7 @@ int evaluate_catalog(const Options& options) {
   if (!options.html.empty()) {
     vsearch::ReportInput input;
     input.catalog = &evaluation;
-    write_report(options.html, input, options.quiet);
+    save_report(options.html, input, options.quiet);
   }
   return failed.empty() ? kDone : kPartlyDone;
 }
@@ -175,7 +175,7 @@ int evaluate_models(const Options& options) {
     vsearch::ReportInput input;
     input.evaluations = evaluations;
     if (datasets.size() == 1) input.dataset = &datasets.front();
-    write_report(options.html, input, options.quiet);
+    save_report(options.html, input, options.quiet);
   }
   return all ? kDone : kPartlyDone;
 }

@@ -3,13 +3,10 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
-#include <fstream>
-#include <optional>
 #include <string_view>
 
 #include "commands.h"
 #include "console.h"
-#include "vsearch/error.h"
 
 namespace vsx {
 namespace {
@@ -59,19 +56,7 @@ std::vector<vsearch::Dataset> load_datasets(const std::vector<std::string>& name
   options.check_files = !incomplete;
   std::vector<vsearch::Dataset> datasets;
   for (std::size_t i = 0; i < roots.size(); ++i) {
-    std::string name;
-    if (!names.empty()) {
-      name = names[i];
-    } else {
-      const std::optional<std::string> guess = vsearch::guess_dataset_kind(roots[i]);
-      if (!guess) {
-        throw UsageError(
-            fmt::format("what {} holds cannot be told from its layout; say it with "
-                        "--dataset, as in --dataset folder",
-                        printable(roots[i])));
-      }
-      name = *guess;
-    }
+    const std::string name = names.empty() ? std::string() : names[i];
     datasets.push_back(vsearch::load_dataset(name, roots[i], options));
   }
   return datasets;
@@ -89,19 +74,11 @@ std::filesystem::path cache_folder(const std::string& option) {
   return {};
 }
 
-void write_report(const std::string& file, const vsearch::ReportInput& input, bool quiet) {
+void save_report(const std::string& file, const vsearch::ReportInput& input, bool quiet) {
   vsearch::ReportOptions options;
   options.command = command_line();
-  const std::string page = vsearch::html_report(input, options);
-  std::ofstream out(file, std::ios::binary);
-  out.write(page.data(), static_cast<std::streamsize>(page.size()));
-  if (!out.flush()) {
-    throw vsearch::Error(vsearch::ErrorCode::kIo,
-                         fmt::format("cannot write the report {}; check the path, the permissions "
-                                     "and the space on the disk",
-                                     printable(file)));
-  }
-  if (!quiet) say(fmt::format("the report is in '{}' ({})", file, bytes_text(page.size())));
+  vsearch::write_report(file, input, options);
+  if (!quiet) say(fmt::format("the report is in '{}'", file));
 }
 
 }  // namespace vsx

@@ -27,6 +27,6 @@ std::vector<vsearch::Dataset> load_datasets(const std::vector<std::string>& name
 std::filesystem::path cache_folder(const std::string& option);
 
 // Writes the page, and says so. Throws vsearch::Error (kIo).
-void write_report(const std::string& file, const vsearch::ReportInput& input, bool quiet);
+void save_report(const std::string& file, const vsearch::ReportInput& input, bool quiet);
 
 }  // namespace vsx

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <new>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -28,6 +29,22 @@ class UnitRows {
   std::vector<double> scales_;  // 1 / length
 };
 
+// Floats that begin where a cache line does: registers of AVX-512 are as long as one, and those
+// that straddle two make the products a third slower.
+template <typename T>
+struct CacheLineAllocator {
+  using value_type = T;
+  static constexpr std::align_val_t kLine{64};
+
+  CacheLineAllocator() = default;
+  template <typename Other>
+  CacheLineAllocator(const CacheLineAllocator<Other>&) {}
+  T* allocate(std::size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), kLine)); }
+  void deallocate(T* data, std::size_t) { ::operator delete(data, kLine); }
+  friend bool operator==(const CacheLineAllocator&, const CacheLineAllocator&) { return true; }
+};
+using AlignedFloats = std::vector<float, CacheLineAllocator<float>>;
+
 // The products are float32, and each is summed in the order of the components: a cosine does not
 // depend on what else is computed beside it. Threads: any, each with a Scratch of its own.
 class Cosines {
@@ -40,9 +57,9 @@ class Cosines {
   };
   // What a thread works in.
   struct Scratch {
-    std::vector<float> packed;  // [blocks x dim x lanes]
-    std::vector<float> tile;    // [tile rows x dim]
-    std::vector<float> sums;    // [tile rows x lanes]
+    AlignedFloats packed;  // [blocks x dim x lanes]
+    AlignedFloats tile;    // [tile rows x dim]
+    AlignedFloats sums;    // [tile rows x lanes]
   };
 
   Cosines(const UnitRows& queries, const UnitRows& gallery, const Tiling& tiling);

@@ -26,7 +26,7 @@ using eval::Ranking;
 using eval::RightAnswers;
 
 // What the cosines of the queries that a thread ranks together may take.
-constexpr std::size_t kStripBytes = std::size_t{48} << 20;
+constexpr std::size_t kStripBytes = std::size_t{60} << 20;
 // More of them are not faster.
 constexpr std::size_t kMostTogether = 256;
 // The last pieces of work should not leave a thread idle for long.

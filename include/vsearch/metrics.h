@@ -18,6 +18,7 @@ struct RetrievalTask {
   MatrixView queries;
   MatrixView gallery;
   // A picture of the gallery is right if it has the label of the query; -1 is the label of nothing.
+  // Both may be empty if positives are given.
   std::span<const std::int32_t> query_labels;    // [queries]
   std::span<const std::int32_t> gallery_labels;  // [gallery]
   // Of each query its row in the gallery, or -1; empty: none stands there.
@@ -41,8 +42,9 @@ enum class RetrievalMetric : std::uint32_t {
   kNdcg,                 // over the whole ranking, gains 0 and 1
   kReciprocalRank,       // of the first right answer
   kMeanPrecisionAt5,     // mMP@5 (UnED, arXiv 2309.01858): precision at min(R, 5)
-  kKnnAccuracy,          // at K: whether most of the first K answers are right; of labels that are
-                         // as frequent the one whose nearest picture is nearer
+  kKnnAccuracy,  // at K: whether most of the first K answers are right, where wrong ones vote
+                 // by label; of labels that are as frequent the one whose nearest picture is
+                 // nearer
 };
 
 struct RankedAnswer {
@@ -73,8 +75,9 @@ struct RetrievalScores {
   std::size_t counted() const;                      // queries with a right answer
 };
 
-// Ranks the whole gallery for every query, exactly, by tiles in bounded memory (about 64 MiB a
-// thread beside the result). Of equal similarities the row that comes first counts as nearer.
+// Ranks the whole gallery for every query, exactly, by tiles in bounded memory: beside the result
+// about 64 MiB a thread, or 128 bytes a row of the gallery where that is more. Of equal
+// similarities the row that comes first counts as nearer.
 // Throws kInvalidArgument (shapes that do not match, a row that is zero or not finite, with its
 // number; K = 0; no query with a right answer), kCancelled, kOutOfMemory.
 RetrievalScores score_retrieval(const RetrievalTask& task, const RetrievalOptions& options = {},

@@ -44,10 +44,10 @@ constexpr std::array kKinds = {
         "https://github.com/visipedia/inat_comp/tree/master/2018, split of arXiv 2007.12163",
         "Inat_dataset_splits/Inaturalist_train_set1.txt and ..._test_set1.txt, "
         "train_val2018/SUPER_CLASS/CLASS/*.jpg"},
-    DatasetKind{"roxford5k", "ROxford", "70 queries for 11 landmarks among 4,993 pictures",
+    DatasetKind{"roxford5k", "ROxford", "70 queries for landmarks among 4,993 pictures",
                 "http://cmp.felk.cvut.cz/revisitop/ (arXiv 1803.11285)",
                 "gnd_roxford5k.pkl or .json, jpg/*.jpg"},
-    DatasetKind{"rparis6k", "RParis", "70 queries for 11 landmarks among 6,322 pictures",
+    DatasetKind{"rparis6k", "RParis", "70 queries for landmarks among 6,322 pictures",
                 "http://cmp.felk.cvut.cz/revisitop/ (arXiv 1803.11285)",
                 "gnd_rparis6k.pkl or .json, jpg/*.jpg"},
     DatasetKind{"gldv2", "GLDv2", "1,129 queries for landmarks among 761,757 pictures",

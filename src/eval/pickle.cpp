@@ -22,7 +22,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::size_t kMaxDepth = 32;
-constexpr std::size_t kMaxValues = 20'000'000;  // a list may stand in itself many times over
+constexpr std::size_t kMaxValues = 2'000'000;  // a list may stand in itself many times over
 static_assert(std::endian::native == std::endian::little, "numbers are read as they lie");
 
 struct Value;

@@ -4,7 +4,7 @@
 
 #include "util/utf8.h"
 
-namespace vsearch::eval {
+namespace vsearch::report {
 namespace {
 
 // `text` has no line feed or tab.
@@ -62,4 +62,4 @@ bool has_no_end(std::string_view name) {
   return name == "img" || name == "meta";
 }
 
-}  // namespace vsearch::eval
+}  // namespace vsearch::report

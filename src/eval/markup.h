@@ -6,7 +6,7 @@
 #include <string_view>
 #include <utility>
 
-namespace vsearch::eval {
+namespace vsearch::report {
 
 // Text that is HTML or SVG already.
 struct Markup {
@@ -56,4 +56,4 @@ Markup tag(std::string_view name, std::initializer_list<Attribute> attributes,
   return result;
 }
 
-}  // namespace vsearch::eval
+}  // namespace vsearch::report

@@ -7,11 +7,12 @@
 #include <limits>
 #include <vector>
 
-namespace vsearch::eval {
+namespace vsearch::report {
 namespace {
 
 constexpr const char* kDash = "–";
 constexpr const char* kMinus = "−";
+constexpr const char* kPercent = "\u00A0%";  // the space does not break
 
 std::vector<float> numbers_of(std::span<const float> values) {
   std::vector<float> result;
@@ -42,7 +43,7 @@ std::string count_of(std::uint64_t count, std::string_view one, std::string_view
 }
 
 std::string percent(double share) {
-  return std::isfinite(share) ? decimals(share * 100, 1) + "%" : kDash;
+  return std::isfinite(share) ? decimals(share * 100, 1) + kPercent : kDash;
 }
 
 std::string percent_points(double difference) {
@@ -53,7 +54,7 @@ std::string percent_points(double difference) {
 
 std::string percent_interval(const Estimate& e) {
   if (!std::isfinite(e.low) || !std::isfinite(e.high)) return kDash;
-  return fmt::format("{}–{}%", decimals(e.low * 100, 1), decimals(e.high * 100, 1));
+  return fmt::format("{}–{}{}", decimals(e.low * 100, 1), decimals(e.high * 100, 1), kPercent);
 }
 
 std::string similarity(double cosine) {
@@ -105,4 +106,4 @@ double median_of(std::span<const float> values) {
   return (double{numbers[half - 1]} + numbers[half]) / 2;
 }
 
-}  // namespace vsearch::eval
+}  // namespace vsearch::report

@@ -8,14 +8,14 @@
 
 #include "vsearch/metrics.h"
 
-namespace vsearch::eval {
+namespace vsearch::report {
 
 std::string with_commas(std::uint64_t count);  // "2,485"
 std::string count_of(std::uint64_t count, std::string_view one,
                      std::string_view several);   // "1 query", "2,485 queries"
-std::string percent(double share);                // "54.8%"
+std::string percent(double share);                // "54.8 %"
 std::string percent_points(double difference);    // "+1.3"; a true minus sign below zero
-std::string percent_interval(const Estimate& e);  // "52.8–56.7%"
+std::string percent_interval(const Estimate& e);  // "52.8–56.7 %"
 std::string similarity(double cosine);            // "0.873"
 std::string plain_number(double value);           // three digits that count: "45.2", "0.0132"
 std::string plain_interval(const Estimate& e);
@@ -28,4 +28,4 @@ Estimate share_of(std::uint64_t right, std::uint64_t count);
 double mean_of(std::span<const float> values);
 double median_of(std::span<const float> values);
 
-}  // namespace vsearch::eval
+}  // namespace vsearch::report

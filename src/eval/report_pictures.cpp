@@ -10,7 +10,7 @@
 #include "image/jpeg_encoder.h"
 #include "vsearch/error.h"
 
-namespace vsearch::eval {
+namespace vsearch::report {
 namespace {
 
 constexpr int kQuality = 82;
@@ -130,4 +130,4 @@ Thumbnail thumbnail_of(const Dataset& dataset, std::uint32_t picture,
   }
 }
 
-}  // namespace vsearch::eval
+}  // namespace vsearch::report

@@ -8,7 +8,7 @@
 #include "vsearch/dataset.h"
 #include "vsearch/image.h"
 
-namespace vsearch::eval {
+namespace vsearch::report {
 
 // The part `crop` of `image`, its longer side at most `longer_side_px`: each pixel is the mean of
 // the area it stands for. What is small enough keeps its size. `image` has pixels.
@@ -27,4 +27,4 @@ Thumbnail thumbnail_of(const Image& image, std::uint32_t longer_side_px);
 // kOutOfMemory.
 Thumbnail thumbnail_of(const Dataset& dataset, std::uint32_t picture, std::uint32_t longer_side_px);
 
-}  // namespace vsearch::eval
+}  // namespace vsearch::report

@@ -11,7 +11,7 @@
 #include "eval/report_numbers.h"
 #include "util/utf8.h"
 
-namespace vsearch::eval {
+namespace vsearch::report {
 namespace {
 
 constexpr double kWidth = 400;
@@ -86,7 +86,7 @@ Markup share_grid(const Axis& y, double left, double right) {
   Markup result;
   each_tick(y.from, y.to, round_step(y.to - y.from, 5), [&](double share) {
     result += line("grid", left, y(share), right, y(share));
-    result += text("tick", left - 7, y(share) + 4, fmt::format("{:.0f}%", share * 100), "end");
+    result += text("tick", left - 7, y(share) + 4, fmt::format("{:.0f} %", share * 100), "end");
   });
   return result;
 }
@@ -233,7 +233,7 @@ Markup bar_plot(std::span<const BarGroup> groups, double mean, const std::string
   Markup grid;
   for (const double share : {0.0, 0.5, 1.0}) {
     grid += line("grid", x(share), kTop + kTitle - 6, x(share), y);
-    grid += text("tick", x(share), y + 15, fmt::format("{:.0f}%", share * 100), "middle");
+    grid += text("tick", x(share), y + 15, fmt::format("{:.0f} %", share * 100), "middle");
   }
   Markup over;
   if (std::isfinite(mean)) {
@@ -353,4 +353,4 @@ Markup calibration_plot(std::span<const Bucket> buckets) {
              elements);
 }
 
-}  // namespace vsearch::eval
+}  // namespace vsearch::report

@@ -11,7 +11,7 @@
 #include "eval/markup.h"
 #include "vsearch/metrics.h"
 
-namespace vsearch::eval {
+namespace vsearch::report {
 
 // Systems beyond this many have no line style of their own.
 inline constexpr std::size_t kMostCurves = 6;
@@ -66,4 +66,4 @@ std::vector<Bucket> buckets_of(std::span<const float> first, const std::vector<b
                                std::size_t most = 10);
 Markup calibration_plot(std::span<const Bucket> buckets);
 
-}  // namespace vsearch::eval
+}  // namespace vsearch::report

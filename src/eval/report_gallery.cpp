@@ -198,7 +198,7 @@ std::vector<std::size_t> worst(const Gallery& gallery, const ProtocolResult& res
 Markup rows_of(const Gallery& gallery, const std::vector<std::size_t>& queries, bool missed) {
   Markup rows;
   for (const std::size_t query : queries) rows += gallery.row(query, missed);
-  return tag("div", {{"class", "rows"}}, rows);
+  return tag("div", {{"class", missed ? "rows" : "rows found"}}, rows);
 }
 
 Markup legend() {

@@ -30,7 +30,7 @@ FrameLook look_of(Shot::Frame frame) {
     case Shot::Frame::kWrong:
       return {"wrong", "✗", "wrong: "};
     case Shot::Frame::kWanted:
-      return {"wanted", "?", "wanted: "};
+      return {"wanted", "✓", "would be right: "};
   }
   return {"", "", ""};
 }

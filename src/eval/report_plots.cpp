@@ -213,11 +213,12 @@ Markup bar_plot(std::span<const BarGroup> groups, double mean, const std::string
   constexpr double kLeft = 128, kRight = 352, kHeight = 14, kPitch = 20, kTitle = 30, kTop = 2;
   const Axis x{0, 1, kLeft, kRight};
   Markup bars;
+  Markup titles;
   double y = kTop;
   std::size_t count = 0;
   for (const BarGroup& group : groups) {
     if (group.bars.empty()) continue;
-    bars += text("group", 0, y + 18, group.title);
+    titles += text("group", 0, y + 18, group.title);
     y += kTitle;
     for (const Bar& bar : group.bars) {
       constexpr std::size_t kLongestName = 20;
@@ -243,7 +244,7 @@ Markup bar_plot(std::span<const BarGroup> groups, double mean, const std::string
   return svg(y + 38,
              fmt::format("{} of {} as bars; the numbers are written beside them", metric,
                          count_of(count, "class", "classes")),
-             join(grid, bars, over));
+             join(grid, bars, over, titles));
 }
 
 Markup similarity_plot(std::span<const float> right, std::span<const float> wrong) {
@@ -282,8 +283,7 @@ Markup similarity_plot(std::span<const float> right, std::span<const float> wron
   elements += line("middle", x(wrong_median), kFloor, x(wrong_median), kEnd);
   elements +=
       text("name", kLeft, kTop - 8, "nearest right answer, median " + similarity(right_median));
-  elements +=
-      text("name", kLeft, kEnd + 2, "nearest wrong answer, median " + similarity(wrong_median));
+  elements += text("name", kLeft, kEnd, "nearest wrong answer, median " + similarity(wrong_median));
   elements += text("tick", (kLeft + kRight) / 2, kEnd + 38, "cosine similarity", "middle");
   return svg(kEnd + 46,
              fmt::format("Histograms of cosine similarity. Nearest right answers: median {}; "

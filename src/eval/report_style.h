@@ -76,19 +76,22 @@ section > p { color: var(--soft); }
 nav { margin-top: 28px; }
 nav ul { list-style: none; display: flex; flex-wrap: wrap; gap: 6px 20px; margin: 0; padding: 0; font-size: 15px; }
 
-.charts { columns: 2 420px; column-gap: 16px; margin-top: 4px; }
+.charts { columns: 2 420px; column-gap: 16px; margin-top: 16px; }
+.charts > .panel, .charts > .scroll { margin: 0 0 16px; break-inside: avoid; }
 .panel {
   margin: 16px 0 0; background: var(--card); border: 1px solid var(--line); border-radius: 14px;
   padding: 18px 20px; break-inside: avoid;
 }
 .panel figcaption { margin: 0 0 14px; font-size: 16px; }
 .panel figcaption .note { font-size: 14px; line-height: 1.45; margin-top: 2px; }
-.charts > .remark { break-inside: avoid; padding-top: 8px; }
+.charts > .remark { break-inside: avoid; margin: 0 0 16px; }
+.scroll + p { margin-top: 16px; }
 .chart { display: block; width: 100%; height: auto; font-size: 12px; font-family: inherit; overflow: visible; }
 .chart text { fill: var(--text); }
 .chart .tick { fill: var(--soft); font-variant-numeric: tabular-nums; }
 .chart .name, .chart .value { font-variant-numeric: tabular-nums; }
 .chart .group { font-weight: 650; }
+.chart .name, .chart .group { paint-order: stroke; stroke: var(--card); stroke-width: 5px; stroke-linejoin: round; }
 .chart .grid, .chart .tick-mark { stroke: var(--line); }
 .chart .axis { stroke: var(--soft); }
 .chart .middle { stroke: var(--text); stroke-dasharray: 4 3; }
@@ -125,6 +128,7 @@ nav ul { list-style: none; display: flex; flex-wrap: wrap; gap: 6px 20px; margin
 .row + .row { border-top: 1px solid var(--line); }
 .row-title { grid-column: 1 / -1; margin-bottom: 10px; font-size: 14px; font-weight: 600; }
 .results { display: grid; grid-template-columns: repeat(6, minmax(0, 1fr)); gap: 12px; align-content: start; }
+.found .results { grid-template-columns: repeat(5, minmax(0, 1fr)); }
 .shot { margin: 0; min-width: 0; }
 .frame {
   position: relative; aspect-ratio: 1; border-radius: 9px; overflow: hidden; background: var(--photo);
@@ -156,9 +160,11 @@ caption { padding: 12px 16px 4px; text-align: left; color: var(--soft); font-siz
 th, td { padding: 7px 16px; text-align: right; border-top: 1px solid var(--line); font-weight: 400; vertical-align: top; }
 th:first-child { text-align: left; }
 tbody th { overflow-wrap: anywhere; min-width: 90px; }
+td { white-space: nowrap; }
+.text td, .meanings td:last-child { white-space: normal; }
 thead th { color: var(--soft); font-size: 14px; border-top: 0; vertical-align: bottom; }
 tr { break-inside: avoid; }
-td .note { font-size: 12.5px; line-height: 1.3; white-space: nowrap; }
+td .note { font-size: 12.5px; line-height: 1.3; }
 strong { font-weight: 700; }
 .text td, .text thead th, .meanings td:last-child, .meanings th:last-child { text-align: left; overflow-wrap: anywhere; }
 .meanings td:last-child { min-width: 240px; color: var(--soft); }
@@ -187,7 +193,7 @@ code { font: 14px/1.5 var(--mono); overflow-wrap: anywhere; }
   .rows { padding: 2px 14px; }
   .row { grid-template-columns: minmax(0, 1fr); }
   .query { border-right: 0; padding: 0 0 12px; display: grid; grid-template-columns: 96px 1fr; gap: 12px; align-items: center; }
-  .results { grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 10px; }
+  .results, .found .results { grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 10px; }
   th, td { padding: 7px 12px; }
   table { font-size: 14px; }
   .facts-list div { grid-template-columns: minmax(0, 1fr); gap: 0; }

@@ -19,7 +19,7 @@ constexpr std::size_t kBestClasses = 5;
 
 Markup metrics_of_one(const Measured& measured) {
   const ProtocolResult& result = *measured.result;
-  Table rows{"Metrics, with 95 % intervals (bootstrap over queries)",
+  Table rows{"Metrics, with 95 % intervals",
              {text_cell("metric"), text_cell("mean"), text_cell("95 % interval")},
              {}};
   for (const std::string& metric : result.metrics) {
@@ -274,15 +274,15 @@ Markup trial_section(const Trial& trial, const std::string& id, const Dataset* d
   }
   Markup content = paragraph(text);
   const bool several = trial.systems.size() > 1;
-  content += several ? metrics_of_several(trial) : metrics_of_one(best);
   if (several) {
+    content += metrics_of_several(trial);
     content +=
         paragraph(fmt::format("What follows, but for the recall curves, is of {}, the best "
                               "of them by {}.",
                               short_name(best.system), main_metric(result)));
   }
-  content += tag("div", {{"class", "charts"}}, recall_figure(trial), class_figure(result),
-                 similarity_figures(result.scores));
+  content += tag("div", {{"class", "charts"}}, several ? Markup{} : metrics_of_one(best),
+                 recall_figure(trial), similarity_figures(result.scores), class_figure(result));
   content += join(domain_shift(result), groups(result), galleries(best, dataset, options));
   return section(id, trial.name, content);
 }

@@ -1,0 +1,105 @@
+#include "image/jpeg_encoder.h"
+
+#include <fmt/format.h>
+
+#include <csetjmp>
+#include <cstdio>  // jpeglib.h needs it
+#include <cstdlib>
+#include <new>
+
+#include <jpeglib.h>
+
+#include <jerror.h>
+
+#include "vsearch/error.h"
+
+namespace vsearch::image {
+namespace {
+
+// As in the decoder: libjpeg's error function must not return, and cannot throw through C.
+struct Failure : jpeg_error_mgr {
+  std::jmp_buf back;
+  char message[JMSG_LENGTH_MAX] = {};
+};
+
+[[noreturn]] void on_error(j_common_ptr info) {
+  auto* const failure = static_cast<Failure*>(info->err);
+  failure->format_message(info, failure->message);
+  std::longjmp(failure->back, 1);
+}
+
+void print_nothing(j_common_ptr) {}
+
+class Compressor {
+ public:
+  Compressor() {
+    info_.err = jpeg_std_error(&failure_);
+    failure_.error_exit = on_error;
+    failure_.output_message = print_nothing;
+    run([this] { jpeg_create_compress(&info_); });
+  }
+  ~Compressor() {
+    jpeg_destroy_compress(&info_);
+    std::free(bytes_);  // NOLINT(cppcoreguidelines-no-malloc): libjpeg took it by malloc()
+  }
+  Compressor(const Compressor&) = delete;
+  Compressor& operator=(const Compressor&) = delete;
+
+  std::vector<std::byte> encode(const Image& image, int quality) {
+    run([&, this] {
+      jpeg_mem_dest(&info_, &bytes_, &size_);
+      info_.image_width = image.width_px;
+      info_.image_height = image.height_px;
+      info_.input_components = 3;
+      info_.in_color_space = JCS_RGB;
+      jpeg_set_defaults(&info_);
+      jpeg_set_quality(&info_, quality, TRUE);
+      info_.optimize_coding = TRUE;
+      jpeg_start_compress(&info_, TRUE);
+      while (info_.next_scanline < info_.image_height) {
+        // libjpeg reads through a pointer that is not const.
+        auto* row = const_cast<JSAMPROW>(image.view().row(info_.next_scanline));
+        jpeg_write_scanlines(&info_, &row, 1);
+      }
+      jpeg_finish_compress(&info_);
+    });
+    const auto* const begin = reinterpret_cast<const std::byte*>(bytes_);
+    return {begin, begin + size_};
+  }
+
+ private:
+  // Runs calls of libjpeg. `calls` must own nothing, since a failure jumps out of it.
+  template <class Calls>
+  void run(const Calls& calls) {
+    if (setjmp(failure_.back) != 0) {
+      if (failure_.msg_code == JERR_OUT_OF_MEMORY) throw std::bad_alloc();
+      throw Error(ErrorCode::kInternal,
+                  fmt::format("a picture could not be written as a JPEG ({}); report this defect",
+                              static_cast<const char*>(failure_.message)));
+    }
+    calls();
+  }
+
+  Failure failure_;
+  jpeg_compress_struct info_{};
+  unsigned char* bytes_ = nullptr;
+  unsigned long size_ = 0;
+};
+
+}  // namespace
+
+std::vector<std::byte> encode_jpeg(const Image& image, int quality) {
+  if (image.width_px == 0 || image.height_px == 0 || image.width_px > JPEG_MAX_DIMENSION ||
+      image.height_px > JPEG_MAX_DIMENSION) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("a JPEG cannot have {} x {} pixels; its sides are 1 to {} px",
+                            image.width_px, image.height_px, JPEG_MAX_DIMENSION));
+  }
+  if (quality < 1 || quality > 100) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("a JPEG's quality is 1 to 100, not {}", quality));
+  }
+  return Compressor().encode(image, quality);
+}
+
+}  // namespace vsearch::image

@@ -8,13 +8,13 @@ import time
 import pytest
 from conftest import Terminal, write_model, write_picture
 
-PICTURES = 600
+PICTURES = 400
 
 
 @pytest.fixture(scope="module")
 def slow_model(tmp_path_factory):
     """Slow enough to be interrupted, also on a machine many times as fast as two cores."""
-    return write_model(tmp_path_factory.mktemp("slow") / "slow.vsm.pt", work=60)
+    return write_model(tmp_path_factory.mktemp("slow") / "slow.vsm.pt", work=30)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_ctrl_c_loses_nothing(vsx, slow_shop, many):
     assert time.monotonic() - begin < 20
     assert "stopping; press Ctrl-C again to stop at once" in terminal.seen
     said = re.search(
-        r"stopped after [\d,]+ of 600 items; the catalogue holds (\d+) items \(0 before\)",
+        r"stopped after [\d,]+ of 400 items; the catalogue holds (\d+) items \(0 before\)",
         terminal.seen,
     )
     assert said, terminal.seen
@@ -61,7 +61,7 @@ def test_ctrl_c_loses_nothing(vsx, slow_shop, many):
     assert hits[0]["key"] == "0000.png"
 
     again = vsx("add", slow_shop, many).stderr
-    assert f"added 600 items ({items} replaced)" in again
+    assert f"added 400 items ({items} replaced)" in again
     assert committed(vsx, slow_shop) == PICTURES
 
 
@@ -79,7 +79,7 @@ def test_a_second_ctrl_c_stops_at_once(vsx, slow_shop, many):
 
 def test_the_bar(vsx, slow_shop, many):
     terminal = Terminal(vsx.command("add", slow_shop, many))
-    terminal.wait_for(r"adding \[=+-+\] +\d+ %  \d+ of 600 items  [\d.]+/s  \d+:\d\d left")
+    terminal.wait_for(r"adding \[=+-+\] +\d+ %  \d+ of 400 items  [\d.]+/s  \d+:\d\d left")
     terminal.process.send_signal(signal.SIGINT)
     terminal.finish()
     bars = re.findall(r"adding \[.*?(?=\r|\n)", terminal.seen)
@@ -94,7 +94,7 @@ def test_plain_lines_when_nobody_watches(vsx, many, tmp_path):
     command = vsx.command("add", tmp_path / "slower.vsearch", many)
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     line = process.stderr.readline()
-    assert re.fullmatch(r"vsx: adding \d+ of 600 items(, [\d.]+/s, \d+:\d\d left)?\n", line)
+    assert re.fullmatch(r"vsx: adding \d+ of 400 items(, [\d.]+/s, \d+:\d\d left)?\n", line)
     process.send_signal(signal.SIGTERM)
     rest = process.stderr.read()
     assert process.wait(60) == 130
@@ -105,7 +105,7 @@ def test_plain_lines_when_nobody_watches(vsx, many, tmp_path):
 def test_encode_stops_and_writes_nothing(vsx, slow_model, many, tmp_path):
     files = sorted(many.iterdir())
     terminal = Terminal(vsx.command("encode", slow_model, *files, "-o", tmp_path / "out.npy"))
-    terminal.wait_for(r"[1-9]\d* of 600 pictures")
+    terminal.wait_for(r"[1-9]\d* of 400 pictures")
     terminal.process.send_signal(signal.SIGINT)
     assert terminal.finish() == 130
     assert "out.npy' was not written" in terminal.seen

@@ -216,22 +216,22 @@ def test_a_source_that_is_not_there(vsx, shop, photos, tmp_path):
 
 
 def test_ctrl_c_and_the_next_run_goes_on(vsx, tmp_path):
-    model = write_model(tmp_path / "slow.vsm.pt", work=60)
+    model = write_model(tmp_path / "slow.vsm.pt", work=30)
     shop = tmp_path / "slow.vsearch"
     vsx("init", shop, "--encoder", model)
-    for i in range(600):
+    for i in range(400):
         write_picture(tmp_path / "many" / f"{i:04}.png", i)
     terminal = Terminal(vsx.command("sync", shop, tmp_path / "many"))
-    terminal.wait_for(r"[1-9]\d* of 600 items  [\d.]+/s  [\d:]+ left")
+    terminal.wait_for(r"[1-9]\d* of 400 items  [\d.]+/s  [\d:]+ left")
     terminal.process.send_signal(signal.SIGINT)
     assert terminal.finish() == 130
     assert "stopping; press Ctrl-C again" in terminal.seen
     assert "synchronise again to go on" in terminal.seen
     items = vsx.info(shop)["items"]
-    assert 0 < items < 600
+    assert 0 < items < 400
     report = sync(vsx, shop, tmp_path / "many")
-    assert counts(report) == {"added": 600 - items, "unchanged": items}
-    assert report["encoded"] <= 600 - items
+    assert counts(report) == {"added": 400 - items, "unchanged": items}
+    assert report["encoded"] <= 400 - items
 
 
 class Following:

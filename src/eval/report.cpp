@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <fstream>
 #include <new>
 #include <set>
 
@@ -235,6 +236,18 @@ std::string html_report(const ReportInput& input, const ReportOptions& options) 
     throw Error(ErrorCode::kOutOfMemory,
                 "there is no memory for the report; show fewer pictures: lower "
                 "ReportOptions::galleries or pictures_px");
+  }
+}
+
+void write_report(const std::filesystem::path& file, const ReportInput& input,
+                  const ReportOptions& options) {
+  const std::string page = html_report(input, options);
+  std::ofstream out(file, std::ios::binary);
+  out.write(page.data(), static_cast<std::streamsize>(page.size()));
+  if (!out.flush()) {
+    throw Error(ErrorCode::kIo, fmt::format("cannot write the report {}; check the path, the "
+                                            "permissions and the space on the disk",
+                                            file.string()));
   }
 }
 

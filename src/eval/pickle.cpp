@@ -370,7 +370,8 @@ class Machine {
 
   // The few functions that make NumPy's arrays: what they would return, without calling anything.
   Ref known_result(const Value& function, const std::vector<Ref>& arguments) {
-    const std::string_view name = function.kind == Kind::kGlobal ? function.text : "?";
+    const std::string_view name = function.text;
+    if (function.kind != Kind::kGlobal) fail("the pickle is damaged");
     if (name == "numpy.core.multiarray _reconstruct" ||
         name == "numpy._core.multiarray _reconstruct") {
       return make(Kind::kArray);
@@ -385,7 +386,7 @@ class Machine {
       std::vector<Ref> numbers = numbers_in(arguments[0]->text, arguments[1]->text);
       if (numbers.size() == 1) return numbers.front();
     }
-    fail(fmt::format("it calls '{}', which lists of pictures do not need", name));
+    fail(fmt::format("it calls '{}', which lists of pictures do not need", util::shorten(name)));
   }
 
   // UTF-8 of characters below 256 to a byte each.
@@ -428,7 +429,7 @@ class Machine {
     if (type == "u8") return numbers_as<std::uint64_t>(bytes);
     if (type == "f4") return numbers_as<float>(bytes);
     if (type == "f8") return numbers_as<double>(bytes);
-    fail(fmt::format("an array of '{}'", type));
+    fail(fmt::format("an array of '{}'", util::shorten(type)));
   }
   template <typename T>
   std::vector<Ref> numbers_as(std::string_view bytes) {

@@ -113,10 +113,10 @@ void DatasetBuilder::expect_count(std::uint64_t published, std::uint64_t found,
   if (!options_.check_counts || found == published) return;
   throw Error(
       ErrorCode::kCorrupt,
-      fmt::format("{} has {} {}, this folder ('{}') has {}{}{}; complete it, or measure what "
-                  "is there with DatasetOptions::check_counts = false",
-                  name(), with_commas(published), noun, root().string(), with_commas(found),
-                  hint.empty() ? "" : ": ", hint));
+      fmt::format("{} has {} {}, this folder has {}{}{} ('{}'); complete it, or measure what is "
+                  "there with DatasetOptions::check_counts = false",
+                  name(), with_commas(published), noun, with_commas(found),
+                  hint.empty() ? "" : ": ", hint, root().string()));
 }
 
 Dataset DatasetBuilder::finish() {

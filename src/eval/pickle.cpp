@@ -212,7 +212,7 @@ class Machine {
     }
   }
 
-  // A text of protocol 0: one of Latin-1 with \\uXXXX (then as UTF-8), or bytes with the escapes of
+  // A text of protocol 0: one of Latin-1 with \uXXXX (then as UTF-8), or bytes with the escapes of
   // Python's literals.
   std::string unescaped(std::string_view line, bool is_unicode) const {
     std::string text;
@@ -370,22 +370,25 @@ class Machine {
 
   // The few functions that make NumPy's arrays: what they would return, without calling anything.
   Ref known_result(const Value& function, const std::vector<Ref>& arguments) {
-    const std::string_view name = function.kind == Kind::kGlobal ? function.text : "?";
-    if (name == "numpy.core.multiarray _reconstruct" ||
-        name == "numpy._core.multiarray _reconstruct") {
-      return make(Kind::kArray);
-    }
+    if (function.kind != Kind::kGlobal) fail("the pickle is damaged");
+    std::string name = function.text;
+    if (name.starts_with("numpy.core.")) name.insert(6, "_");  // as NumPy 2 calls it
+    if (name == "numpy._core.multiarray _reconstruct") return make(Kind::kArray);
     if (name == "numpy dtype" && !arguments.empty()) return make(Kind::kType, arguments[0]->text);
     if (name == "__builtin__ bytes" && arguments.empty()) return make(Kind::kBytes);
     if (name == "_codecs encode" && !arguments.empty()) {
       return make(Kind::kBytes, latin1(arguments[0]->text));
     }
-    if ((name == "numpy.core.multiarray scalar" || name == "numpy._core.multiarray scalar") &&
-        arguments.size() == 2) {
+    if (name == "numpy._core.numeric _frombuffer" && arguments.size() == 4) {
+      const Ref array = make(Kind::kArray);
+      array->items = numbers_in(arguments[1]->text, arguments[0]->text);
+      return array;
+    }
+    if (name == "numpy._core.multiarray scalar" && arguments.size() == 2) {
       std::vector<Ref> numbers = numbers_in(arguments[0]->text, arguments[1]->text);
       if (numbers.size() == 1) return numbers.front();
     }
-    fail(fmt::format("it calls '{}', which lists of pictures do not need", name));
+    fail(fmt::format("it calls '{}', which lists of pictures do not need", util::shorten(name)));
   }
 
   // UTF-8 of characters below 256 to a byte each.
@@ -428,7 +431,7 @@ class Machine {
     if (type == "u8") return numbers_as<std::uint64_t>(bytes);
     if (type == "f4") return numbers_as<float>(bytes);
     if (type == "f8") return numbers_as<double>(bytes);
-    fail(fmt::format("an array of '{}'", type));
+    fail(fmt::format("an array of '{}'", util::shorten(type)));
   }
   template <typename T>
   std::vector<Ref> numbers_as(std::string_view bytes) {

@@ -210,8 +210,8 @@ TEST_CASE("GPR1200") {
     }
     touch(dir.path(), names);
     CHECK_THAT(load_error(ErrorCode::kCorrupt, "gpr1200", dir.path()),
-               Contains("GPR1200 has 12,000 pictures, this folder") && Contains("has 11,997") &&
-                   Contains("missing 2 of class 17, missing 1 of class 1100"));
+               Contains("GPR1200 has 12,000 pictures, this folder has 11,997: missing 2 of class "
+                        "17, missing 1 of class 1100"));
     touch(dir.path(), {picture(17, 0), picture(17, 1), picture(1100, 9)});
     const Dataset whole = load_dataset("gpr1200", dir.path());
     CHECK(whole.pictures.size() == 12000);

@@ -110,6 +110,19 @@ const Protocol& Dataset::protocol(std::string_view protocol_name) const {
 }
 
 Dataset load_dataset(std::string_view kind, const fs::path& root, const DatasetOptions& options) {
+  if (kind.empty()) {
+    const std::optional<std::string> guess = guess_dataset_kind(root);
+    if (guess) return load_dataset(*guess, root, options);
+    std::error_code ignored;
+    if (fs::exists(root, ignored)) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("the layout of '{}' does not tell what it holds; say which data set it "
+                              "is, as in \"folder\"",
+                              root.string()));
+    }
+    throw Error(ErrorCode::kFileNotFound,
+                fmt::format("there is no folder '{}'; check the path", root.string()));
+  }
   const auto found = std::ranges::find(kKinds, kind, &DatasetKind::name);
   if (found == kKinds.end()) {
     std::vector<std::string_view> names;

@@ -853,6 +853,71 @@ VSEARCH_API vsearch_status vsearch_catalog_import(vsearch_catalog* catalog, cons
 VSEARCH_API vsearch_status vsearch_catalog_save_snapshot(vsearch_catalog* catalog,
                                                          vsearch_error* error);
 
+/* ---- Measuring ------------------------------------------------------------------------------ */
+
+/* Text that the library has made: UTF-8, ends with a NUL. */
+typedef struct vsearch_text vsearch_text;
+/* NULL for a NULL text. */
+VSEARCH_API const char* vsearch_text_data(const vsearch_text* text);
+/* Bytes, without the NUL. */
+VSEARCH_API size_t vsearch_text_size(const vsearch_text* text);
+VSEARCH_API void vsearch_text_free(vsearch_text* text);
+
+typedef struct vsearch_evaluate_options {
+  size_t struct_size;
+  vsearch_progress progress; /* counts pictures, of a catalogue queries; may be NULL */
+  void* progress_user;
+  const char* const* protocols; /* of the data set; none: all */
+  size_t protocol_count;
+  const char* rerank;  /* "none", "qe:10", "dba:10", "qe:10+dba:10"; NULL: none */
+  const char* cache;   /* where embeddings are kept, so that a run that was stopped goes on; NULL:
+                          nowhere */
+  const char* html;    /* a file to write the report to; NULL: none */
+  uint32_t bootstrap;  /* resamples behind the confidence intervals; 0: 1,000 */
+  uint64_t seed;       /* of these; 0: 1 */
+  int32_t incomplete;  /* 1: take a data set that lacks pictures as it is */
+  int32_t every_query; /* 1: the figures of each query, too */
+} vsearch_evaluate_options;
+
+/* Measures an encoder on a labelled data set: of the kind `dataset` ("folder", "csv", "gpr1200",
+ * ...; NULL: as the layout of `root` tells) in the folder `root`. `json`: what was measured, as
+ * docs/evaluation.md tells. VSEARCH_INVALID_ARGUMENT (no such kind or protocol, with those there
+ * are), VSEARCH_FILE_NOT_FOUND, VSEARCH_CORRUPT (not as published). `options` may be NULL. */
+VSEARCH_API vsearch_status vsearch_evaluate(const vsearch_encoder* encoder, const char* dataset,
+                                            const char* root,
+                                            const vsearch_evaluate_options* options,
+                                            vsearch_text** json, vsearch_error* error);
+
+/* Measures a catalogue, as its customers find it, with the labelled queries in the file `queries`
+ * (.csv or .jsonl: key or path, and relevant, the keys of the right answers with | between them).
+ * Of the options only progress, html, bootstrap and seed are looked at; NULL: the defaults. */
+VSEARCH_API vsearch_status vsearch_catalog_evaluate(const vsearch_catalog* catalog,
+                                                    const char* queries,
+                                                    const vsearch_evaluate_options* options,
+                                                    vsearch_text** json, vsearch_error* error);
+
+typedef struct vsearch_audit_options {
+  size_t struct_size;
+  vsearch_progress progress; /* counts encoded pictures; may be NULL */
+  void* progress_user;
+  const char* const* only; /* "background", "colour", "collapse", "robustness", "fairness",
+                              "duplicates"; none: all */
+  size_t only_count;
+  const char* colour_field; /* of the data set, that names the colour; NULL: found by its name */
+  const char* cache;        /* as above */
+  const char* html;         /* as above */
+  uint32_t sample;          /* queries that are changed and encoded again; 0: 400 */
+  uint32_t gallery;         /* pictures they are looked for among, at most; 0: 4,000 */
+  uint64_t seed;            /* 0: 1 */
+  int32_t incomplete;       /* as above */
+} vsearch_audit_options;
+
+/* Looks for what an encoder gets wrong, on a data set as vsearch_evaluate() takes it. `json`: each
+ * finding with its verdict, numbers and remedy. `options` may be NULL. */
+VSEARCH_API vsearch_status vsearch_audit(const vsearch_encoder* encoder, const char* dataset,
+                                         const char* root, const vsearch_audit_options* options,
+                                         vsearch_text** json, vsearch_error* error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -87,8 +87,9 @@ struct DatasetOptions {
   bool check_counts = true;
 };
 
-// Reads the data set of that kind in the folder `root`, or for "csv" the file `root`. Pictures are
-// not opened. Throws kInvalidArgument (no such kind, with those there are; a class with one
+// Reads the data set of that kind in the folder `root`, or for "csv" the file `root`; an empty
+// `kind`: the one whose layout it has. Pictures are not opened. Throws kInvalidArgument (no such
+// kind, with those there are; a layout that tells none, or several; a class with one
 // picture where each must find another; a query without a right answer, in a protocol that
 // promises one; labels that do not match), kFileNotFound (no such folder; a list or a picture that
 // is missing, with its name, and how many more), kIo, kCorrupt (a list that cannot be read, with

@@ -37,12 +37,12 @@ enum class RetrievalMetric : std::uint32_t {
   kAveragePrecision,     // mean over the right answers of the precision at each of them
   kAveragePrecisionAtR,  // mAP@R (arXiv 2003.08505): 1/R times the sum over the first R ranks of
                          // the precision at the right ones
-  kRPrecision,        // the share of the first R answers that are right
-  kNdcg,              // over the whole ranking, gains 0 and 1
-  kReciprocalRank,    // of the first right answer
-  kMeanPrecisionAt5,  // mMP@5 (UnED, arXiv 2309.01858): precision at min(R, 5)
-  kKnnAccuracy,       // at K: whether most of the first K answers are right; of labels that are
-                      // as frequent the one whose nearest picture is nearer
+  kRPrecision,           // the share of the first R answers that are right
+  kNdcg,                 // over the whole ranking, gains 0 and 1
+  kReciprocalRank,       // of the first right answer
+  kMeanPrecisionAt5,     // mMP@5 (UnED, arXiv 2309.01858): precision at min(R, 5)
+  kKnnAccuracy,          // at K: whether most of the first K answers are right; of labels that are
+                         // as frequent the one whose nearest picture is nearer
 };
 
 struct RankedAnswer {
@@ -63,7 +63,7 @@ struct RetrievalOptions {
 struct RetrievalScores {
   std::vector<std::string> names;  // of the columns: "R@1", "P@5", "mAP", "mAP@R", "R-Prec",
                                    // "nDCG", "MRR", "mMP@5", "kNN@20"
-  Matrix values;  // [queries x names]; NaN in rows without a right answer
+  Matrix values;                   // [queries x names]; NaN in rows without a right answer
   std::vector<std::uint32_t> right_answers;         // [queries]: R
   std::vector<std::uint32_t> first_right;           // [queries]: its rank, from 1; 0: none
   std::vector<float> nearest_right, nearest_wrong;  // [queries] cosine; NaN where there is none

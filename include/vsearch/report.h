@@ -1,6 +1,8 @@
 // One page that says how good an encoder or a catalogue is at finding, and shows it.
 #pragma once
 
+#include <cstdint>
+#include <filesystem>
 #include <span>
 #include <string>
 
@@ -9,6 +11,9 @@
 #include "vsearch/evaluator.h"
 
 namespace vsearch {
+
+// Answers of each query that a report shows: RetrievalOptions::keep_answers must be as many.
+inline constexpr std::uint32_t kReportAnswers = 5;
 
 struct ReportOptions {
   std::string title{};              // empty: of what was measured
@@ -30,5 +35,9 @@ struct ReportInput {
 // needed to read it, nothing is fetched. It prints, and is readable on a phone, in light and dark.
 // Throws kInvalidArgument (nothing to report), kOutOfMemory.
 std::string html_report(const ReportInput& input, const ReportOptions& options = {});
+
+// Writes that page to `file`, over what is there. Throws kIo, and what html_report() throws.
+void write_report(const std::filesystem::path& file, const ReportInput& input,
+                  const ReportOptions& options = {});
 
 }  // namespace vsearch

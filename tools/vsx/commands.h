@@ -50,6 +50,8 @@ Command compact_command(CLI::App& vsx);
 Command backup_command(CLI::App& vsx);
 Command export_command(CLI::App& vsx);
 Command import_command(CLI::App& vsx);
+Command eval_command(CLI::App& vsx);
+Command audit_command(CLI::App& vsx);
 
 // Declares `name` as a required positional argument without CLI11's type names in the help.
 template <typename Value>

@@ -4,6 +4,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cstdio>
 #include <iterator>
@@ -19,6 +21,7 @@ constexpr std::string_view kEraseLine = "\r\033[K";
 
 std::mutex console_mutex;
 std::string status_line;  // what the terminal's last line shows
+std::string called_as;    // written once, before there are threads
 
 void write_stderr(std::string_view text) {
   // Nothing can be said about a standard error that cannot be written to.
@@ -51,6 +54,29 @@ void print(std::string_view text) {
 void show_log(vsearch::LogLevel level, std::string_view text) {
   if (level == vsearch::LogLevel::kInfo) return;
   say(fmt::format("{}: {}", level == vsearch::LogLevel::kWarning ? "warning" : "error", text));
+}
+
+void note_command_line(int argc, char** argv) {
+  constexpr std::string_view kPlain = "-_./:,=+@%";
+  called_as.clear();
+  for (int i = 0; i < argc; ++i) {
+    const std::string_view word = argv[i];
+    const bool plain = !word.empty() && std::ranges::all_of(word, [&](char c) {
+      return std::isalnum(static_cast<unsigned char>(c)) != 0 || kPlain.find(c) != kPlain.npos;
+    });
+    if (i > 0) called_as += ' ';
+    if (plain) {
+      called_as += i == 0 ? word.substr(word.rfind('/') + 1) : word;
+      continue;
+    }
+    called_as += '\'';
+    for (const char c : word) called_as += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    called_as += '\'';
+  }
+}
+
+std::string command_line() {
+  return called_as;
 }
 
 bool is_terminal(int descriptor) {

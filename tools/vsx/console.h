@@ -24,6 +24,11 @@ void print(std::string_view text);
 // Shows the library's warnings and errors.
 void show_log(vsearch::LogLevel level, std::string_view text);
 
+// Keeps how vsx was called, for reports.
+void note_command_line(int argc, char** argv);
+// As a shell would take it again; paths as they were given.
+std::string command_line();
+
 bool is_terminal(int descriptor);
 // Columns of the terminal behind `descriptor`; 80 if it does not say.
 std::size_t terminal_width(int descriptor);

@@ -47,6 +47,7 @@ int run(const CLI::App& app, const std::vector<Command>& commands) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  note_command_line(argc, argv);
   CLI::App app("Visual search: pictures in, the most similar pictures out.", "vsx");
   app.set_version_flag("--version", "vsx " VSEARCH_VERSION, "Print the version and exit");
   app.footer(
@@ -61,7 +62,7 @@ int main(int argc, char** argv) {
       duplicates_command(app), fields_command(app),   info_command(app),     check_command(app),
       compact_command(app),    backup_command(app),   export_command(app),   import_command(app),
       reencode_command(app),   rollback_command(app), editions_command(app), encode_command(app),
-      model_command(app),      index_command(app)};
+      model_command(app),      index_command(app),    eval_command(app),     audit_command(app)};
   app.require_subcommand(0, 1);
   try {
     app.parse(argc, argv);

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "labelled.h"
 #include "module.h"
 #include "open_catalog.h"
 #include "vsearch/edition.h"
@@ -41,21 +42,6 @@ py::dict from_report(const ReencodeReport& report) {
 }
 
 // (key or None, path or None, relevant keys)
-std::vector<LabelledQuery> to_queries(const py::list& given) {
-  std::vector<LabelledQuery> queries;
-  for (const py::handle query : given) {
-    const auto [key, path, relevant] =
-        py::cast<std::tuple<py::object, py::object, py::list>>(query);
-    LabelledQuery& to = queries.emplace_back();
-    if (!key.is_none()) to.key = to_utf8(key, "the key of a query");
-    if (!path.is_none()) to.path = to_path(path);
-    for (const py::handle item : relevant) {
-      to.relevant.push_back(to_utf8(item, "the relevant key of a query"));
-    }
-  }
-  return queries;
-}
-
 py::dict reencode(const OpenCatalog& self, const LoadedEncoder& encoder, bool keep_old,
                   double max_missing_share, std::uint32_t k, std::uint32_t sample,
                   std::uint64_t seed, const py::list& queries, double min_overlap,
@@ -99,6 +85,21 @@ void drop_edition(const OpenCatalog& self, std::int64_t id) {
 }
 
 }  // namespace
+
+std::vector<LabelledQuery> to_queries(const py::list& given) {
+  std::vector<LabelledQuery> queries;
+  for (const py::handle query : given) {
+    const auto [key, path, relevant] =
+        py::cast<std::tuple<py::object, py::object, py::list>>(query);
+    LabelledQuery& to = queries.emplace_back();
+    if (!key.is_none()) to.key = to_utf8(key, "the key of a query");
+    if (!path.is_none()) to.path = to_path(path);
+    for (const py::handle item : relevant) {
+      to.relevant.push_back(to_utf8(item, "the relevant key of a query"));
+    }
+  }
+  return queries;
+}
 
 void define_editions(py::class_<OpenCatalog>& catalog) {
   catalog

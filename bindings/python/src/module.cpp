@@ -58,4 +58,5 @@ PYBIND11_MODULE(_vsearch, module) {
   vsearch::python::define_encoder(module);
   vsearch::python::define_index(module);
   vsearch::python::define_catalog(module);
+  vsearch::python::define_measure(module);
 }

@@ -25,5 +25,6 @@ pybind11::dict to_dict(IndexHealth health);
 void define_encoder(pybind11::module_& module);
 void define_index(pybind11::module_& module);
 void define_catalog(pybind11::module_& module);
+void define_measure(pybind11::module_& module);  // after the others
 
 }  // namespace vsearch::python

@@ -137,7 +137,7 @@ class EditionMethods:
             count(k, "k"),
             count(sample, "sample"),
             seed,
-            [_query(query) for query in queries],
+            [native_query(query) for query in queries],
             float(min_overlap),
             float(max_recall_loss),
             None if gate is None else lambda found: bool(gate(EditionComparison(**found))),
@@ -161,7 +161,7 @@ class EditionMethods:
         self._native.drop_edition(id)
 
 
-def _query(query: Any) -> tuple[str | None, PathLike | None, list[str]]:
+def native_query(query: Any) -> tuple[str | None, PathLike | None, list[str]]:
     """What the compiled module takes for a labelled query."""
     if isinstance(query, LabelledQuery):
         key, path, relevant = query.key, query.path, query.relevant

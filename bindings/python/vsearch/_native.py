@@ -1,7 +1,28 @@
 """The compiled module, or an error that says what to do where it is missing."""
 
 try:
-    from ._vsearch import Catalog, Encoder, ExactSearcher, IdFilter, Index, version
+    from ._vsearch import (
+        Audit,
+        Catalog,
+        CatalogEvaluation,
+        Dataset,
+        Encoder,
+        Evaluation,
+        ExactSearcher,
+        IdFilter,
+        Index,
+        audit_encoder,
+        compare_paired,
+        dataset_kinds,
+        estimate_mean,
+        evaluate_catalog,
+        evaluate_encoder,
+        evaluate_rows,
+        load_dataset,
+        score_retrieval,
+        version,
+        write_report,
+    )
 except ModuleNotFoundError as error:
     if error.name != f"{__package__}._vsearch":
         raise
@@ -11,4 +32,25 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from error
 
-__all__ = ["Catalog", "Encoder", "ExactSearcher", "IdFilter", "Index", "version"]
+__all__ = [
+    "Audit",
+    "Catalog",
+    "CatalogEvaluation",
+    "Dataset",
+    "Encoder",
+    "Evaluation",
+    "ExactSearcher",
+    "IdFilter",
+    "Index",
+    "audit_encoder",
+    "compare_paired",
+    "dataset_kinds",
+    "estimate_mean",
+    "evaluate_catalog",
+    "evaluate_encoder",
+    "evaluate_rows",
+    "load_dataset",
+    "score_retrieval",
+    "version",
+    "write_report",
+]

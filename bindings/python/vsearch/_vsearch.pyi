@@ -229,3 +229,120 @@ class Catalog:
     def declare_field(self, name: str, type: str) -> None: ...
     def drop_field(self, name: str) -> None: ...
     def fields(self) -> dict[str, str]: ...
+
+class Dataset:
+    @property
+    def name(self) -> str: ...
+    @property
+    def root(self) -> str: ...
+    # (path, label, domain, split, crop)
+    @property
+    def pictures(
+        self,
+    ) -> list[tuple[str, int, int, str, tuple[float, float, float, float]]]: ...
+    @property
+    def classes(self) -> list[str]: ...
+    @property
+    def domains(self) -> list[str]: ...
+    @property
+    def fields(self) -> dict[str, tuple[list[str], npt.NDArray[np.int32]]]: ...
+    # (name, queries, gallery)
+    @property
+    def protocols(self) -> list[tuple[str, npt.NDArray[np.uint32], npt.NDArray[np.uint32]]]: ...
+
+class Evaluation:
+    def to_json(self, every_query: bool) -> str: ...
+    # protocol, scores (the fields of Scores), pictures, gallery_pictures
+    @property
+    def results(self) -> list[dict[str, Any]]: ...
+
+class CatalogEvaluation:
+    def to_json(self) -> str: ...
+
+class Audit:
+    def to_json(self) -> str: ...
+
+# (name, title, contents, source, layout)
+def dataset_kinds() -> list[tuple[str, str, str, str, str]]: ...
+def load_dataset(kind: str, root: PathLike, incomplete: bool) -> Dataset: ...
+
+# The fields of Scores.
+def score_retrieval(
+    queries: npt.ArrayLike,
+    gallery: npt.ArrayLike,
+    query_labels: npt.NDArray[np.int32],
+    gallery_labels: npt.NDArray[np.int32],
+    self_rows: npt.NDArray[np.int64],
+    keep_self: bool,
+    positives: list[list[int]],
+    ignored: list[list[int]],
+    trapezoid: bool,
+    cutoff: int,
+    recall_at: list[int],
+    precision_at: list[int],
+    knn: int,
+    keep_answers: int,
+    threads: int,
+    progress: _Progress | None,
+) -> dict[str, Any]: ...
+
+# (mean, low, high, count)
+def estimate_mean(
+    values: npt.ArrayLike, resamples: int, seed: int
+) -> tuple[float, float, float, int]: ...
+
+# The fields of PairedComparison.
+def compare_paired(
+    a: npt.ArrayLike, b: npt.ArrayLike, resamples: int, seed: int
+) -> dict[str, Any]: ...
+def evaluate_encoder(
+    encoder: Encoder,
+    dataset: Dataset,
+    protocols: list[str],
+    rerank: str,
+    cache: PathLike | None,
+    bootstrap: int,
+    seed: int,
+    progress: _Progress | None,
+) -> Evaluation: ...
+def evaluate_rows(
+    embeddings: npt.ArrayLike,
+    name: str,
+    dataset: Dataset,
+    protocols: list[str],
+    rerank: str,
+    bootstrap: int,
+    seed: int,
+) -> Evaluation: ...
+
+# Of each query (key or None, path or None, relevant keys).
+def evaluate_catalog(
+    catalog: Catalog,
+    queries: list[tuple[str | None, PathLike | None, list[str]]],
+    depth: int,
+    breadth: int,
+    exact: bool,
+    bootstrap: int,
+    seed: int,
+    progress: _Progress | None,
+) -> CatalogEvaluation: ...
+def audit_encoder(
+    encoder: Encoder,
+    dataset: Dataset,
+    only: list[str],
+    colour_field: str,
+    cache: PathLike | None,
+    sample: int,
+    gallery: int,
+    seed: int,
+    progress: _Progress | None,
+) -> Audit: ...
+def write_report(
+    path: PathLike,
+    evaluations: list[Evaluation],
+    dataset: Dataset | None,
+    audit: Audit | None,
+    catalog: CatalogEvaluation | None,
+    title: str,
+    command: str,
+) -> None: ...

@@ -1,0 +1,84 @@
+#include "measured.h"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <string_view>
+
+#include "commands.h"
+#include "console.h"
+
+namespace vsx {
+namespace {
+
+std::string environment(const char* name) {
+  const char* const value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+}  // namespace
+
+void add_dataset_options(CLI::App* app, std::vector<std::string>& names,
+                         std::vector<std::string>& roots, bool& incomplete) {
+  app->add_option("--dataset", names, "What --root holds; may be given again, with another --root")
+      ->type_name("NAME");
+  app->add_option("--root", roots,
+                  "The folder of the data set, as it is published; of csv the file")
+      ->type_name("PATH");
+  app->add_flag("--incomplete", incomplete, "Take a data set that lacks pictures as it is");
+}
+
+std::string dataset_names() {
+  std::string names;
+  std::size_t line = 0;
+  for (const vsearch::DatasetKind& kind : vsearch::dataset_kinds()) {
+    if (!names.empty()) {
+      const bool full = line + kind.name.size() > 85;
+      names += full ? ",\n  " : ", ";
+      line = full ? 0 : line;
+    }
+    names += kind.name;
+    line += kind.name.size() + 2;
+  }
+  return names;
+}
+
+std::vector<vsearch::Dataset> load_datasets(const std::vector<std::string>& names,
+                                            const std::vector<std::string>& roots,
+                                            bool incomplete) {
+  if (roots.empty()) throw UsageError("--dataset needs --root, where the data set lies");
+  if (!names.empty() && names.size() != roots.size()) {
+    throw UsageError(fmt::format("there are {} --dataset and {} --root; give one --root for each",
+                                 names.size(), roots.size()));
+  }
+  vsearch::DatasetOptions options;
+  options.check_counts = !incomplete;
+  options.check_files = !incomplete;
+  std::vector<vsearch::Dataset> datasets;
+  for (std::size_t i = 0; i < roots.size(); ++i) {
+    const std::string name = names.empty() ? std::string() : names[i];
+    datasets.push_back(vsearch::load_dataset(name, roots[i], options));
+  }
+  return datasets;
+}
+
+std::filesystem::path cache_folder(const std::string& option) {
+  if (option == "none") return {};
+  if (!option.empty()) return option;
+  if (const std::string cache = environment("XDG_CACHE_HOME"); !cache.empty()) {
+    return std::filesystem::path(cache) / "vsearch" / "embeddings";
+  }
+  if (const std::string home = environment("HOME"); !home.empty()) {
+    return std::filesystem::path(home) / ".cache" / "vsearch" / "embeddings";
+  }
+  return {};
+}
+
+void save_report(const std::string& file, const vsearch::ReportInput& input, bool quiet) {
+  vsearch::ReportOptions options;
+  options.command = command_line();
+  vsearch::write_report(file, input, options);
+  if (!quiet) say(fmt::format("the report is in '{}'", file));
+}
+
+}  // namespace vsx

@@ -1,0 +1,32 @@
+// What the commands that measure have in common.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "vsearch/dataset.h"
+#include "vsearch/report.h"
+
+namespace vsx {
+
+// Declares --dataset, --root and --incomplete.
+void add_dataset_options(CLI::App* app, std::vector<std::string>& names,
+                         std::vector<std::string>& roots, bool& incomplete);
+
+// The names of all kinds of data sets, for a help text.
+std::string dataset_names();
+
+// One root for each name; a name may be missing where the layout of the root tells it. Throws
+// UsageError and what load_dataset() throws.
+std::vector<vsearch::Dataset> load_datasets(const std::vector<std::string>& names,
+                                            const std::vector<std::string>& roots, bool incomplete);
+
+// Where embeddings are kept, of --cache; empty: nowhere.
+std::filesystem::path cache_folder(const std::string& option);
+
+// Writes the page, and says so. Throws vsearch::Error (kIo).
+void save_report(const std::string& file, const vsearch::ReportInput& input, bool quiet);
+
+}  // namespace vsx

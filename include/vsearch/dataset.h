@@ -83,7 +83,8 @@ std::span<const DatasetKind> dataset_kinds();
 struct DatasetOptions {
   // Whether every picture file must be there. What is missing is named before anything is encoded.
   bool check_files = true;
-  // Whether the published counts must be met. Without it a part of a data set can be measured.
+  // Whether the published counts must be met, and queries must have answers where the protocol
+  // promises them. Without it a part of a data set can be measured.
   bool check_counts = true;
 };
 

@@ -56,10 +56,11 @@ void settle(std::vector<AuditFinding>& findings, const Evidence& evidence) {
   }
   AuditFinding* const collapse = fault(findings, "collapse");
   if (collapse != nullptr && (background != nullptr || colour != nullptr)) {
-    take_back(*collapse,
-              fmt::format(" That is what the fault found under \"{}\" brings about: look again when "
-                          "it is mended.",
-                          background != nullptr ? background->title : colour->title));
+    take_back(
+        *collapse,
+        fmt::format(" That is what the fault found under \"{}\" brings about: look again when "
+                    "it is mended.",
+                    background != nullptr ? background->title : colour->title));
   }
 }
 
@@ -112,9 +113,9 @@ class Auditor {
 void check(const Dataset& dataset, const AuditOptions& options) {
   for (const std::string& id : options.only) {
     if (std::ranges::count(kIds, id) > 0) continue;
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("an audit has no finding '{}'; there are {}", id,
-                            fmt::join(kIds, ", ")));
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("an audit has no finding '{}'; there are {}", id, fmt::join(kIds, ", ")));
   }
   const std::string& field = options.colour_field;
   if (field.empty() || std::ranges::count(dataset.fields, field, &DatasetField::name) > 0) return;

@@ -150,7 +150,8 @@ class BackgroundFinding {
         percent(swapped_recall.mean), subjects_.how(), subjects_.found, count);
     if (finding_.verdict == Verdict::kSound) return;
     finding_.remedy =
-        "Give crop boxes of the products when they are added (Picture::crop, the column \"crop\" of "
+        "Give crop boxes of the products when they are added (Picture::crop, the column \"crop\" "
+        "of "
         "a manifest), and crop queries alike; fine-tuning with backgrounds replaced at random "
         "(planned for vsx train) takes the habit off the encoder.";
   }
@@ -184,8 +185,7 @@ class BackgroundFinding {
       AuditExample& example = finding_.examples.emplace_back();
       example.caption = fmt::format("{}: lost on another background", run_.label_name(query));
       example.pictures = {
-          run_.shown(query, "query"),
-          run_.shown(before, "found: " + run_.label_name(before)),
+          run_.shown(query, "query"), run_.shown(before, "found: " + run_.label_name(before)),
           run_.shown(forms_of(i, run_.picture(query))[kSwapped], "on another background"),
           run_.shown(after, "found then: " + run_.label_name(after))};
     }

@@ -125,11 +125,11 @@ class CollapseFinding {
     std::vector<float> wrong;
     std::map<std::int32_t, std::vector<float>> by_label;
     for (std::size_t i = 0; i < scores.answers.size(); ++i) {
-      const std::size_t first = std::min<std::size_t>(scores.answers[i].size(),
-                                                      scores.right_answers[i]);
+      const std::size_t first =
+          std::min<std::size_t>(scores.answers[i].size(), scores.right_answers[i]);
       if (first == 0) continue;
-      const auto right = std::ranges::count(std::span(scores.answers[i]).first(first), true,
-                                            &RankedAnswer::right);
+      const auto right =
+          std::ranges::count(std::span(scores.answers[i]).first(first), true, &RankedAnswer::right);
       wrong.push_back(1.0F - static_cast<float>(right) / static_cast<float>(first));
       by_label[run_.label(run_.queries()[i])].push_back(scores.values.row(i)[column]);
     }
@@ -175,8 +175,7 @@ class CollapseFinding {
       const auto own = std::ranges::count_if(
           nearest, [&](std::uint32_t other) { return label_of(other) == label_of(row); });
       const double share = static_cast<double>(own) / static_cast<double>(nearest.size());
-      const double chance =
-          static_cast<double>(members_.at(label_of(row)).size() - 1) / others;
+      const double chance = static_cast<double>(members_.at(label_of(row)).size() - 1) / others;
       if (chance < 1) purity.push_back(static_cast<float>((share - chance) / (1 - chance)));
     }
     purity_ = run_.estimate(purity);
@@ -245,7 +244,8 @@ class CollapseFinding {
     }
     std::ranges::sort(candidates);
     candidates.resize(std::min(candidates.size(), kCandidates));
-    for (const auto& [rate, pair] : candidates) pairs_.push_back(mixing_of(pair.first, pair.second));
+    for (const auto& [rate, pair] : candidates)
+      pairs_.push_back(mixing_of(pair.first, pair.second));
     std::ranges::stable_sort(pairs_, [](const Mixing& a, const Mixing& b) {
       if (a.is_melted() != b.is_melted()) return a.is_melted();
       return a.mixing.mean * a.of_pair > b.mixing.mean * b.of_pair;
@@ -313,10 +313,10 @@ class CollapseFinding {
     } else if (all_melted) {
       finding_.summary = "Categories are hardly told apart at all. ";
     } else if (some_mixed) {
-      finding_.summary = fmt::format("\"{}\" and \"{}\" are the hardest to tell apart (mixing "
-                                     "{:.2f} of 1). ",
-                                     name_of(pairs_[0].a), name_of(pairs_[0].b),
-                                     pairs_[0].mixing.mean);
+      finding_.summary = fmt::format(
+          "\"{}\" and \"{}\" are the hardest to tell apart (mixing "
+          "{:.2f} of 1). ",
+          name_of(pairs_[0].a), name_of(pairs_[0].b), pairs_[0].mixing.mean);
     }
     finding_.summary += fmt::format(
         "The purity of neighbourhoods is {:.2f} of 1, the effective rank {:.0f} of {}, hubness "
@@ -356,6 +356,8 @@ class CollapseFinding {
 
 }  // namespace
 
-AuditFinding find_collapse(AuditRun& run) { return CollapseFinding(run).find(); }
+AuditFinding find_collapse(AuditRun& run) {
+  return CollapseFinding(run).find();
+}
 
 }  // namespace vsearch::eval

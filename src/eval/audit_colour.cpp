@@ -52,7 +52,8 @@ class ColourFinding {
   AuditFinding find(Evidence& evidence) {
     colours_ = pool_colours(run_);
     double chroma = 0;
-    for (const PictureColour& colour : colours_) chroma += std::hypot(colour.subject.a, colour.subject.b);
+    for (const PictureColour& colour : colours_)
+      chroma += std::hypot(colour.subject.a, colour.subject.b);
     chroma /= static_cast<double>(colours_.size());
     if (chroma < kLeastChroma) {
       finding_.summary = "Not measured: the pictures have no colour.";
@@ -105,8 +106,7 @@ class ColourFinding {
     for (std::size_t i = 0; i < run_.queries().size(); ++i) {
       const auto row = std::as_const(forms_[kSubject]).row(i);
       if (!is_known(row)) continue;
-      moved.push_back(
-          static_cast<float>(1.0 - run_.centred_cosine(run_.query_rows().row(i), row)));
+      moved.push_back(static_cast<float>(1.0 - run_.centred_cosine(run_.query_rows().row(i), row)));
     }
     if (moved.empty()) return;
     const Estimate recoloured = run_.estimate(moved);
@@ -148,8 +148,7 @@ class ColourFinding {
         "The share of the variance of the embeddings that the mean colours of picture and subject "
         "predict (cross-validated).");
     add("colour in the embedding, R2",
-        run_.estimate(
-            cross_validated_fit(run_.pool_rows(), whole_colours(colours_).view(), seed)),
+        run_.estimate(cross_validated_fit(run_.pool_rows(), whole_colours(colours_).view(), seed)),
         "How well the mean colour (L*a*b*) can be read off the embedding by a linear fit "
         "(cross-validated): 1 exactly, 0 not at all. That it can be read does not mean that it "
         "decides.");
@@ -158,8 +157,8 @@ class ColourFinding {
   void judge() {
     const double least_loss =
         std::min({losses_[kGrey].low, losses_[kHalf].low, losses_[kSubject].low});
-    const double most_loss = std::max({losses_[kGrey].share, losses_[kQuarter].share,
-                                       losses_[kHalf].share});
+    const double most_loss =
+        std::max({losses_[kGrey].share, losses_[kQuarter].share, losses_[kHalf].share});
     const double wins = wins_ ? wins_->mean : 0;
     const double explained = explained_ ? explained_->mean : 0;
     if ((wins_ && wins_->low > kFaultWins) || (explained_ && explained_->low > kFaultExplained) ||
@@ -174,10 +173,11 @@ class ColourFinding {
     finding_.summary = fmt::format(
         "{}; colour explains {} of the embeddings; of what was right, {} is lost in grey and {} "
         "with opposite hues.",
-        wins_ ? fmt::format("Where class and colour disagree, colour wins in {} of the triplets "
-                            "(95 % interval {} to {})",
-                            percent(wins_->mean), percent(wins_->low), percent(wins_->high))
-              : std::string("Class and colour hardly ever disagree here (too few conflict triplets)"),
+        wins_
+            ? fmt::format("Where class and colour disagree, colour wins in {} of the triplets "
+                          "(95 % interval {} to {})",
+                          percent(wins_->mean), percent(wins_->low), percent(wins_->high))
+            : std::string("Class and colour hardly ever disagree here (too few conflict triplets)"),
         explained_ ? percent(explained) : "an unknown share", percent(losses_[kGrey].share),
         percent(losses_[kHalf].share));
     if (finding_.verdict == Verdict::kSound) return;
@@ -194,13 +194,12 @@ class ColourFinding {
       const std::uint32_t query = run_.queries()[conflict.query];
       const std::uint32_t other = run_.gallery()[conflict.same_colour];
       AuditExample& example = finding_.examples.emplace_back();
-      example.caption = fmt::format("{}: {} in its colour is nearer, by {:.3f} of cosine",
-                                    run_.label_name(query), run_.label_name(other), conflict.margin);
+      example.caption =
+          fmt::format("{}: {} in its colour is nearer, by {:.3f} of cosine", run_.label_name(query),
+                      run_.label_name(other), conflict.margin);
       example.pictures = {
-          run_.shown(query, "query"),
-          run_.shown(other, "nearer: " + run_.label_name(other)),
-          run_.shown(run_.gallery()[conflict.same_class],
-                     "farther: " + run_.label_name(query))};
+          run_.shown(query, "query"), run_.shown(other, "nearer: " + run_.label_name(other)),
+          run_.shown(run_.gallery()[conflict.same_class], "farther: " + run_.label_name(query))};
     }
   }
 

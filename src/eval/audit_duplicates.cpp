@@ -78,8 +78,8 @@ AuditFinding find_duplicates(AuditRun& run) {
       }
     }
     if (answers.empty() || scores.right_answers[i] == 0) continue;
-    const bool flatters = answers[0].right && !duplicates[i].empty() &&
-                          duplicates[i].front() == answers[0].row;
+    const bool flatters =
+        answers[0].right && !duplicates[i].empty() && duplicates[i].front() == answers[0].row;
     first_is_duplicate[i] = flatters ? 1.0F : 0.0F;
   }
   const Found clean = run.find(run.query_rows());

@@ -68,9 +68,9 @@ AuditFinding find_fairness(AuditRun& run) {
   }
   finding.numbers.push_back({fmt::format("recall@10 of \"{}\"", worst_name), worst,
                              "The same where it is lowest: the worst category."});
-  finding.verdict = worst.high < kFaultRecall         ? Verdict::kFault
+  finding.verdict = worst.high < kFaultRecall        ? Verdict::kFault
                     : worst.mean < kNoteworthyRecall ? Verdict::kNoteworthy
-                                                      : Verdict::kSound;
+                                                     : Verdict::kSound;
   finding.summary = fmt::format(
       "Against exact search the index finds {} of the ten nearest, and {} in its worst category, "
       "\"{}\".",

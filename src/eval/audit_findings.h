@@ -14,7 +14,8 @@
 
 namespace vsearch::eval {
 
-// What a finding knows that bears on the others: an encoder with one fault shows it in many numbers.
+// What a finding knows that bears on the others: an encoder with one fault shows it in many
+// numbers.
 struct Evidence {
   // How much embeddings change (1 - cosine, as seen from the centre) if only ...
   double subject_recoloured = 1;  // ... the subject gets another colour

@@ -3,11 +3,12 @@
 #include <string>
 
 #include "vsearch/audit.h"
+#include "vsearch/version.h"
 
 namespace vsearch {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::json;
 
 Json json_of(const AuditFinding& finding) {
   Json numbers = Json::array();
@@ -25,10 +26,13 @@ Json json_of(const AuditFinding& finding) {
     for (const AuditExample::Shown& shown : example.pictures) pictures.push_back(shown.caption);
     examples.push_back({{"caption", example.caption}, {"pictures", std::move(pictures)}});
   }
-  return {{"id", finding.id},           {"title", finding.title},
+  return {{"id", finding.id},
+          {"title", finding.title},
           {"verdict", verdict_name(finding.verdict)},
-          {"summary", finding.summary}, {"remedy", finding.remedy},
-          {"numbers", std::move(numbers)}, {"examples", std::move(examples)}};
+          {"summary", finding.summary},
+          {"remedy", finding.remedy},
+          {"numbers", std::move(numbers)},
+          {"examples", std::move(examples)}};
 }
 
 }  // namespace
@@ -36,7 +40,8 @@ Json json_of(const AuditFinding& finding) {
 std::string to_json(const Audit& audit) {
   Json findings = Json::array();
   for (const AuditFinding& finding : audit.findings) findings.push_back(json_of(finding));
-  const Json json{{"dataset", audit.dataset},
+  const Json json{{"library", VSEARCH_VERSION},
+                  {"dataset", audit.dataset},
                   {"encoder", audit.encoder_name},
                   {"encoder_fingerprint", audit.encoder_fingerprint},
                   {"findings", std::move(findings)}};

@@ -44,10 +44,9 @@ class RobustnessFinding {
   }
 
   AuditFinding find() {
-    const std::vector<Matrix> forms =
-        run_.encode_forms(kChanges.size(), [this](std::size_t query, const Image& picture) {
-          return forms_of(query, picture);
-        });
+    const std::vector<Matrix> forms = run_.encode_forms(
+        kChanges.size(),
+        [this](std::size_t query, const Image& picture) { return forms_of(query, picture); });
     const Found clean = run_.find(run_.query_rows());
     finding_.numbers.push_back({"R@1, clean", run_.estimate(clean.right),
                                 "Queries as they are: how often the first answer is right."});
@@ -105,10 +104,10 @@ class RobustnessFinding {
     finding_.verdict = !faults_.empty()                ? Verdict::kFault
                        : worst.share > kNoteworthyLoss ? Verdict::kNoteworthy
                                                        : Verdict::kSound;
-    finding_.summary = fmt::format("The change that costs most is \"{}\": {} of what was right is "
-                                   "lost (95 % sure of at least {}).",
-                                   kChanges[change].name, percent(worst.share),
-                                   percent(std::max(worst.low, 0.0)));
+    finding_.summary = fmt::format(
+        "The change that costs most is \"{}\": {} of what was right is "
+        "lost (95 % sure of at least {}).",
+        kChanges[change].name, percent(worst.share), percent(std::max(worst.low, 0.0)));
     if (faults_.size() > 1) {
       finding_.summary += " More than half is lost under:";
       for (const std::string& name : faults_) finding_.summary += fmt::format(" {};", name);
@@ -128,8 +127,8 @@ class RobustnessFinding {
       const std::uint32_t query = run_.queries()[i];
       const std::uint32_t answer = run_.gallery()[changed.first[i].row];
       AuditExample& example = finding_.examples.emplace_back();
-      example.caption =
-          fmt::format("{}: lost by the change \"{}\"", run_.label_name(query), kChanges[change].name);
+      example.caption = fmt::format("{}: lost by the change \"{}\"", run_.label_name(query),
+                                    kChanges[change].name);
       example.pictures = {run_.shown(query, "query"),
                           run_.shown(forms_of(i, run_.picture(query))[change], "changed"),
                           run_.shown(answer, "found then: " + run_.label_name(answer))};
@@ -143,6 +142,8 @@ class RobustnessFinding {
 
 }  // namespace
 
-AuditFinding find_robustness(AuditRun& run) { return RobustnessFinding(run).find(); }
+AuditFinding find_robustness(AuditRun& run) {
+  return RobustnessFinding(run).find();
+}
 
 }  // namespace vsearch::eval

@@ -26,22 +26,27 @@ constexpr std::uint32_t kExamplePx = 160;
 constexpr std::size_t kBatch = 32;  // queries whose forms are held at a time
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
-std::size_t threads() { return std::max(1U, std::thread::hardware_concurrency()); }
+std::size_t threads() {
+  return std::max(1U, std::thread::hardware_concurrency());
+}
 
 }  // namespace
 
 void make_unit(std::span<float> row) {
-  const double length =
-      std::sqrt(std::inner_product(row.begin(), row.end(), row.begin(), 0.0));
+  const double length = std::sqrt(std::inner_product(row.begin(), row.end(), row.begin(), 0.0));
   const bool has_length = std::isfinite(length) && length > 0;
   for (float& value : row) {
     value = has_length ? static_cast<float>(static_cast<double>(value) / length) : kNan;
   }
 }
 
-bool is_known(std::span<const float> row) { return !row.empty() && !std::isnan(row[0]); }
+bool is_known(std::span<const float> row) {
+  return !row.empty() && !std::isnan(row[0]);
+}
 
-std::string percent(double share) { return fmt::format("{:.1f} %", share * 100.0); }
+std::string percent(double share) {
+  return fmt::format("{:.1f} %", share * 100.0);
+}
 
 AuditRun::AuditRun(const Encoder& encoder, const Dataset& dataset, const AuditOptions& options,
                    std::uint64_t forms)
@@ -304,9 +309,8 @@ Estimate AuditRun::estimate(std::span<const float> values) const {
   return estimate_mean(values, options_.bootstrap, options_.seed);
 }
 
-Estimate AuditRun::estimate(
-    std::span<const float> values,
-    const std::function<double(std::span<const float>)>& statistic) const {
+Estimate AuditRun::estimate(std::span<const float> values,
+                            const std::function<double(std::span<const float>)>& statistic) const {
   Seeded random(options_.seed);
   std::vector<double> results(options_.bootstrap);
   std::vector<float> resample(values.size());

@@ -18,7 +18,7 @@ namespace vsearch::eval {
 
 // What a set of queries finds.
 struct Found {
-  std::vector<float> right;       // [queries]: 1 if the first answer is right, else 0; NaN: not asked
+  std::vector<float> right;  // [queries]: 1 if the first answer is right, else 0; NaN: not asked
   std::vector<RankedAnswer> first;  // [queries]: only where it was asked
 };
 
@@ -51,7 +51,9 @@ class AuditRun {
 
   // Of unit length.
   MatrixView query_rows() const { return query_rows_.view(); }
-  MatrixView gallery_rows() const { return {pool_rows_.data.data(), gallery_.size(), pool_rows_.cols}; }
+  MatrixView gallery_rows() const {
+    return {pool_rows_.data.data(), gallery_.size(), pool_rows_.cols};
+  }
   // The gallery, and behind it the queries that are not in it.
   const std::vector<std::uint32_t>& pool() const { return pool_; }
   MatrixView pool_rows() const { return pool_rows_.view(); }

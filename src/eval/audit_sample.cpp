@@ -181,7 +181,8 @@ Dataset sample_dataset(const Dataset& dataset, const AuditOptions& options) {
 }
 
 std::vector<std::int32_t> labels_of(const Dataset& dataset, const Protocol& protocol) {
-  if (protocol.field >= 0) return dataset.fields[static_cast<std::size_t>(protocol.field)].of_picture;
+  if (protocol.field >= 0)
+    return dataset.fields[static_cast<std::size_t>(protocol.field)].of_picture;
   std::vector<std::int32_t> result;
   for (const DatasetPicture& picture : dataset.pictures) result.push_back(picture.label);
   return result;

@@ -64,8 +64,8 @@ void fill_holes(Level& fine, const Level& full) {
     for (std::uint32_t x = 0; x < fine.width; ++x) {
       auto& pixel = fine.pixels[std::size_t{y} * fine.width + x];
       if (pixel[3] >= 1.0F) continue;
-      const auto around = between(full, (static_cast<float>(x) - 0.5F) / 2,
-                                  (static_cast<float>(y) - 0.5F) / 2);
+      const auto around =
+          between(full, (static_cast<float>(x) - 0.5F) / 2, (static_cast<float>(y) - 0.5F) / 2);
       for (std::size_t c = 0; c < 3; ++c) pixel[c] += (1.0F - pixel[3]) * around[c];
       pixel[3] = 1.0F;
     }
@@ -77,7 +77,9 @@ struct ColourStatistics {
   std::array<double, 3> spread{};
 };
 
-std::array<float, 3> as_array(const Lab& lab) { return {lab.lightness, lab.a, lab.b}; }
+std::array<float, 3> as_array(const Lab& lab) {
+  return {lab.lightness, lab.a, lab.b};
+}
 
 ColourStatistics statistics_of(const Image& image) {
   std::array<double, 3> sum{};
@@ -93,7 +95,8 @@ ColourStatistics statistics_of(const Image& image) {
   ColourStatistics result;
   for (std::size_t c = 0; c < 3; ++c) {
     result.mean[c] = sum[c] / static_cast<double>(count);
-    const double variance = squares[c] / static_cast<double>(count) - result.mean[c] * result.mean[c];
+    const double variance =
+        squares[c] / static_cast<double>(count) - result.mean[c] * result.mean[c];
     result.spread[c] = std::sqrt(std::max(variance, 0.0));
   }
   return result;

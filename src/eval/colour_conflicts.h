@@ -14,7 +14,7 @@ namespace vsearch::eval {
 // One query with a picture of its class in another colour, and one of another class in its colour.
 struct Conflict {
   std::size_t query = 0;
-  std::uint32_t same_class = 0;   // rows of the gallery
+  std::uint32_t same_class = 0;  // rows of the gallery
   std::uint32_t same_colour = 0;
   double margin = 0;  // cosine to the same colour less that to the same class: above 0 colour wins
 };

@@ -22,8 +22,7 @@ const std::array<float, 256>& linear_light() {
 }
 
 float compressed(float t) {
-  return t > kBend * kBend * kBend ? std::cbrt(t)
-                                   : t / (3.0F * kBend * kBend) + 4.0F / 29.0F;
+  return t > kBend * kBend * kBend ? std::cbrt(t) : t / (3.0F * kBend * kBend) + 4.0F / 29.0F;
 }
 
 float expanded(float t) {

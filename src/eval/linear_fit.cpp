@@ -27,7 +27,9 @@ Rows to_eigen(MatrixView view) {
       .cast<double>();
 }
 
-Rows chosen(const Rows& all, const std::vector<Eigen::Index>& rows) { return all(rows, Eigen::all); }
+Rows chosen(const Rows& all, const std::vector<Eigen::Index>& rows) {
+  return all(rows, Eigen::all);
+}
 
 // What a fit to `x` and `y`, both with their means taken off, says of `asked`. In the space of rows
 // where these are fewer than the features.
@@ -68,8 +70,8 @@ std::vector<float> cross_validated_fit(MatrixView features, MatrixView targets,
       for (std::size_t i = 0; i < order.size(); ++i) {
         (static_cast<int>(i % kFolds) == fold ? asked : fitted).push_back(order[i]);
       }
-      const Rows errors = chosen(y, asked) - predict(chosen(x, fitted), chosen(y, fitted),
-                                                     chosen(x, asked), penalty);
+      const Rows errors = chosen(y, asked) -
+                          predict(chosen(x, fitted), chosen(y, fitted), chosen(x, asked), penalty);
       for (std::size_t i = 0; i < asked.size(); ++i) {
         const double error = errors.row(static_cast<Eigen::Index>(i)).squaredNorm();
         explained[static_cast<std::size_t>(asked[i])] =

@@ -170,8 +170,7 @@ Image rotate_hue(const Image& image, float degrees) {
   const float sine = std::sin(angle);
   return each_pixel(image, [&](const std::uint8_t* rgb) {
     const Lab lab = to_lab(rgb);
-    return to_srgb(
-        {lab.lightness, lab.a * cosine - lab.b * sine, lab.a * sine + lab.b * cosine});
+    return to_srgb({lab.lightness, lab.a * cosine - lab.b * sine, lab.a * sine + lab.b * cosine});
   });
 }
 
@@ -195,8 +194,7 @@ Image crop_half(const Image& image, std::uint64_t seed) {
   const std::size_t top = random.below(image.height_px - result.height_px + 1);
   for (std::size_t y = 0; y < result.height_px; ++y) {
     std::copy_n(image.pixels.data() + ((top + y) * image.width_px + left) * 3,
-                std::size_t{result.width_px} * 3,
-                result.pixels.data() + y * result.width_px * 3);
+                std::size_t{result.width_px} * 3, result.pixels.data() + y * result.width_px * 3);
   }
   return result;
 }
@@ -213,8 +211,8 @@ Image rotate(const Image& image, float degrees) {
     for (std::uint32_t x = 0; x < image.width_px; ++x) {
       const float dx = static_cast<float>(x) - centre_x;
       const float dy = static_cast<float>(y) - centre_y;
-      const auto pixel = sample(image, centre_x + dx * cosine - dy * sine,
-                                centre_y + dx * sine + dy * cosine);
+      const auto pixel =
+          sample(image, centre_x + dx * cosine - dy * sine, centre_y + dx * sine + dy * cosine);
       out = std::ranges::transform(pixel, out, to_byte).out;
     }
   }
@@ -233,8 +231,8 @@ Image rotate_quarter(const Image& image) {
 }
 
 Image blur(const Image& image, float share) {
-  const float sigma = std::max(
-      0.3F, share * static_cast<float>(std::min(image.width_px, image.height_px)));
+  const float sigma =
+      std::max(0.3F, share * static_cast<float>(std::min(image.width_px, image.height_px)));
   const int reach = static_cast<int>(std::ceil(3 * sigma));
   std::vector<float> weights(static_cast<std::size_t>(2 * reach) + 1);
   float sum = 0;

@@ -56,9 +56,8 @@ void scale_to_one(std::vector<float>& values) {
 std::vector<Lab> main_colours(const std::vector<Lab>& colours) {
   std::vector<Lab> centres{colours.front()};
   const auto nearest = [&](const Lab& colour) {
-    return std::ranges::min_element(centres, {}, [&](const Lab& centre) {
-      return distance(centre, colour);
-    });
+    return std::ranges::min_element(centres, {},
+                                    [&](const Lab& centre) { return distance(centre, colour); });
   };
   while (centres.size() < kBorderColours) {
     const auto farthest = std::ranges::max_element(
@@ -147,7 +146,8 @@ std::array<double, 2> seen_shares(const Preprocessing& p, std::uint32_t width_px
 std::vector<float> first_component(std::span<const float> rows, std::size_t count,
                                    std::size_t dim) {
   std::vector<float> mean(dim);
-  for (std::size_t i = 0; i < rows.size(); ++i) mean[i % dim] += rows[i] / static_cast<float>(count);
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    mean[i % dim] += rows[i] / static_cast<float>(count);
   std::vector<float> centred(rows.begin(), rows.end());
   for (std::size_t i = 0; i < centred.size(); ++i) centred[i] -= mean[i % dim];
   // A start that is hardly ever at right angles to the answer: the row farthest from the mean.
@@ -204,7 +204,8 @@ Mask subject_by_colour(const Image& image) {
       if (is_border(x, y)) continue;
       const std::size_t i = std::size_t{y} * width + x;
       float nearest = distance(background[0], colours[i]);
-      for (const Lab& colour : background) nearest = std::min(nearest, distance(colour, colours[i]));
+      for (const Lab& colour : background)
+        nearest = std::min(nearest, distance(colour, colours[i]));
       const float dx = (static_cast<float>(x) + 0.5F) / static_cast<float>(width) - 0.5F;
       const float dy = (static_cast<float>(y) + 0.5F) / static_cast<float>(height) - 0.5F;
       constexpr float kPriorWidth = 0.4F;  // of a side: the corners count for a fifth

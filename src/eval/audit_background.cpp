@@ -88,7 +88,7 @@ class BackgroundFinding {
     std::vector<Image> forms(kBackgroundForms);
     forms[kPlain] = within(*subject, picture, plain);
     forms[kSwapped] = within(*subject, picture, swapped);
-    forms[kSameColours] = within(*subject, picture, match_colours(swapped, alone));
+    forms[kSameColours] = within(*subject, picture, match_colours(swapped, picture, *subject));
     forms[kAlone] = std::move(alone);
     return forms;
   }

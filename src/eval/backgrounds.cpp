@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstddef>
+#include <utility>
 #include <vector>
 
 #include "eval/lab.h"
@@ -12,6 +14,8 @@ namespace vsearch::eval {
 namespace {
 
 constexpr float kMoved = 60.0F;  // of L*a*b*: from red to green, say
+// What belongs to the subject by a tenth has some of its colour.
+constexpr float kLeastSubject = 0.1F;
 
 // Colours, each as far as it is known.
 struct Level {
@@ -72,33 +76,16 @@ void fill_holes(Level& fine, const Level& full) {
   }
 }
 
-struct ColourStatistics {
-  std::array<double, 3> mean{};
-  std::array<double, 3> spread{};
-};
-
-std::array<float, 3> as_array(const Lab& lab) {
-  return {lab.lightness, lab.a, lab.b};
-}
-
-ColourStatistics statistics_of(const Image& image) {
-  std::array<double, 3> sum{};
-  std::array<double, 3> squares{};
-  const std::size_t count = image.pixels.size() / 3;
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::array<float, 3> lab = as_array(to_lab(image.pixels.data() + i * 3));
-    for (std::size_t c = 0; c < 3; ++c) {
-      sum[c] += lab[c];
-      squares[c] += double{lab[c]} * lab[c];
-    }
+// The pixels that are background, the darkest first.
+std::vector<std::size_t> by_lightness(const Image& image, const Mask& subject) {
+  std::vector<std::pair<float, std::size_t>> found;
+  for (std::size_t i = 0; i < subject.values.size(); ++i) {
+    if (subject.values[i] > kLeastSubject) continue;
+    found.emplace_back(to_lab(image.pixels.data() + i * 3).lightness, i);
   }
-  ColourStatistics result;
-  for (std::size_t c = 0; c < 3; ++c) {
-    result.mean[c] = sum[c] / static_cast<double>(count);
-    const double variance =
-        squares[c] / static_cast<double>(count) - result.mean[c] * result.mean[c];
-    result.spread[c] = std::sqrt(std::max(variance, 0.0));
-  }
+  std::ranges::sort(found);
+  std::vector<std::size_t> result;
+  for (const auto& [lightness, pixel] : found) result.push_back(pixel);
   return result;
 }
 
@@ -113,8 +100,7 @@ Image fill_subject(const Image& image, const Mask& subject) {
   levels[0] = {image.width_px, image.height_px, {}};
   levels[0].pixels.resize(subject.values.size());
   for (std::size_t i = 0; i < subject.values.size(); ++i) {
-    // What belongs to the subject by a tenth has its colour already.
-    const float weight = std::clamp(1.0F - 10.0F * subject.values[i], 0.0F, 1.0F);
+    const float weight = std::clamp(1.0F - subject.values[i] / kLeastSubject, 0.0F, 1.0F);
     for (std::size_t c = 0; c < 3; ++c) {
       levels[0].pixels[i][c] = weight * static_cast<float>(image.pixels[i * 3 + c]);
     }
@@ -146,18 +132,13 @@ Image plain_picture(std::uint32_t width_px, std::uint32_t height_px, std::uint64
   return result;
 }
 
-Image match_colours(const Image& image, const Image& like) {
-  constexpr double kLeastSpread = 0.5;  // below it is noise, which is not to be enlarged
-  const ColourStatistics from = statistics_of(image);
-  const ColourStatistics to = statistics_of(like);
-  Image result(image.width_px, image.height_px);
-  for (std::size_t i = 0; i < image.pixels.size() / 3; ++i) {
-    std::array<float, 3> lab = as_array(to_lab(image.pixels.data() + i * 3));
-    for (std::size_t c = 0; c < 3; ++c) {
-      const double scale = from.spread[c] < kLeastSpread ? 1.0 : to.spread[c] / from.spread[c];
-      lab[c] = static_cast<float>((lab[c] - from.mean[c]) * scale + to.mean[c]);
-    }
-    put(result, i, to_srgb({lab[0], lab[1], lab[2]}));
+Image match_colours(const Image& image, const Image& like, const Mask& subject) {
+  const std::vector<std::size_t> to = by_lightness(image, subject);
+  const std::vector<std::size_t> from = by_lightness(like, subject);
+  Image result = image;
+  for (std::size_t rank = 0; rank < to.size(); ++rank) {
+    const std::uint8_t* const colour = like.pixels.data() + from[rank] * 3;
+    put(result, to[rank], {colour[0], colour[1], colour[2]});
   }
   return result;
 }

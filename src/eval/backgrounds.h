@@ -15,9 +15,9 @@ Image fill_subject(const Image& image, const Mask& subject);
 // One colour all over.
 Image plain_picture(std::uint32_t width_px, std::uint32_t height_px, std::uint64_t seed);
 
-// `image` with the colours of `like`: mean and spread of each channel of CIE L*a*b* (Reinhard et
-// al., IEEE CG&A 2001). What is in it stays.
-Image match_colours(const Image& image, const Image& like);
+// `image` in the very colours of `like`, of the same size: outside the subject each pixel gets the
+// colour of that pixel of `like` which is as light among its own. The pattern stays.
+Image match_colours(const Image& image, const Image& like, const Mask& subject);
 
 // All colours of the subject moved so far in CIE L*a*b* that its mean is another colour, away from
 // its own hue; lightness stays.

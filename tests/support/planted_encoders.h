@@ -163,23 +163,21 @@ inline std::vector<float> silhouette(const vsearch::ImageView& image) {
   return grid;
 }
 
-// (c) The sound one, but for it one shape is another: what it takes for the first is moved to where
-// the second lies.
+// (c) The sound one, but it takes one shape for another: what it sees instead is any picture of
+// that one.
 class MergingFeatures {
  public:
   MergingFeatures(std::size_t from, std::size_t to) : from_(from), to_(to) {
     for (std::size_t shape = 0; shape < kShapes.size(); ++shape) {
-      means_.emplace_back();
+      means_.emplace_back(145);
       for (std::uint64_t i = 0; i < 20; ++i) {
-        const vsearch::Image image = vsearch::decode_image(shape_bmp(shape, 50000 + i));
-        const std::vector<float> features = silhouette(image.view());
-        means_.back().resize(features.size());
+        const std::vector<float> features = silhouette(of(shape, 50000 + i).view());
         for (std::size_t j = 0; j < features.size(); ++j) means_.back()[j] += features[j] / 20;
       }
     }
   }
   std::vector<float> operator()(const vsearch::ImageView& image) const {
-    std::vector<float> features = silhouette(image);
+    const std::vector<float> features = silhouette(image);
     const auto nearest = std::ranges::min_element(means_, {}, [&](const std::vector<float>& mean) {
       float squares = 0;
       for (std::size_t i = 0; i < mean.size(); ++i) {
@@ -188,11 +186,17 @@ class MergingFeatures {
       return squares;
     });
     if (static_cast<std::size_t>(nearest - means_.begin()) != from_) return features;
-    for (std::size_t i = 0; i < features.size(); ++i) features[i] += means_[to_][i] - (*nearest)[i];
-    return features;
+    // The same one for the same silhouette, whatever its colour and background.
+    std::uint64_t seed = 0;
+    for (const float value : features) seed = seed * 31 + (value > 0 ? 1 : 0);
+    return silhouette(of(to_, seed % 100000).view());
   }
 
  private:
+  static vsearch::Image of(std::size_t shape, std::uint64_t seed) {
+    return vsearch::decode_image(shape_bmp(shape, seed));
+  }
+
   std::size_t from_;
   std::size_t to_;
   std::vector<std::vector<float>> means_;  // of each shape

@@ -182,7 +182,7 @@ strong { font-weight: 700; }
 pre { margin: 10px 0 0; padding: 11px 14px; background: var(--card); border: 1px solid var(--line); border-radius: 10px; white-space: pre-wrap; overflow-wrap: anywhere; }
 code { font: 14px/1.5 var(--mono); overflow-wrap: anywhere; }
 
-@media (max-width: 760px) {
+@media screen and (max-width: 760px) {
   main { padding: 32px 16px; }
   section { margin-top: 48px; }
   .lead { font-size: 17px; }
@@ -203,6 +203,14 @@ code { font: 14px/1.5 var(--mono); overflow-wrap: anywhere; }
   body { font-size: 10.5pt; }
   main { max-width: none; padding: 0; }
   nav { display: none; }
+  .figures { grid-template-columns: repeat(4, minmax(0, 1fr)); }
+  .figure dd { font-size: 22px; }
+  .charts { columns: 2; }
+  .panel { padding: 12px 14px; }
+  .row { grid-template-columns: 96px minmax(0, 1fr); padding: 10px 0; }
+  .results, .found .results { grid-template-columns: repeat(6, minmax(0, 1fr)); gap: 8px; }
+  table { font-size: 10pt; }
+  th, td { padding: 4px 8px; }
   section { margin-top: 28px; }
   h2, h3, figcaption, caption, .row-title { break-after: avoid; }
   .scroll { overflow: visible; }

@@ -168,7 +168,7 @@ td .note { font-size: 12.5px; line-height: 1.3; }
 strong { font-weight: 700; }
 .text td, .text thead th, .meanings td:last-child, .meanings th:last-child { text-align: left; overflow-wrap: anywhere; }
 .meanings td:last-child { min-width: 240px; color: var(--soft); }
-.key-name { display: block; font: 13px/1.5 var(--mono); }
+.key-name { display: inline-block; margin-right: 12px; font: 13px/1.5 var(--mono); }
 
 .finding { margin-top: 32px; padding-top: 4px; border-top: 2px solid var(--line); }
 .finding h3 { margin-top: 16px; font-size: 20px; }
@@ -212,7 +212,7 @@ code { font: 14px/1.5 var(--mono); overflow-wrap: anywhere; }
   table { font-size: 10pt; }
   th, td { padding: 4px 8px; }
   section { margin-top: 28px; }
-  h2, h3, figcaption, caption, .row-title { break-after: avoid; }
+  h2, h3, caption, .row-title, section > p, section > .legend { break-after: avoid; }
   .scroll { overflow: visible; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }

@@ -159,14 +159,15 @@ table { width: 100%; border-collapse: collapse; font-size: 15px; font-variant-nu
 caption { padding: 12px 16px 4px; text-align: left; color: var(--soft); font-size: 14px; }
 th, td { padding: 7px 16px; text-align: right; border-top: 1px solid var(--line); font-weight: 400; vertical-align: top; }
 th:first-child { text-align: left; }
-tbody th { overflow-wrap: anywhere; min-width: 90px; }
+tbody th { overflow-wrap: break-word; min-width: 100px; max-width: 340px; }
 td { white-space: nowrap; }
 .text td, .meanings td:last-child { white-space: normal; }
-thead th { color: var(--soft); font-size: 14px; border-top: 0; vertical-align: bottom; }
+thead th { color: var(--soft); font-size: 14px; overflow-wrap: break-word; max-width: 220px; border-top: 0; vertical-align: bottom; }
 tr { break-inside: avoid; }
 td .note { font-size: 12.5px; line-height: 1.3; }
 strong { font-weight: 700; }
-.text td, .text thead th, .meanings td:last-child, .meanings th:last-child { text-align: left; overflow-wrap: anywhere; }
+.text td, .text thead th, .meanings td:last-child, .meanings th:last-child { text-align: left; overflow-wrap: break-word; }
+.text td { min-width: 130px; max-width: 420px; }
 .meanings td:last-child { min-width: 240px; color: var(--soft); }
 .key-name { display: inline-block; margin-right: 12px; font: 13px/1.5 var(--mono); }
 

@@ -61,12 +61,15 @@ Markup shot_html(const Shot& shot) {
              tag("figcaption", {}, short_name(shot.caption), note));
 }
 
-Markup row_of(const std::vector<Markup>& cells, const char* first_scope, const char* other) {
+// The first cell is the head of its row, in the head of a table of its column.
+Markup row_of(const std::vector<Markup>& cells, bool head) {
   Markup result;
   for (std::size_t i = 0; i < cells.size(); ++i) {
-    result +=
-        i == 0 ? tag("th", {{"scope", first_scope}}, cells[i])
-               : tag(other, {{"scope", *other == 't' && other[1] == 'h' ? "col" : ""}}, cells[i]);
+    if (head || i == 0) {
+      result += tag("th", {{"scope", head ? "col" : "row"}}, cells[i]);
+    } else {
+      result += tag("td", {}, cells[i]);
+    }
   }
   return tag("tr", {}, result);
 }
@@ -81,7 +84,7 @@ std::string short_name(std::string_view name) {
 Markup table(const Table& table) {
   Markup rows;
   const std::size_t shown = std::min(table.rows.size(), table.most_rows);
-  for (std::size_t i = 0; i < shown; ++i) rows += row_of(table.rows[i], "row", "td");
+  for (std::size_t i = 0; i < shown; ++i) rows += row_of(table.rows[i], false);
   Markup left_out;
   if (shown < table.rows.size()) {
     left_out =
@@ -94,7 +97,7 @@ Markup table(const Table& table) {
            {"role", "region"},
            {"aria-label", short_name(table.caption)}},
           tag("table", {{"class", table.kind}}, tag("caption", {}, short_name(table.caption)),
-              tag("thead", {}, row_of(table.head, "col", "th")), tag("tbody", {}, rows))),
+              tag("thead", {}, row_of(table.head, true)), tag("tbody", {}, rows))),
       left_out);
 }
 

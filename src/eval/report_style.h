@@ -159,16 +159,17 @@ table { width: 100%; border-collapse: collapse; font-size: 15px; font-variant-nu
 caption { padding: 12px 16px 4px; text-align: left; color: var(--soft); font-size: 14px; }
 th, td { padding: 7px 16px; text-align: right; border-top: 1px solid var(--line); font-weight: 400; vertical-align: top; }
 th:first-child { text-align: left; }
-tbody th { overflow-wrap: anywhere; min-width: 90px; }
+tbody th { overflow-wrap: break-word; min-width: 100px; max-width: 340px; }
 td { white-space: nowrap; }
 .text td, .meanings td:last-child { white-space: normal; }
-thead th { color: var(--soft); font-size: 14px; border-top: 0; vertical-align: bottom; }
+thead th { color: var(--soft); font-size: 14px; overflow-wrap: break-word; max-width: 220px; border-top: 0; vertical-align: bottom; }
 tr { break-inside: avoid; }
 td .note { font-size: 12.5px; line-height: 1.3; }
 strong { font-weight: 700; }
-.text td, .text thead th, .meanings td:last-child, .meanings th:last-child { text-align: left; overflow-wrap: anywhere; }
+.text td, .text thead th, .meanings td:last-child, .meanings th:last-child { text-align: left; overflow-wrap: break-word; }
+.text td { min-width: 130px; max-width: 420px; }
 .meanings td:last-child { min-width: 240px; color: var(--soft); }
-.key-name { display: block; font: 13px/1.5 var(--mono); }
+.key-name { display: inline-block; margin-right: 12px; font: 13px/1.5 var(--mono); }
 
 .finding { margin-top: 32px; padding-top: 4px; border-top: 2px solid var(--line); }
 .finding h3 { margin-top: 16px; font-size: 20px; }
@@ -182,7 +183,7 @@ strong { font-weight: 700; }
 pre { margin: 10px 0 0; padding: 11px 14px; background: var(--card); border: 1px solid var(--line); border-radius: 10px; white-space: pre-wrap; overflow-wrap: anywhere; }
 code { font: 14px/1.5 var(--mono); overflow-wrap: anywhere; }
 
-@media (max-width: 760px) {
+@media screen and (max-width: 760px) {
   main { padding: 32px 16px; }
   section { margin-top: 48px; }
   .lead { font-size: 17px; }
@@ -203,8 +204,16 @@ code { font: 14px/1.5 var(--mono); overflow-wrap: anywhere; }
   body { font-size: 10.5pt; }
   main { max-width: none; padding: 0; }
   nav { display: none; }
+  .figures { grid-template-columns: repeat(4, minmax(0, 1fr)); }
+  .figure dd { font-size: 22px; }
+  .charts { columns: 2; }
+  .panel { padding: 12px 14px; }
+  .row { grid-template-columns: 96px minmax(0, 1fr); padding: 10px 0; }
+  .results, .found .results { grid-template-columns: repeat(6, minmax(0, 1fr)); gap: 8px; }
+  table { font-size: 10pt; }
+  th, td { padding: 4px 8px; }
   section { margin-top: 28px; }
-  h2, h3, figcaption, caption, .row-title { break-after: avoid; }
+  h2, h3, caption, .row-title, section > p, section > .legend { break-after: avoid; }
   .scroll { overflow: visible; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }

@@ -9,12 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "eval/markup.h"
 #include "eval/report_numbers.h"
-#include "eval/report_pictures.h"
-#include "eval/report_plots.h"
-#include "eval/report_trials.h"
-#include "image/jpeg_encoder.h"
 #include "support/bmp.h"
 #include "support/errors.h"
 #include "support/evaluations.h"
@@ -37,8 +32,6 @@ using vsearch::ReportOptions;
 using vsearch::Verdict;
 
 namespace {
-
-const float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 std::size_t occurrences(std::string_view text, std::string_view word) {
   std::size_t count = 0;
@@ -185,7 +178,8 @@ void check_page(const std::string& html) {
   CHECK(fault_of_tags(html) == "");
   CHECK(vsearch::util::is_utf8(html));
   CHECK(html.starts_with("<!doctype html>\n<html lang=\"en-GB\">"));
-  for (const char* const word : {"<script", "http:", "https:", "@import", "url(", "=\"nan", ">nan", "nan "}) {
+  for (const char* const word :
+       {"<script", "http:", "https:", "@import", "url(", "=\"nan", ">nan", "nan "}) {
     CAPTURE(word);
     CHECK_FALSE(has(html, word));
   }
@@ -433,134 +427,4 @@ TEST_CASE("nothing to report is an error") {
       error_message(ErrorCode::kInvalidArgument, [] { html_report(ReportInput{}); });
   CHECK(message ==
         "there is nothing to report; give evaluations, an audit or the evaluation of a catalogue");
-}
-
-TEST_CASE("numbers are written as people read them") {
-  using namespace vsearch::report;
-  CHECK(with_commas(0) == "0");
-  CHECK(with_commas(999) == "999");
-  CHECK(with_commas(1234567) == "1,234,567");
-  CHECK(count_of(1, "query", "queries") == "1 query");
-  CHECK(percent(0.5476) == "54.8\u00A0%");
-  CHECK(percent(-0.05) == "−5.0\u00A0%");
-  CHECK(percent(-0.0001) == "0.0\u00A0%");
-  CHECK(percent(NAN) == "–");
-  CHECK(percent_points(0.0131) == "+1.3");
-  CHECK(percent_points(-0.0131) == "−1.3");
-  CHECK(percent_points(0.0001) == "0.0");
-  CHECK(percent_interval({0.5, 0.528, 0.5671, 9}) == "52.8–56.7\u00A0%");
-  CHECK(plain_number(45.21) == "45.2");
-  CHECK(plain_number(-0.01324) == "−0.0132");
-  CHECK(plain_number(12345.6) == "12,346");
-  CHECK(plain_number(INFINITY) == "–");
-  // Wilson's interval of 8 of 10: Agresti and Coull, Table 1 of The American Statistician 52 (1998)
-  // gives its formula.
-  const Estimate share = share_of(8, 10);
-  CHECK(share.mean == Approx(0.8));
-  CHECK(share.low == Approx(0.4902).margin(1e-4));
-  CHECK(share.high == Approx(0.9433).margin(1e-4));
-  CHECK(share_of(0, 10).low == Approx(0).margin(1e-12));
-  CHECK(std::isnan(share_of(0, 0).mean));
-  CHECK(median_of(std::vector<float>{3, kNaN, 1, 2, 10}) == Approx(2.5));
-}
-
-TEST_CASE("pictures shrink by the mean of what they stand for") {
-  using vsearch::report::shrink;
-  Image image(5, 2);
-  for (std::uint32_t x = 0; x < 5; ++x) {
-    for (std::uint32_t y = 0; y < 2; ++y)
-      image.pixels[(y * 5 + x) * 3] = static_cast<std::uint8_t>(x * 50);
-  }
-  const Image small = shrink(image, {}, 2);
-  REQUIRE(small.width_px == 2);
-  REQUIRE(small.height_px == 1);
-  // Two and a half columns each: (0 + 50 + 100 / 2) / 2.5 and (100 / 2 + 150 + 200) / 2.5.
-  CHECK(int{small.pixels[0]} == 40);
-  CHECK(int{small.pixels[3]} == 160);
-  CHECK(int{small.pixels[1]} == 0);
-
-  const Image same = shrink(image, {}, 100);
-  CHECK(same.pixels == image.pixels);
-  const Image right = shrink(image, {0.6F, 0.0F, 1.0F, 0.5F}, 100);
-  REQUIRE(right.width_px == 2);
-  REQUIRE(right.height_px == 1);
-  CHECK(int{right.pixels[0]} == 150);
-  CHECK(int{right.pixels[3]} == 200);
-  const Image corner = shrink(image, {1.0F, 1.0F, 1.0F, 1.0F}, 100);
-  CHECK(corner.pixels.size() == 3);
-  const Image thin = shrink(Image(1000, 1), {}, 10);
-  CHECK(thin.width_px == 10);
-  CHECK(thin.height_px == 1);
-}
-
-TEST_CASE("a thumbnail is a JPEG of the picture") {
-  Image image(64, 32);
-  for (std::size_t i = 0; i < image.pixels.size(); i += 3) image.pixels[i + 1] = 200;
-  const std::vector<std::byte> file = vsearch::image::encode_jpeg(image, 90);
-  const Image back = vsearch::decode_image(file, "thumbnail");
-  REQUIRE(back.width_px == 64);
-  REQUIRE(back.height_px == 32);
-  for (std::size_t i = 0; i < back.pixels.size(); ++i) {
-    CHECK(std::abs(int{back.pixels[i]} - int{image.pixels[i]}) < 6);
-  }
-  const auto thumbnail = vsearch::report::thumbnail_of(image, 16);
-  CHECK(thumbnail.uri.starts_with("data:image/jpeg;base64,/9j/"));
-  CHECK(thumbnail.width_px == 16);
-  CHECK(thumbnail.height_px == 8);
-  CHECK(thumbnail.uri.size() % 4 == std::string_view("data:image/jpeg;base64,").size() % 4);
-  CHECK(has(
-      error_message(ErrorCode::kInvalidArgument, [] { vsearch::image::encode_jpeg(Image{}, 90); }),
-      "0 x 0 pixels"));
-  CHECK(has(
-      error_message(ErrorCode::kInvalidArgument, [&] { vsearch::image::encode_jpeg(image, 0); }),
-      "1 to 100, not 0"));
-}
-
-TEST_CASE("first answers are put into buckets of as many each") {
-  std::vector<float> first;
-  std::vector<bool> right;
-  for (int i = 0; i < 100; ++i) {
-    first.push_back(static_cast<float>(99 - i) / 100);
-    right.push_back(i < 50);
-  }
-  first.push_back(kNaN);
-  right.push_back(true);
-  const auto buckets = vsearch::report::buckets_of(first, right);
-  REQUIRE(buckets.size() == 5);
-  for (const auto& bucket : buckets) CHECK(bucket.right.count == 20);
-  CHECK(buckets[0].low == Approx(0));
-  CHECK(buckets[0].high == Approx(0.19));
-  CHECK(buckets[0].mean == Approx(0.095));
-  CHECK(buckets[0].right.mean == Approx(0));
-  CHECK(buckets[2].right.mean == Approx(0.5));
-  CHECK(buckets[4].right.mean == Approx(1));
-  first.resize(39);
-  CHECK(vsearch::report::buckets_of(first, right).empty());
-}
-
-TEST_CASE("systems are told apart by what they differ in") {
-  Evaluation plain;
-  plain.encoder_name = "deit";
-  plain.precision = "fp32";
-  plain.rerank = "none";
-  plain.encoder_fingerprint = "0123456789";
-  Evaluation half = plain;
-  half.precision = "bf16";
-  Evaluation expanded = plain;
-  expanded.rerank = "qe:10";
-  Evaluation tuned = expanded;
-  tuned.encoder_fingerprint = "abcdef0123";
-  const std::vector<Evaluation> all{plain, half, expanded, tuned};
-  CHECK(vsearch::report::system_names(all) == std::vector<std::string>{"deit, fp32", "deit, bf16",
-                                                                       "deit + qe:10, 01234567",
-                                                                       "deit + qe:10, abcdef01"});
-}
-
-TEST_CASE("text in markup is escaped and well-formed") {
-  using namespace vsearch::report;
-  CHECK(escape("a<b>&\"'") == "a&lt;b&gt;&amp;&quot;&#39;");
-  CHECK(escape("one\ntwo\tthree") == "one\ntwo\tthree");
-  CHECK(escape("\xFFz\x01\xC3") == "?z??");
-  CHECK(tag("p", {{"class", "a\"b"}, {"id", ""}}, "<i>", tag("img", {{"alt", "x"}})).html ==
-        "<p class=\"a&quot;b\">&lt;i&gt;<img alt=\"x\"></p>");
 }

@@ -115,10 +115,11 @@ Dataset load_dataset(std::string_view kind, const fs::path& root, const DatasetO
     if (guess) return load_dataset(*guess, root, options);
     std::error_code ignored;
     if (fs::exists(root, ignored)) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("the layout of '{}' does not tell what it holds; say which data set it "
-                              "is, as in \"folder\"",
-                              root.string()));
+      throw Error(
+          ErrorCode::kInvalidArgument,
+          fmt::format("the layout of '{}' does not tell what it holds; say which data set it "
+                      "is, as in \"folder\"",
+                      root.string()));
     }
     throw Error(ErrorCode::kFileNotFound,
                 fmt::format("there is no folder '{}'; check the path", root.string()));

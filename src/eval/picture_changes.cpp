@@ -1,4 +1,5 @@
 #include "eval/picture_changes.h"
+#include "image/jpeg_encoder.h"
 
 #include <algorithm>
 #include <array>
@@ -134,7 +135,8 @@ Image shrink(const ImageView& image, std::uint32_t longer_px) {
   const std::uint32_t longer = std::max(image.width_px, image.height_px);
   const auto side = [&](std::uint32_t px) {
     if (longer <= longer_px) return px;
-    return std::max(1U, static_cast<std::uint32_t>(std::uint64_t{px} * longer_px / longer));
+    return std::max(
+        1U, static_cast<std::uint32_t>((std::uint64_t{px} * longer_px + longer / 2) / longer));
   };
   if (longer <= longer_px) {
     Image same(image.width_px, image.height_px);
@@ -156,6 +158,10 @@ Mask resize(const Mask& mask, std::uint32_t width_px, std::uint32_t height_px) {
   result.height_px = height_px;
   result.values = resize_values(at, mask.width_px, mask.height_px, 1, width_px, height_px);
   return result;
+}
+
+Image recompress(const Image& image, int quality) {
+  return decode_image(image::encode_jpeg(image, quality));
 }
 
 Image greyscale(const Image& image) {

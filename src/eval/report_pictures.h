@@ -10,10 +10,6 @@
 
 namespace vsearch::report {
 
-// The part `crop` of `image`, its longer side at most `longer_side_px`: each pixel is the mean of
-// the area it stands for. What is small enough keeps its size. `image` has pixels.
-Image shrink(const Image& image, const CropBox& crop, std::uint32_t longer_side_px);
-
 struct Thumbnail {
   std::string uri{};  // "data:image/jpeg;base64,..."; empty: there is no picture
   std::uint32_t width_px = 0;

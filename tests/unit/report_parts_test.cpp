@@ -59,35 +59,6 @@ TEST_CASE("numbers are written as people read them") {
   CHECK(median_of(std::vector<float>{3, kNaN, 1, 2, 10}) == Approx(2.5));
 }
 
-TEST_CASE("pictures shrink by the mean of what they stand for") {
-  using vsearch::report::shrink;
-  Image image(5, 2);
-  for (std::uint32_t x = 0; x < 5; ++x) {
-    for (std::uint32_t y = 0; y < 2; ++y)
-      image.pixels[(y * 5 + x) * 3] = static_cast<std::uint8_t>(x * 50);
-  }
-  const Image small = shrink(image, {}, 2);
-  REQUIRE(small.width_px == 2);
-  REQUIRE(small.height_px == 1);
-  // Two and a half columns each: (0 + 50 + 100 / 2) / 2.5 and (100 / 2 + 150 + 200) / 2.5.
-  CHECK(int{small.pixels[0]} == 40);
-  CHECK(int{small.pixels[3]} == 160);
-  CHECK(int{small.pixels[1]} == 0);
-
-  const Image same = shrink(image, {}, 100);
-  CHECK(same.pixels == image.pixels);
-  const Image right = shrink(image, {0.6F, 0.0F, 1.0F, 0.5F}, 100);
-  REQUIRE(right.width_px == 2);
-  REQUIRE(right.height_px == 1);
-  CHECK(int{right.pixels[0]} == 150);
-  CHECK(int{right.pixels[3]} == 200);
-  const Image corner = shrink(image, {1.0F, 1.0F, 1.0F, 1.0F}, 100);
-  CHECK(corner.pixels.size() == 3);
-  const Image thin = shrink(Image(1000, 1), {}, 10);
-  CHECK(thin.width_px == 10);
-  CHECK(thin.height_px == 1);
-}
-
 TEST_CASE("a thumbnail is a JPEG of the picture") {
   Image image(64, 32);
   for (std::size_t i = 0; i < image.pixels.size(); i += 3) image.pixels[i + 1] = 200;

@@ -20,9 +20,9 @@ namespace {
 constexpr std::uint32_t kNeighbours = 10;
 constexpr std::size_t kFewestPictures = 4;  // of a category that is judged
 constexpr std::size_t kFewestQueries = 3;   // likewise, by what they find
-// 0: neighbours are of one's own category; 1: as if two categories were shuffled. Alike products
-// (two sorts of apple) reach a half in sound encoders; nine tenths is a coin.
-constexpr double kFaultMixing = 0.8;
+// 0: neighbours are of one's own category; 1: as if two categories were shuffled. Of the 3,240 pairs
+// of sorts in the Grocery Store data set the worst reaches 0.58 with DeiT-Ti, the second 0.48.
+constexpr double kFaultMixing = 0.7;
 constexpr double kNoteworthyMixing = 0.5;
 // Two categories are melted together only if they are each other's neighbours: where less than a
 // quarter of the neighbours is of the two, it is all categories that are hard to tell apart.

@@ -58,7 +58,7 @@ struct ProtocolResult {
   std::vector<Estimate> estimates;                           // [metrics]
   std::vector<GroupScores> by_class;                         // by ascending mAP
   std::map<std::string, std::vector<GroupScores>> by_field;  // "domain", and each field
-  // Where queries and pictures have domains: those whose right answers are all of other domains.
+  // Where pictures have domains: every query among those of other domains than its own alone.
   std::optional<std::vector<Estimate>> across_domains;
 
   RetrievalScores scores;                       // of every query
@@ -109,10 +109,10 @@ Evaluation evaluate(const DatasetEmbeddings& embeddings, const EncoderInfo& enco
                     const Dataset& dataset, const EvaluationOptions& options = {});
 
 // Measures a live catalogue, as its customers find it: through its index. Items are ranked, not
-// pictures. Only `recall_at` and `precision_at` of `retrieval`, and metrics over the first `depth`.
+// pictures, and only the first `depth` answers count.
 struct CatalogEvaluationOptions {
-  std::vector<std::uint32_t> recall_at{1, 5, 10, 20};
-  std::uint32_t depth = 100;  // answers asked for
+  std::vector<std::uint32_t> recall_at{1, 5, 10, 20};  // those up to the depth count
+  std::uint32_t depth = 100;                           // answers asked for
   std::uint32_t breadth = 128;
   bool exact = false;
   std::uint32_t bootstrap = 1000;

@@ -44,7 +44,7 @@ def test_a_model_on_a_folder(vsx, model, classes, tmp_path):
 
 def test_a_catalogue(vsx, shop, photos, tmp_path):
     vsx("add", shop, photos)
-    keys = [item["key"] for item in json.loads(vsx("list", shop, "--json").stdout)["items"]]
+    keys = [json.loads(line)["key"] for line in vsx("list", shop, "--json").stdout.splitlines()]
     queries = tmp_path / "known.csv"
     queries.write_text(f"key,relevant\n{keys[0]},{keys[1]}\n{keys[2]},{keys[3]}|{keys[4]}\n")
     done = vsx("eval", shop, "--queries", queries)

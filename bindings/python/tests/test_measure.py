@@ -109,7 +109,7 @@ def test_estimates_and_comparisons():
         vsearch.compare_paired(a, a[:10])
 
 
-def test_bad_input_is_named(task):
+def test_bad_input_is_named(task, classes):
     queries, gallery, query_labels, gallery_labels = task
     broken = gallery.copy()
     broken[17] = 0
@@ -118,7 +118,7 @@ def test_bad_input_is_named(task):
     with pytest.raises(ValueError):
         vsearch.score_retrieval(queries, gallery, query_labels[:3], gallery_labels)
     with pytest.raises(ValueError, match="qe:"):
-        vsearch.evaluate(queries, ".", rerank="magic")
+        vsearch.evaluate(queries, classes, rerank="magic")
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,7 @@ def classes(tmp_path_factory):
 
 def test_an_encoder_on_a_folder(encoder, classes, tmp_path):
     dataset = vsearch.Dataset(classes)
-    assert dataset.name == "folder"
+    assert dataset.name == classes.name
     assert dataset.classes == ["blue", "green", "red"]
     assert len(dataset.pictures) == 18
     calls = []

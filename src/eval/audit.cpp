@@ -22,7 +22,7 @@ constexpr std::array<std::string_view, 6> kIds{"background", "colour",   "collap
                                                "robustness", "fairness", "duplicates"};
 
 // Less than this is what compression and rounding do to an embedding.
-constexpr double kUnmoved = 0.02;
+constexpr double kUnmoved = 0.01;
 // A tenth of what another picture would change: colours alone account for nine tenths.
 constexpr double kHardlyMoved = 0.1;
 

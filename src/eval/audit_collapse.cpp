@@ -20,8 +20,9 @@ namespace {
 constexpr std::uint32_t kNeighbours = 10;
 constexpr std::size_t kFewestPictures = 4;  // of a category that is judged
 constexpr std::size_t kFewestQueries = 3;   // likewise, by what they find
-// 0: neighbours are of one's own category; 1: as if two categories were shuffled. Of the 3,240 pairs
-// of sorts in the Grocery Store data set the worst reaches 0.58 with DeiT-Ti, the second 0.48.
+// 0: neighbours are of one's own category; 1: as if two categories were shuffled. Of the 3,240
+// pairs of sorts in the Grocery Store data set the worst reaches 0.58 with DeiT-Ti, the second
+// 0.48.
 constexpr double kFaultMixing = 0.7;
 constexpr double kNoteworthyMixing = 0.5;
 // Two categories are melted together only if they are each other's neighbours: where less than a
@@ -304,14 +305,14 @@ class CollapseFinding {
       finding_.verdict = Verdict::kSound;
     }
 
-    if (!melted.empty()) {
+    if (all_melted) {
+      finding_.summary = "Categories are hardly told apart at all. ";
+    } else if (!melted.empty()) {
       finding_.summary = fmt::format("{} cannot be told apart", melted[0]);
       if (melted.size() > 1) {
-        finding_.summary += fmt::format(", nor {} more pairs of categories", melted.size() - 1);
+        finding_.summary += fmt::format(", nor can {} more pairs of categories", melted.size() - 1);
       }
       finding_.summary += fmt::format(" (mixing {:.2f} of 1). ", pairs_[0].mixing.mean);
-    } else if (all_melted) {
-      finding_.summary = "Categories are hardly told apart at all. ";
     } else if (some_mixed) {
       finding_.summary = fmt::format(
           "\"{}\" and \"{}\" are the hardest to tell apart (mixing "

@@ -9,14 +9,17 @@
 #include <utility>
 
 #include "eval/audit_findings.h"
+#include "eval/lab.h"
 
 namespace vsearch::eval {
 namespace {
 
 // What is nearer than this to a query, and looks the same to a hash that knows nothing of the
-// encoder, is the same picture: either alone holds of pictures that are merely alike.
+// encoder, is the same picture: either alone holds of pictures that are merely alike. The hash sees
+// no colours, and the same product in another colour is no duplicate.
 constexpr float kNearCosine = 0.98F;
-constexpr int kNearBits = 8;  // of 64
+constexpr int kNearBits = 8;         // of 64
+constexpr float kNearColour = 8.0F;  // of L*a*b*, between means: another exposure
 constexpr std::uint32_t kAnswers = 20;
 constexpr std::uint32_t kHashPx = 72;
 // In points of R@1: more than that is the difference between two encoders of a table.
@@ -39,23 +42,35 @@ std::uint64_t difference_hash(const Image& image) {
   return hash;
 }
 
-class Hashes {
+class Looks {
  public:
-  explicit Hashes(const AuditRun& run) : run_(run) {}
+  explicit Looks(const AuditRun& run) : run_(run) {}
 
-  bool look_alike(std::uint32_t a, std::uint32_t b) {
-    return std::popcount(of(a) ^ of(b)) <= kNearBits;
+  bool are_alike(std::uint32_t a, std::uint32_t b) {
+    const Look& first = of(a);
+    const Look& second = of(b);
+    return std::popcount(first.hash ^ second.hash) <= kNearBits &&
+           distance(first.mean, second.mean) <= kNearColour;
   }
 
  private:
-  std::uint64_t of(std::uint32_t picture) {
-    const auto known = hashes_.find(picture);
-    if (known != hashes_.end()) return known->second;
-    return hashes_[picture] = difference_hash(run_.small_picture(picture, kHashPx));
+  struct Look {
+    std::uint64_t hash = 0;
+    Lab mean;
+  };
+
+  const Look& of(std::uint32_t picture) {
+    const auto [look, is_new] = looks_.try_emplace(picture);
+    if (is_new) {
+      const Image small = run_.small_picture(picture, kHashPx);
+      const Image mean = resize(small.view(), 1, 1);
+      look->second = {difference_hash(small), to_lab(mean.pixels.data())};
+    }
+    return look->second;
   }
 
   const AuditRun& run_;
-  std::map<std::uint32_t, std::uint64_t> hashes_;
+  std::map<std::uint32_t, Look> looks_;
 };
 
 }  // namespace
@@ -65,7 +80,7 @@ AuditFinding find_duplicates(AuditRun& run) {
   finding.id = "duplicates";
   finding.title = "Near-duplicates of queries";
   const RetrievalScores scores = run.clean_scores(kAnswers);
-  Hashes hashes(run);
+  Looks looks(run);
   const std::size_t count = run.queries().size();
   std::vector<std::vector<std::uint32_t>> duplicates(count);
   std::vector<float> first_is_duplicate(count, std::numeric_limits<float>::quiet_NaN());
@@ -73,7 +88,7 @@ AuditFinding find_duplicates(AuditRun& run) {
     const auto& answers = scores.answers[i];
     for (const RankedAnswer& answer : answers) {
       if (answer.similarity < kNearCosine) break;
-      if (hashes.look_alike(run.queries()[i], run.gallery()[answer.row])) {
+      if (looks.are_alike(run.queries()[i], run.gallery()[answer.row])) {
         duplicates[i].push_back(answer.row);
       }
     }
@@ -92,8 +107,8 @@ AuditFinding find_duplicates(AuditRun& run) {
   const Estimate flattered = run.estimate(gain);
   finding.numbers = {
       {"right by a near-duplicate", share,
-       "Queries whose right first answer is nearly the same picture: cosine of at least 0.98, and "
-       "a perceptual hash that differs in at most 8 of 64 bits."},
+       "Queries whose right first answer is nearly the same picture: cosine of at least 0.98, "
+       "a perceptual hash that differs in at most 8 of 64 bits, and the same mean colour."},
       {"R@1, clean", run.estimate(clean.right),
        "Queries as they are: how often the first answer is right."},
       {"R@1, without near-duplicates", run.estimate(without.right),

@@ -39,7 +39,7 @@ PlantedEncoder sound_encoder() {
 
 AuditOptions quick(std::vector<std::string> only = {}) {
   AuditOptions options;
-  options.sample = 96;
+  options.sample = 72;
   options.bootstrap = 200;
   options.only = std::move(only);
   return options;

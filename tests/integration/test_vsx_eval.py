@@ -40,6 +40,8 @@ def test_a_model_on_a_folder(vsx, model, classes, tmp_path):
         *("--rerank", "none", "--rerank", "qe:2+dba:2"),
     )
     assert "qe:2:3+dba:2:3" in both.stdout
+    assert "+0.0 (+0.0 to +0.0)" in both.stdout
+    assert "permutation" in both.stdout
 
 
 def test_a_catalogue(vsx, shop, photos, tmp_path):
@@ -62,6 +64,19 @@ def test_an_audit(vsx, model, classes, tmp_path):
     )
     assert "collapse" in done.stdout.lower()
     assert page.stat().st_size > 1000
+
+
+def test_an_audit_of_a_catalogue(vsx, shop, classes, tmp_path):
+    metadata = tmp_path / "labels.csv"
+    rows = [f"{path.relative_to(classes)},{path.parent.name}" for path in classes.rglob("*.png")]
+    metadata.write_text("key,category\n" + "\n".join(rows) + "\n")
+    vsx("add", shop, classes, "--metadata", metadata)
+    done = vsx("audit", shop, "--label", "category", "--only", "collapse", "--cache", "none")
+    assert "collapse" in done.stdout.lower()
+    done = vsx("audit", shop, "--label", "colour", "--cache", "none", code=1)
+    assert "colour" in done.stderr
+    done = vsx("audit", shop, code=2)
+    assert "--label" in done.stderr
 
 
 def test_wrong_input_is_named(vsx, model, classes, tmp_path):

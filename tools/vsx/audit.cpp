@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,8 @@ namespace vsx {
 namespace {
 
 struct Options {
-  std::string model;
+  std::string subject;  // a model or a catalogue
+  std::string label;    // of a catalogue
   std::vector<std::string> datasets;
   std::vector<std::string> roots;
   std::vector<std::string> only;
@@ -61,12 +63,26 @@ std::string as_text(const vsearch::Audit& audit) {
 }
 
 int run(const Options& options) {
-  if (options.roots.size() != 1) {
-    throw UsageError("an audit is made with one labelled data set: give --dataset and --root");
+  std::optional<vsearch::Catalog> catalog;
+  std::vector<vsearch::Dataset> datasets;
+  std::shared_ptr<vsearch::Encoder> model;
+  if (!options.label.empty()) {
+    if (!options.roots.empty() || !options.datasets.empty()) {
+      throw UsageError("--label is for a catalogue, --dataset and --root for a model: give either");
+    }
+    catalog.emplace(open_catalog(options.subject, options.quiet, options.how));
+    datasets.push_back(vsearch::catalog_dataset(*catalog, options.label));
+  } else {
+    if (options.roots.size() != 1) {
+      throw UsageError(
+          "an audit needs labels: give --dataset and --root for a model, --label for a catalogue");
+    }
+    datasets = load_datasets(options.datasets, options.roots, options.incomplete);
+    model = load_model(options.subject, options.how);
   }
-  const std::vector<vsearch::Dataset> datasets =
-      load_datasets(options.datasets, options.roots, options.incomplete);
-  const std::shared_ptr<vsearch::Encoder> encoder = load_model(options.model, options.how);
+  // A catalogue's edition keeps its encoder.
+  const auto edition = catalog ? catalog->serving() : nullptr;
+  const vsearch::Encoder& encoder = edition ? edition->encoder() : *model;
   ProgressDisplay display("auditing", "pictures", options.quiet);
   vsearch::AuditOptions how;
   how.sample = options.sample;
@@ -75,7 +91,7 @@ int run(const Options& options) {
   how.colour_field = options.colour_field;
   how.cache = cache_folder(options.cache);
   how.progress = display.callback();
-  const vsearch::Audit audit = vsearch::audit(*encoder, datasets.front(), how);
+  const vsearch::Audit audit = vsearch::audit(encoder, datasets.front(), how);
   show_status({});
   print(options.json ? vsearch::to_json(audit) + "\n" : as_text(audit));
   if (!options.html.empty()) {
@@ -96,8 +112,12 @@ Command audit_command(CLI::App& vsx) {
   const auto options = std::make_shared<Options>();
   CLI::App* app = vsx.add_subcommand(
       "audit", "Look for what a model gets wrong: background, colour, categories, robustness");
-  add_positional(app, "MODEL", options->model, "A model, by path or name");
+  add_positional(app, "MODEL|CATALOG", options->subject,
+                 "A model, by path or name, or a catalogue");
   add_dataset_options(app, options->datasets, options->roots, options->incomplete);
+  app->add_option("--label", options->label,
+                  "For a catalogue: the field of the metadata that says the category")
+      ->type_name("FIELD");
   app->add_option("--only", options->only,
                   "One finding: background, colour, collapse, robustness, fairness or duplicates; "
                   "may be given again")
@@ -120,7 +140,8 @@ Command audit_command(CLI::App& vsx) {
   app->footer(
       "Examples:\n"
       "  vsx audit efficientnet-lite0 --dataset folder --root photos/ --html audit.html\n"
-      "  vsx audit dinov2-small --dataset grocery --root GroceryStoreDataset/ --only background\n\n"
+      "  vsx audit dinov2-small --dataset grocery --root GroceryStoreDataset/ --only background\n"
+      "  vsx audit shop.vsearch --label category\n\n"
       "docs/evaluation.md tells how to read each number.\n"
       "Exit codes: 0 no fault, 1 error, 2 wrong usage, 3 faults were found, 130 stopped by "
       "Ctrl-C.");

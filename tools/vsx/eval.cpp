@@ -57,6 +57,52 @@ bool is_shown(const std::string& metric) {
   return metric.starts_with("R@") || metric == "mAP" || metric == "R-Prec";
 }
 
+std::string system_of(const vsearch::Evaluation& evaluation) {
+  return evaluation.rerank == "none" ? evaluation.encoder_name
+                                     : evaluation.encoder_name + " + " + evaluation.rerank;
+}
+
+// The mAP of a query, of all queries of a protocol.
+std::vector<float> precisions(const vsearch::ProtocolResult& result) {
+  const std::size_t column = result.scores.column("mAP");
+  std::vector<float> values;
+  for (std::size_t q = 0; q < result.scores.values.rows; ++q) {
+    values.push_back(result.scores.values.row(q)[column]);
+  }
+  return values;
+}
+
+// What each system gains over the first one on the same queries.
+std::string comparisons(const std::vector<vsearch::Evaluation>& evaluations) {
+  Table table({{"mAP against " + system_of(evaluations.front()), Shorten::kEnd},
+               {"data set"},
+               {"protocol"},
+               {"gain"},
+               {"p"},
+               {"better"},
+               {"worse"}});
+  bool any = false;
+  for (const vsearch::Evaluation& evaluation : evaluations) {
+    const auto first = std::ranges::find(evaluations, evaluation.dataset_fingerprint,
+                                         &vsearch::Evaluation::dataset_fingerprint);
+    if (&*first == &evaluation || system_of(*first) != system_of(evaluations.front())) continue;
+    for (std::size_t i = 0; i < evaluation.protocols.size(); ++i) {
+      const vsearch::ProtocolResult& result = evaluation.protocols[i];
+      if (first->protocols[i].pictures != result.pictures) continue;  // other ones were skipped
+      const vsearch::PairedComparison found =
+          vsearch::compare_paired(precisions(first->protocols[i]), precisions(result));
+      table.add_row({system_of(evaluation), evaluation.dataset, result.protocol,
+                     fmt::format("{:+.1f} ({:+.1f} to {:+.1f})", 100 * found.difference.mean,
+                                 100 * found.difference.low, 100 * found.difference.high),
+                     fmt::format("{:.4f}", found.p_value), with_commas(found.better),
+                     with_commas(found.worse)});
+      any = true;
+    }
+  }
+  return any ? "\n" + table.text() + "Points of mAP on the same queries; p by a permutation test.\n"
+             : std::string();
+}
+
 std::string as_table(const std::vector<vsearch::Evaluation>& evaluations) {
   std::vector<Column> columns{
       {"model", Shorten::kEnd}, {"re-ranking"}, {"data set"}, {"protocol"}, {"queries"}};
@@ -84,7 +130,7 @@ std::string as_table(const std::vector<vsearch::Evaluation>& evaluations) {
       }
     }
   }
-  return table.text() + "Percent, with 95 % confidence intervals.\n";
+  return table.text() + "Percent, with 95 % confidence intervals.\n" + comparisons(evaluations);
 }
 
 std::string as_table(const vsearch::CatalogEvaluation& evaluation) {

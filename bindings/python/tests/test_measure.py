@@ -76,9 +76,14 @@ def test_leave_one_out(task):
 def test_pytorch_metric_learning_agrees(task):
     accuracy = pytest.importorskip("pytorch_metric_learning.utils.accuracy_calculator")
     torch = pytest.importorskip("torch")
+    from pytorch_metric_learning.distances import CosineSimilarity
+    from pytorch_metric_learning.utils.inference import CustomKNN
+
     queries, gallery, query_labels, gallery_labels = task
     found = accuracy.AccuracyCalculator(
-        include=("mean_average_precision_at_r", "r_precision", "precision_at_1"), k="max_bin_count"
+        include=("mean_average_precision_at_r", "r_precision", "precision_at_1"),
+        k="max_bin_count",
+        knn_func=CustomKNN(CosineSimilarity()),
     ).get_accuracy(
         torch.tensor(queries),
         torch.tensor(query_labels),

@@ -163,15 +163,15 @@ Dataset load_cars196(const fs::path& root, const DatasetOptions& options) {
   for (const nlohmann::json& picture : pictures) {
     const nlohmann::json* const path = member(picture, "relative_im_path");
     const nlohmann::json* const label = member(picture, "class");
-    const std::optional<double> number = label == nullptr ? std::nullopt : first_number(*label);
-    if (path == nullptr || !path->is_string() || !number) {
+    const double number = label == nullptr ? 0 : first_number(*label).value_or(0);
+    if (path == nullptr || !path->is_string() || number == 0) {
       fail("a picture has no 'relative_im_path' and 'class'");
     }
-    if (!(*number >= 1 && *number <= static_cast<double>(names.size()))) {
-      fail(fmt::format("'{}' is of class {}, of {}", path->get<std::string>(), *number,
+    if (!(number >= 1 && number <= static_cast<double>(names.size()))) {
+      fail(fmt::format("'{}' is of class {}, of {}", path->get<std::string>(), number,
                        names.size()));
     }
-    const auto class_number = static_cast<std::uint32_t>(*number);
+    const auto class_number = static_cast<std::uint32_t>(number);
     const nlohmann::json& name = names[class_number - 1];
     if (!name.is_string()) fail(fmt::format("class {} has no name", class_number));
     builder.add(path->get<std::string>(), name.get<std::string>(), half_of(class_number, kClasses));

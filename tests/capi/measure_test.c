@@ -65,8 +65,8 @@ static void test_encoder(const vsearch_encoder* encoder, const char* root) {
   CHECK(length > 1000 && strncmp(text, "<!", 2) == 0);
   free(text);
 
-  CHECK_FAILS(vsearch_evaluate(NULL, "folder", root, NULL, &json, &error),
-              VSEARCH_INVALID_ARGUMENT, "encoder");
+  CHECK_FAILS(vsearch_evaluate(NULL, "folder", root, NULL, &json, &error), VSEARCH_INVALID_ARGUMENT,
+              "encoder");
   CHECK(json == NULL);
   CHECK_FAILS(vsearch_evaluate(encoder, "no-such", root, NULL, &json, &error),
               VSEARCH_INVALID_ARGUMENT, "gpr1200");
@@ -79,8 +79,8 @@ static void test_encoder(const vsearch_encoder* encoder, const char* root) {
               VSEARCH_INVALID_ARGUMENT, "no-such");
   const vsearch_evaluate_options stopped = {.struct_size = sizeof stopped,
                                             .progress = stop_progress};
-  CHECK_FAILS(vsearch_evaluate(encoder, "folder", root, &stopped, &json, &error),
-              VSEARCH_CANCELLED, "");
+  CHECK_FAILS(vsearch_evaluate(encoder, "folder", root, &stopped, &json, &error), VSEARCH_CANCELLED,
+              "");
 }
 
 static void test_catalog(void) {

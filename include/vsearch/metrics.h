@@ -31,22 +31,6 @@ struct RetrievalTask {
   std::uint32_t cutoff = 0;  // see Protocol
 };
 
-// All in [0, 1], larger is better. R is the number of right answers to a query.
-enum class RetrievalMetric : std::uint32_t {
-  kRecall,               // at K: 1 if one of the first K answers is right
-  kPrecision,            // at K: the share of the first K answers that are right
-  kAveragePrecision,     // mean over the right answers of the precision at each of them
-  kAveragePrecisionAtR,  // mAP@R (arXiv 2003.08505): 1/R times the sum over the first R ranks of
-                         // the precision at the right ones
-  kRPrecision,           // the share of the first R answers that are right
-  kNdcg,                 // over the whole ranking, gains 0 and 1
-  kReciprocalRank,       // of the first right answer
-  kMeanPrecisionAt5,     // mMP@5 (UnED, arXiv 2309.01858): precision at min(R, 5)
-  kKnnAccuracy,  // at K: whether most of the first K answers are right, where wrong ones vote
-                 // by label; of labels that are as frequent the one whose nearest picture is
-                 // nearer
-};
-
 struct RankedAnswer {
   std::uint32_t row = 0;  // of the gallery
   float similarity = 0.0F;
@@ -61,10 +45,21 @@ struct RetrievalOptions {
   std::uint32_t threads = 0;       // 0: as many as the machine has
 };
 
-// One number per query and metric.
+// One number per query and metric, in [0, 1], larger is better. R is the number of right answers to
+// the query.
+//   R@K     1 if one of the first K answers is right
+//   P@K     the share of the first K answers that are right
+//   mAP     the mean over the right answers of the precision at the rank of each
+//   mAP@R   1/R times the sum over the first R ranks of the precision at the right ones
+//           (arXiv 2003.08505)
+//   R-Prec  the share of the first R answers that are right
+//   nDCG    over the whole ranking, gains 0 and 1
+//   MRR     one over the rank of the first right answer
+//   mMP@5   precision at min(R, 5) (UnED, arXiv 2309.01858)
+//   kNN@K   whether most of the first K answers are right, where wrong ones vote by label; of
+//           labels that are as frequent the one whose nearest picture is nearer
 struct RetrievalScores {
-  std::vector<std::string> names;  // of the columns: "R@1", "P@5", "mAP", "mAP@R", "R-Prec",
-                                   // "nDCG", "MRR", "mMP@5", "kNN@20"
+  std::vector<std::string> names;  // of the columns, in this order
   Matrix values;                   // [queries x names]; NaN in rows without a right answer
   std::vector<std::uint32_t> right_answers;         // [queries]: R
   std::vector<std::uint32_t> first_right;           // [queries]: its rank, from 1; 0: none

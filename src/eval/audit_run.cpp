@@ -267,18 +267,12 @@ Found AuditRun::find(MatrixView rows, std::span<const std::vector<std::uint32_t>
   found.first.resize(queries_.size());
   if (asked.empty()) return found;
   RetrievalTask task;
-  task.gallery = gallery_rows();
-  task.gallery_labels = gallery_labels_;
   task.queries = asked_rows.view();
   task.query_labels = labels;
   task.self = self;
   task.positives = positives;
   task.ignored = passed_over;
-  RetrievalOptions options;
-  options.recall_at = {1};
-  options.precision_at = {1};
-  options.keep_answers = 1;
-  const RetrievalScores scores = score_retrieval(task, options);
+  const RetrievalScores scores = scores_of(task, 1);
   const std::size_t column = scores.column("R@1");
   for (std::size_t i = 0; i < asked.size(); ++i) {
     found.right[asked[i]] = scores.values.row(i)[column];
@@ -291,17 +285,21 @@ RetrievalScores AuditRun::clean_scores(std::uint32_t count) const {
   std::vector<std::int32_t> labels;
   for (const std::uint32_t picture : queries_) labels.push_back(labels_[picture]);
   RetrievalTask task;
-  task.gallery = gallery_rows();
-  task.gallery_labels = gallery_labels_;
   task.queries = query_rows_.view();
   task.query_labels = labels;
   task.self = self_;
   task.positives = positives_;
   task.ignored = ignored_;
+  return scores_of(task, count);
+}
+
+RetrievalScores AuditRun::scores_of(RetrievalTask task, std::uint32_t keep_answers) const {
+  task.gallery = gallery_rows();
+  task.gallery_labels = gallery_labels_;
   RetrievalOptions options;
   options.recall_at = {1};
   options.precision_at = {1};
-  options.keep_answers = count;
+  options.keep_answers = keep_answers;
   return score_retrieval(task, options);
 }
 

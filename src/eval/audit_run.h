@@ -108,6 +108,8 @@ class AuditRun {
  private:
   void count_encoded(std::uint64_t pictures);
   void embed();
+  // Of a task that lacks only the gallery.
+  RetrievalScores scores_of(RetrievalTask task, std::uint32_t keep_answers) const;
   bool has_answer(std::size_t query, std::span<const std::uint32_t> passed_over) const;
 
   const Encoder& encoder_;

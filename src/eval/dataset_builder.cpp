@@ -213,12 +213,6 @@ void DatasetBuilder::check_answers(const Protocol& protocol) const {
   }
 }
 
-std::string with_commas(std::uint64_t number) {
-  std::string text = std::to_string(number);
-  for (std::size_t at = text.size(); at > 3; at -= 3) text.insert(at - 3, ",");
-  return text;
-}
-
 std::string some_of(const std::vector<std::string>& names) {
   std::string text;
   const std::size_t shown = std::min(names.size(), kNamed);

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "util/with_commas.h"
 #include "vsearch/dataset.h"
 
 namespace vsearch::eval {
@@ -80,8 +81,7 @@ class DatasetBuilder {
   std::vector<std::size_t> promised_;  // numbers of protocols
 };
 
-// 12,000
-std::string with_commas(std::uint64_t number);
+using util::with_commas;
 
 // "'a', 'b' and 'c'", or "'a', 'b', 'c' and 4 more".
 std::string some_of(const std::vector<std::string>& names);

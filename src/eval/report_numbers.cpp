@@ -32,12 +32,6 @@ std::string decimals(double value, int places) {
 
 }  // namespace
 
-std::string with_commas(std::uint64_t count) {
-  std::string digits = std::to_string(count);
-  for (std::size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, ",");
-  return digits;
-}
-
 std::string count_of(std::uint64_t count, std::string_view one, std::string_view several) {
   return fmt::format("{} {}", with_commas(count), count == 1 ? one : several);
 }

@@ -6,11 +6,12 @@
 #include <string>
 #include <string_view>
 
+#include "util/with_commas.h"
 #include "vsearch/metrics.h"
 
 namespace vsearch::report {
 
-std::string with_commas(std::uint64_t count);  // "2,485"
+using util::with_commas;
 std::string count_of(std::uint64_t count, std::string_view one,
                      std::string_view several);   // "1 query", "2,485 queries"
 std::string percent(double share);                // "54.8 %"

@@ -10,17 +10,20 @@
 
 namespace vsearch::eval {
 
+// The output function of splitmix64.
+constexpr std::uint64_t mixed(std::uint64_t bits) {
+  bits = (bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9U;
+  bits = (bits ^ (bits >> 27)) * 0x94D049BB133111EBU;
+  return bits ^ (bits >> 31);
+}
+
 // splitmix64 (Steele, Lea and Flood, OOPSLA 2014).
 class Seeded {
  public:
   explicit Seeded(std::uint64_t seed) : state_(seed) {}
 
-  std::uint64_t bits() {
-    std::uint64_t z = (state_ += 0x9E3779B97F4A7C15U);
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9U;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBU;
-    return z ^ (z >> 31);
-  }
+  static constexpr std::uint64_t kStep = 0x9E3779B97F4A7C15U;
+  std::uint64_t bits() { return mixed(state_ += kStep); }
   // Below `n`, which is at least 1.
   std::size_t below(std::size_t n) { return static_cast<std::size_t>(bits() % n); }
   // In (0, 1].

@@ -6,30 +6,19 @@
 #include <cmath>
 #include <limits>
 
+#include "eval/seeded.h"
 #include "vsearch/error.h"
 #include "vsearch/metrics.h"
 
 namespace vsearch {
 namespace {
 
-std::uint64_t mixed(std::uint64_t bits) {
-  bits = (bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9U;
-  bits = (bits ^ (bits >> 27)) * 0x94D049BB133111EBU;
-  return bits ^ (bits >> 31);
+using eval::Seeded;
+
+// Random numbers that begin elsewhere for each resample.
+Seeded random_of(std::uint64_t seed, std::uint64_t resample) {
+  return Seeded(eval::mixed(eval::mixed(seed + Seeded::kStep) + resample * Seeded::kStep));
 }
-
-// splitmix64, beginning elsewhere for each resample; the standard's distributions differ between
-// libraries.
-class Random {
- public:
-  Random(std::uint64_t seed, std::uint64_t resample)
-      : state_(mixed(mixed(seed + kStep) + resample * kStep)) {}
-  std::uint64_t bits() { return mixed(state_ += kStep); }
-
- private:
-  static constexpr std::uint64_t kStep = 0x9E3779B97F4A7C15U;
-  std::uint64_t state_;
-};
 
 // Sums are taken in two halves, by turns, so that the additions do not wait for each other; in the
 // same way everywhere, so that values that are all equal have equal sums.
@@ -47,7 +36,7 @@ double sum_of(std::span<const double> values) {
 
 // Of as many values as there are, each drawn from all of them. A draw takes 32 random bits: one
 // value in 2^32 / size is drawn more often than it should, by that small a part.
-double sum_of_draws(std::span<const double> values, Random random) {
+double sum_of_draws(std::span<const double> values, Seeded random) {
   const std::uint64_t size = values.size();
   double even = 0;
   double odd = 0;
@@ -62,7 +51,7 @@ double sum_of_draws(std::span<const double> values, Random random) {
 }
 
 // Of the values, each with a random sign.
-double sum_with_signs(std::span<const double> values, Random random) {
+double sum_with_signs(std::span<const double> values, Seeded random) {
   constexpr std::size_t kSums = 4;
   double sums[kSums] = {};
   for (std::size_t begin = 0; begin < values.size(); begin += 64) {
@@ -92,7 +81,7 @@ Estimate estimate(std::span<const double> values, std::uint32_t resamples, std::
   std::vector<double> means;
   means.reserve(resamples);
   for (std::uint32_t i = 0; i < resamples; ++i) {
-    means.push_back(sum_of_draws(values, Random(seed, i)) / count);
+    means.push_back(sum_of_draws(values, random_of(seed, i)) / count);
   }
   std::ranges::sort(means);
   // An order statistic: between two of them a processor might round otherwise than another.
@@ -108,7 +97,7 @@ double sign_flip_p_value(std::span<const double> values, std::uint32_t resamples
   const double observed = std::fabs(sum_of(values)) * (1 - kRounding);
   std::uint64_t as_large = 1;  // what was observed is one of the ways
   for (std::uint32_t i = 0; i < resamples; ++i) {
-    as_large += std::fabs(sum_with_signs(values, Random(seed, i))) >= observed ? 1U : 0U;
+    as_large += std::fabs(sum_with_signs(values, random_of(seed, i))) >= observed ? 1U : 0U;
   }
   return static_cast<double>(as_large) / (static_cast<double>(resamples) + 1);
 }

@@ -202,4 +202,9 @@ class MergingFeatures {
   std::vector<std::vector<float>> means_;  // of each shape
 };
 
+// Sees the subject's outline, and neither colour nor background.
+inline PlantedEncoder sound_encoder() {
+  return {"silhouettes", 145, silhouette};
+}
+
 }  // namespace vsearch_test

@@ -24,10 +24,6 @@ using vsearch::Verdict;
 
 namespace {
 
-PlantedEncoder sound_encoder() {
-  return {"silhouettes", 145, silhouette};
-}
-
 AuditOptions quick(std::vector<std::string> only = {}) {
   AuditOptions options;
   options.sample = 40;

@@ -33,10 +33,6 @@ const Dataset& shapes() {
   return dataset;
 }
 
-PlantedEncoder sound_encoder() {
-  return {"silhouettes", 145, silhouette};
-}
-
 AuditOptions quick(std::vector<std::string> only = {}) {
   AuditOptions options;
   options.sample = 72;

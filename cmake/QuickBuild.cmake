@@ -8,7 +8,15 @@ set(VSEARCH_COMMON_HEADERS
 # time. To optimise it takes the compiler longer than it ever saves.
 function(vsearch_quick_build target)
   target_compile_options(${target} PRIVATE
-    $<$<AND:$<CONFIG:Release>,$<COMPILE_LANG_AND_ID:CXX,GNU,Clang,AppleClang>>:-O1>)
+    $<$<AND:$<CONFIG:Release>,$<COMPILE_LANG_AND_ID:CXX,GNU,Clang,AppleClang>>:-O1>
+    $<$<AND:$<CONFIG:RelWithDebInfo>,$<COMPILE_LANG_AND_ID:CXX,GNU,Clang,AppleClang>>:-O0>)
+endfunction()
+
+# vsearch_compile_alone(target source...): in a build that compiles several files as one
+# (CMAKE_UNITY_BUILD, which halves the time once more) these stay by themselves: what is hot, so that
+# what is inlined in it does not depend on its neighbours.
+function(vsearch_compile_alone target)
+  set_source_files_properties(${ARGN} TARGET_DIRECTORY ${target} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
 endfunction()
 
 # vsearch_precompile(target [header...]): these, and the common ones.

@@ -13,8 +13,6 @@
 namespace vsearch::detail {
 namespace {
 
-using Kind = FilterToken::Kind;
-
 // Locale-independent, unlike <cctype>.
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
@@ -43,7 +41,7 @@ constexpr std::array<std::string_view, 11> kKeywords{"AND", "OR", "NOT",  "IN", 
 }  // namespace
 
 bool FilterToken::is_keyword(std::string_view keyword) const {
-  return kind == Kind::kWord && equals_in_capitals(text, keyword);
+  return kind == FilterToken::Kind::kWord && equals_in_capitals(text, keyword);
 }
 
 bool FilterToken::is_any_keyword() const {
@@ -61,7 +59,7 @@ void FilterLexer::fail(std::size_t position, std::string_view what) const {
 FilterToken FilterLexer::next() {
   while (at_ < expression_.size() && is_space(expression_[at_])) ++at_;
   const std::size_t start = at_;
-  if (start == expression_.size()) return {Kind::kEnd, start, {}, {}};
+  if (start == expression_.size()) return {FilterToken::Kind::kEnd, start, {}, {}};
   const char c = expression_[start];
   const char following = start + 1 < expression_.size() ? expression_[start + 1] : '\0';
   if (c == '\'') return text(start);
@@ -69,7 +67,8 @@ FilterToken FilterLexer::next() {
   if (is_digit(c) || (c == '-' && (is_digit(following) || following == '.'))) return number(start);
   if (starts_word(c)) {
     while (at_ < expression_.size() && continues_word(expression_[at_])) ++at_;
-    return {Kind::kWord, start, std::string(expression_.substr(start, at_ - start)), {}};
+    return {
+        FilterToken::Kind::kWord, start, std::string(expression_.substr(start, at_ - start)), {}};
   }
   if ((c == '=' && following == '=') || (c == '<' && following == '>')) {
     fail(start, c == '=' ? "equality is written =, not ==" : "inequality is written !=, not <>");
@@ -83,7 +82,7 @@ FilterToken FilterLexer::next() {
     fail(start, fmt::format("the character '{}' has no meaning here", util::shorten({&c, 1})));
   }
   at_ += length;
-  return {Kind::kSymbol, start, std::string(expression_.substr(start, length)), {}};
+  return {FilterToken::Kind::kSymbol, start, std::string(expression_.substr(start, length)), {}};
 }
 
 std::string FilterLexer::quoted(std::size_t start, char quote, std::string_view what) {
@@ -103,7 +102,7 @@ std::string FilterLexer::quoted(std::size_t start, char quote, std::string_view 
 }
 
 FilterToken FilterLexer::text(std::size_t start) {
-  return {Kind::kValue, start, {}, quoted(start, '\'', "a text")};
+  return {FilterToken::Kind::kValue, start, {}, quoted(start, '\'', "a text")};
 }
 
 FilterToken FilterLexer::quoted_name(std::size_t start) {
@@ -111,7 +110,7 @@ FilterToken FilterLexer::quoted_name(std::size_t start) {
   if (const std::string problem = filter_name_problem(name); !problem.empty()) {
     fail(start, problem);
   }
-  return {Kind::kQuotedName, start, std::move(name), {}};
+  return {FilterToken::Kind::kQuotedName, start, std::move(name), {}};
 }
 
 FilterToken FilterLexer::number(std::size_t start) {
@@ -141,13 +140,13 @@ FilterToken FilterLexer::number(std::size_t start) {
   if (integral && ended) {
     std::int64_t value = 0;
     const auto [end, error] = std::from_chars(first, last, value);
-    if (error == std::errc() && end == last) return {Kind::kValue, start, {}, value};
+    if (error == std::errc() && end == last) return {FilterToken::Kind::kValue, start, {}, value};
   }
   double value = 0;
   const auto [end, error] = std::from_chars(first, last, value);
   if (error == std::errc::result_out_of_range) fail(start, "this number is out of range");
   if (error != std::errc() || end != last || !ended) fail(start, "this is no number");
-  return {Kind::kValue, start, {}, value};
+  return {FilterToken::Kind::kValue, start, {}, value};
 }
 
 }  // namespace vsearch::detail

@@ -19,7 +19,7 @@ namespace {
 
 using Kind = FilterNode::Kind;
 
-constexpr std::int64_t kItemsPerRead = 4096;    // so that others get at the store
+constexpr std::int64_t kItemsPerScan = 4096;    // so that others get at the store
 constexpr std::size_t kPicturesPerRead = 4096;  // likewise
 constexpr std::uint64_t kFew = 4096;            // are looked up rather than found by scans
 // So many rows of the index are scanned to be spared a look at the metadata of one picture. Such a
@@ -427,9 +427,9 @@ class Plan {
       });
       return result;
     }
-    for (std::int64_t first = 1; first <= last; first += kItemsPerRead) {
+    for (std::int64_t first = 1; first <= last; first += kItemsPerScan) {
       in_store_([&](db::Database& database) {
-        result |= look_through(database, filter, first, first + kItemsPerRead - 1);
+        result |= look_through(database, filter, first, first + kItemsPerScan - 1);
       });
     }
     if (within != nullptr) result &= *within;

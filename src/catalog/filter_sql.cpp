@@ -15,7 +15,7 @@ constexpr std::string_view kIsText = "json_type(metadata, ?{0}) IS 'text'";
 constexpr std::string_view kIsNumber =
     "ifnull(json_type(metadata, ?{0}), '') IN ('integer', 'real')";
 
-class Writer {
+class SqlWriter {
  public:
   std::string node(const FilterNode& node) {
     switch (node.kind) {
@@ -163,7 +163,7 @@ std::string json_path(const std::vector<std::string>& field) {
 }
 
 FilterSql filter_to_sql(const FilterNode& root) {
-  Writer writer;
+  SqlWriter writer;
   std::string where = writer.node(root);
   return std::move(writer).finish(std::move(where));
 }

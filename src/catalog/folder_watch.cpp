@@ -26,7 +26,7 @@ constexpr milliseconds kAskEvery{100};
 constexpr std::uint32_t kWatched = IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO |
                                    IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
 
-[[noreturn]] void fail(const std::string& message) {
+[[noreturn]] void fail_watch(const std::string& message) {
   throw Error(ErrorCode::kIo, message);
 }
 
@@ -68,7 +68,7 @@ FolderWatch::FolderWatch(std::span<const fs::path> folders) {
       roots_.push_back({std::move(path)});
     }
     follow_roots();
-    if (!problem_.empty()) fail(problem_);
+    if (!problem_.empty()) fail_watch(problem_);
     everything_ = false;
   } catch (...) {
     close(inotify_);
@@ -101,7 +101,7 @@ std::optional<FolderChanges> FolderWatch::wait(const std::function<bool()>& go_o
     }
     pollfd queue{inotify_, POLLIN, 0};
     if (poll(&queue, 1, static_cast<int>(pause.count())) < 0 && errno != EINTR) {
-      fail(fmt::format("cannot wait for changes of folders: {}", std::strerror(errno)));
+      fail_watch(fmt::format("cannot wait for changes of folders: {}", std::strerror(errno)));
     }
   }
   return std::nullopt;
@@ -110,7 +110,7 @@ std::optional<FolderChanges> FolderWatch::wait(const std::function<bool()>& go_o
 void FolderWatch::open() {
   inotify_ = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
   if (inotify_ >= 0) return;
-  fail(
+  fail_watch(
       fmt::format("cannot follow folders ({}); raise the limit of open files, or with: sysctl "
                   "fs.inotify.max_user_instances=1024",
                   std::strerror(errno)));
@@ -201,7 +201,7 @@ void FolderWatch::read_events() {
   alignas(inotify_event) std::array<char, 65536> buffer;
   const ssize_t size = read(inotify_, buffer.data(), buffer.size());
   if (size < 0 && errno != EAGAIN && errno != EINTR) {
-    fail(fmt::format("cannot read the changes of folders: {}", std::strerror(errno)));
+    fail_watch(fmt::format("cannot read the changes of folders: {}", std::strerror(errno)));
   }
   for (ssize_t at = 0; at < size;) {
     const auto* event = reinterpret_cast<const inotify_event*>(buffer.data() + at);

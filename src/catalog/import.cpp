@@ -22,7 +22,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kBatchPictures = 1000;                    // committed at a time
+constexpr std::size_t kImportedPictures = 1000;                 // committed at a time
 constexpr std::size_t kMostLineBytes = std::size_t{256} << 20;  // of items.jsonl
 constexpr std::uint64_t kMostManifestBytes = std::uint64_t{1} << 20;
 constexpr std::uint64_t kLinesPerProgress = 1000;
@@ -263,7 +263,7 @@ class Importing {
       keys_.insert(item->key);
       pictures_ += item->pictures.size();
       batch_.push_back(*std::move(item));
-      if (pictures_ < kBatchPictures) continue;
+      if (pictures_ < kImportedPictures) continue;
       commit();
       done_ = reader.lines();
       if (done_ < manifest_.items) go_on();

@@ -10,15 +10,15 @@
 namespace vsearch::detail {
 namespace {
 
-[[noreturn]] void fail(const std::string& message) {
+[[noreturn]] void refuse_item(const std::string& message) {
   throw Error(ErrorCode::kInvalidArgument, message);
 }
 
 std::string stored(const MetadataValue& metadata) {
   std::string text = to_text(metadata);
   if (text.size() > kMaxMetadataBytes) {
-    fail(fmt::format("the metadata is {} bytes long; the most is {}", text.size(),
-                     kMaxMetadataBytes));
+    refuse_item(fmt::format("the metadata is {} bytes long; the most is {}", text.size(),
+                            kMaxMetadataBytes));
   }
   return text;
 }
@@ -27,8 +27,8 @@ std::string stored(const MetadataValue& metadata) {
 MetadataValue parse_object(const std::string& text, std::string_view name) {
   MetadataValue parsed = parse_metadata(text, name);
   if (parsed.as<MetadataValue::Object>() == nullptr) {
-    fail(fmt::format("{} must be a JSON object such as {{\"colour\": \"red\"}}, not {}", name,
-                     util::shorten(text)));
+    refuse_item(fmt::format("{} must be a JSON object such as {{\"colour\": \"red\"}}, not {}",
+                            name, util::shorten(text)));
   }
   return parsed;
 }
@@ -64,29 +64,30 @@ std::string embedding_problem(std::span<const float> embedding, std::uint32_t di
 }
 
 void check_item(const Item& item) {
-  if (item.key.empty()) fail("the key is empty");
+  if (item.key.empty()) refuse_item("the key is empty");
   if (item.key.size() > kMaxKeyBytes) {
-    fail(fmt::format("the key is {} bytes long; the most is {}: {}", item.key.size(), kMaxKeyBytes,
-                     util::shorten(item.key)));
+    refuse_item(fmt::format("the key is {} bytes long; the most is {}: {}", item.key.size(),
+                            kMaxKeyBytes, util::shorten(item.key)));
   }
   if (!util::is_utf8(item.key))
-    fail(fmt::format("the key is not UTF-8: {}", util::shorten(item.key)));
+    refuse_item(fmt::format("the key is not UTF-8: {}", util::shorten(item.key)));
   if (util::has_control_characters(item.key)) {
-    fail(fmt::format("the key has a control character: {}", util::shorten(item.key)));
+    refuse_item(fmt::format("the key has a control character: {}", util::shorten(item.key)));
   }
-  if (item.pictures.empty()) fail("the item has no picture");
+  if (item.pictures.empty()) refuse_item("the item has no picture");
   for (const Picture& picture : item.pictures) {
     if (!util::is_utf8(picture.path) || picture.path.find('\0') != std::string::npos) {
-      fail(fmt::format("the path of a picture is not UTF-8, rename the file: {}",
-                       util::shorten(picture.path, 1000)));
+      refuse_item(fmt::format("the path of a picture is not UTF-8, rename the file: {}",
+                              util::shorten(picture.path, 1000)));
     }
     if (picture.embedding.empty() && picture.bytes.empty() && picture.path.empty()) {
-      fail("a picture has no path, no bytes and no embedding");
+      refuse_item("a picture has no path, no bytes and no embedding");
     }
-    if (const std::string problem = crop_problem(picture.crop); !problem.empty()) fail(problem);
+    if (const std::string problem = crop_problem(picture.crop); !problem.empty())
+      refuse_item(problem);
     if (picture.role.size() > kMaxRoleBytes || !util::is_utf8(picture.role) ||
         util::has_control_characters(picture.role)) {
-      fail(
+      refuse_item(
           fmt::format("the role of a picture must be at most {} bytes of UTF-8 without control "
                       "characters: {}",
                       kMaxRoleBytes, util::shorten(picture.role)));

@@ -95,7 +95,7 @@ class Builder {
   std::string problem_;
 };
 
-struct Writer {
+struct JsonWriter {
   std::string& text;
 
   void operator()(std::nullptr_t) const { text += "null"; }
@@ -145,7 +145,7 @@ MetadataValue parse_metadata(std::string_view text, std::string_view name) {
 
 std::string to_text(const MetadataValue& value) {
   std::string text;
-  std::visit(Writer{text}, value.value);
+  std::visit(JsonWriter{text}, value.value);
   return text;
 }
 

@@ -17,10 +17,10 @@
 namespace vsearch::detail {
 namespace {
 
-constexpr std::size_t kPage = 512;           // pictures asked of the store at a time
-constexpr std::size_t kAhead = 128;          // read and decoded ahead
-constexpr std::size_t kEncodePictures = 64;  // encoded and committed at a time
-constexpr std::uint64_t kAheadBytes = std::uint64_t{64} << 20;
+constexpr std::size_t kPage = 512;              // pictures asked of the store at a time
+constexpr std::size_t kReencodeAhead = 128;     // read and decoded ahead
+constexpr std::size_t kReencodedPictures = 64;  // encoded and committed at a time
+constexpr std::uint64_t kReencodeBytes = std::uint64_t{64} << 20;
 
 // Commits go to the edition while this lives.
 class Building {
@@ -233,15 +233,16 @@ void Reencoder::encode_lacking(bool writers_are_out) {
   };
   if (!have_next()) return;
   edition_->encoder();
-  util::ReadAhead<Job, Source> ahead(0, kAheadBytes, [this](const Job& job) { return read(job); });
+  util::ReadAhead<Job, Source> ahead(0, kReencodeBytes,
+                                     [this](const Job& job) { return read(job); });
   std::vector<Source> sources;
   std::uint64_t held = 0;
   while (true) {
-    while (ahead.pending() < kAhead && have_next()) ahead.push({page[next++]});
+    while (ahead.pending() < kReencodeAhead && have_next()) ahead.push({page[next++]});
     if (ahead.pending() == 0) break;
     sources.push_back(ahead.take());
     held += sources.back().bytes();
-    if (sources.size() < kEncodePictures && held < kAheadBytes) continue;
+    if (sources.size() < kReencodedPictures && held < kReencodeBytes) continue;
     encode(sources, writers_are_out);
     held = 0;
   }

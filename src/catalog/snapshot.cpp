@@ -17,7 +17,8 @@
 namespace vsearch::detail {
 namespace {
 
-constexpr std::size_t kChunk = 1024;  // vectors in memory beside the index, and between progress
+constexpr std::size_t kVectorsHeld =
+    1024;  // vectors in memory beside the index, and between progress
 
 IndexOptions index_options(const db::EditionHeader& edition) {
   IndexOptions options;
@@ -181,7 +182,8 @@ class Opening {
         throw Error(ErrorCode::kCancelled,
                     fmt::format("opening {} was cancelled; nothing is lost", directory_.string()));
       }
-      const std::span<const Id> chunk = ids.subspan(done, std::min(kChunk, ids.size() - done));
+      const std::span<const Id> chunk =
+          ids.subspan(done, std::min(kVectorsHeld, ids.size() - done));
       std::vector<Id> found;  // those that are not gone meanwhile
       Matrix rows;
       std::filesystem::path database;

@@ -13,14 +13,14 @@ namespace vsearch {
 namespace detail {
 namespace {
 
-constexpr std::chrono::milliseconds kAskEvery{50};
+constexpr std::chrono::milliseconds kReportEvery{50};
 
 }  // namespace
 
 bool ReadCounter::go_on() {
   if (!progress_) return true;
   const auto now = std::chrono::steady_clock::now();
-  if (now - asked_ < kAskEvery) return true;
+  if (now - asked_ < kReportEvery) return true;
   asked_ = now;
   return progress_(read_, 0);
 }

@@ -16,7 +16,7 @@
 namespace vsearch::detail {
 namespace {
 
-constexpr std::size_t kItemsPerRead = 256;
+constexpr std::size_t kItemsPerLook = 256;
 
 // Metadata as they are stored, or as they are if they are none: whoever adds them will say so.
 std::string stored_form(const std::string& metadata) {
@@ -84,7 +84,7 @@ class Planner {
     bool more = true;
     while (more) {
       const std::vector<db::StoredItem> page =
-          core_.in_store([&](db::Store& store) { return store.items_after(after, kItemsPerRead); });
+          core_.in_store([&](db::Store& store) { return store.items_after(after, kItemsPerLook); });
       more = !page.empty();
       for (const db::StoredItem& stored : page) {
         if (!stored.key.starts_with(options_.key_prefix)) {

@@ -32,7 +32,7 @@ struct Decoded {
   std::uint64_t bytes() const { return image.pixels.size(); }
 };
 
-bool is_picture_at_fault(const Error& error) {
+bool is_unreadable(const Error& error) {
   return error.code() == ErrorCode::kBadImage || error.code() == ErrorCode::kFileNotFound ||
          error.code() == ErrorCode::kIo;
 }
@@ -50,7 +50,7 @@ Decoded decode(Job& job, const DecodeOptions& options) {
       result.image = std::move(std::get<Image>(job.input));
     }
   } catch (const Error& error) {
-    if (!is_picture_at_fault(error)) throw;
+    if (!is_unreadable(error)) throw;
     result.failure = error;
   }
   job.input = {};

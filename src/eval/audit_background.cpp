@@ -15,18 +15,18 @@
 namespace vsearch::eval {
 namespace {
 
-constexpr std::size_t kFewestQueries = 20;  // with fewer an interval spans half the scale
+constexpr std::size_t kFewestSubjects = 20;  // with fewer an interval spans half the scale
 // Above a half the background weighs more than the subject.
-constexpr double kFaultShare = 0.5;
+constexpr double kFaultBackground = 0.5;
 // Backgrounds say something of what stands before them: a good encoder uses that a little.
-constexpr double kNoteworthyShare = 0.25;
+constexpr double kNoteworthyBackground = 0.25;
 // The loss on another background. Cut-outs are never perfect, so that a sound encoder loses some
 // too; half is more than any of the five losses lost in arXiv 2210.01615, and counts only where
 // the background alone is found similar as well.
-constexpr double kFaultLoss = 0.5;
-constexpr double kNoteworthyLoss = 0.25;
+constexpr double kFaultCutOutLoss = 0.5;
+constexpr double kNoteworthyCutOutLoss = 0.25;
 
-enum Form : std::size_t { kPlain, kSwapped, kAlone, kSameColours };
+enum BackgroundForm : std::size_t { kPlain, kSwapped, kAlone, kSameColours };
 static_assert(kSameColours + 1 == kBackgroundForms);
 
 class BackgroundFinding {
@@ -38,11 +38,11 @@ class BackgroundFinding {
 
   AuditFinding find(Evidence& evidence) {
     choose_donors();
-    if (subjects_.found < kFewestQueries || donors_ < kFewestQueries) {
+    if (subjects_.found < kFewestSubjects || donors_ < kFewestSubjects) {
       finding_.summary = fmt::format(
           "Not measured: a subject that can be told from its background was found in {} of {} "
           "queries, and {} are needed, of several categories.",
-          std::min(subjects_.found, donors_), run_.queries().size(), kFewestQueries);
+          std::min(subjects_.found, donors_), run_.queries().size(), kFewestSubjects);
       run_.skip_forms(kBackgroundForms);
       return std::move(finding_);
     }
@@ -109,7 +109,7 @@ class BackgroundFinding {
     std::vector<float> moved(count, std::numeric_limits<float>::quiet_NaN());
     for (std::size_t i = 0; i < count; ++i) {
       const auto clean = run_.query_rows().row(i);
-      const auto to = [&](Form form) {
+      const auto to = [&](BackgroundForm form) {
         const auto row = std::as_const(forms_[form]).row(i);
         return is_known(row) ? std::max(run_.centred_cosine(clean, row), 0.0) : 0.0;
       };
@@ -157,10 +157,10 @@ class BackgroundFinding {
   }
 
   void judge(const Estimate& share, const Loss& lost) {
-    const bool loses = lost.low > kFaultLoss && share.mean > kNoteworthyShare;
-    if (share.low > kFaultShare || loses) {
+    const bool loses = lost.low > kFaultCutOutLoss && share.mean > kNoteworthyBackground;
+    if (share.low > kFaultBackground || loses) {
       finding_.verdict = Verdict::kFault;
-    } else if (share.mean > kNoteworthyShare || lost.share > kNoteworthyLoss) {
+    } else if (share.mean > kNoteworthyBackground || lost.share > kNoteworthyCutOutLoss) {
       finding_.verdict = Verdict::kNoteworthy;
     } else {
       finding_.verdict = Verdict::kSound;

@@ -19,7 +19,7 @@ namespace vsearch::eval {
 namespace {
 
 constexpr std::size_t kFewestConflicts = 20;  // queries; with fewer an interval says nothing
-constexpr std::size_t kFewestPictures = 50;   // for fits with 18 numbers
+constexpr std::size_t kFewestToFit = 50;      // for fits with 18 numbers
 constexpr double kLeastChroma = 3.0;          // mean: below it pictures are grey to the eye
 // A coin would let colour win half of the conflicts. Above that colour draws more than the class.
 constexpr double kFaultWins = 0.6;
@@ -28,10 +28,10 @@ constexpr double kNoteworthyWins = 0.35;
 constexpr double kFaultExplained = 0.5;
 constexpr double kNoteworthyExplained = 0.3;
 // Of what was right, lost in grey and in other hues alike.
-constexpr double kFaultLoss = 0.5;
-constexpr double kNoteworthyLoss = 0.2;
+constexpr double kFaultGreyLoss = 0.5;
+constexpr double kNoteworthyGreyLoss = 0.2;
 
-enum Form : std::size_t { kGrey, kQuarter, kHalf, kSubject };
+enum ColourForm : std::size_t { kGrey, kQuarter, kHalf, kSubject };
 static_assert(kSubject + 1 == kColourForms);
 
 const DatasetField* colour_field(const Dataset& dataset, const std::string& wanted) {
@@ -140,7 +140,7 @@ class ColourFinding {
   }
 
   void measure_fits() {
-    if (run_.pool().size() < kFewestPictures) return;
+    if (run_.pool().size() < kFewestToFit) return;
     const std::uint64_t seed = run_.options().seed;
     explained_ = run_.estimate(
         cross_validated_fit(colour_features(colours_).view(), run_.pool_rows(), seed));
@@ -162,10 +162,10 @@ class ColourFinding {
     const double wins = wins_ ? wins_->mean : 0;
     const double explained = explained_ ? explained_->mean : 0;
     if ((wins_ && wins_->low > kFaultWins) || (explained_ && explained_->low > kFaultExplained) ||
-        least_loss > kFaultLoss) {
+        least_loss > kFaultGreyLoss) {
       finding_.verdict = Verdict::kFault;
     } else if (wins > kNoteworthyWins || explained > kNoteworthyExplained ||
-               most_loss > kNoteworthyLoss) {
+               most_loss > kNoteworthyGreyLoss) {
       finding_.verdict = Verdict::kNoteworthy;
     } else {
       finding_.verdict = Verdict::kSound;

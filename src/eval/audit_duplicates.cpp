@@ -2,70 +2,31 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <bit>
 #include <limits>
 #include <map>
 #include <utility>
 
 #include "eval/audit_findings.h"
-#include "eval/lab.h"
+#include "eval/near_duplicates.h"
 
 namespace vsearch::eval {
 namespace {
 
-// What is nearer than this to a query, and looks the same to a hash that knows nothing of the
-// encoder, is the same picture: either alone holds of pictures that are merely alike. The hash sees
-// no colours, and the same product in another colour is no duplicate.
-constexpr float kNearCosine = 0.98F;
-constexpr int kNearBits = 8;         // of 64
-constexpr float kNearColour = 8.0F;  // of L*a*b*, between means: another exposure
 constexpr std::uint32_t kAnswers = 20;
-constexpr std::uint32_t kHashPx = 72;
 // In points of R@1: more than that is the difference between two encoders of a table.
 constexpr double kFaultGain = 0.05;
-constexpr double kNoteworthyShare = 0.01;
-
-// Whether each of 8 x 8 cells is darker than the one right of it ("dHash").
-std::uint64_t difference_hash(const Image& image) {
-  const Image small = resize(image.view(), 9, 8);
-  std::uint64_t hash = 0;
-  const auto lightness = [&](std::size_t x, std::size_t y) {
-    const std::uint8_t* rgb = small.pixels.data() + (y * 9 + x) * 3;
-    return 299 * rgb[0] + 587 * rgb[1] + 114 * rgb[2];
-  };
-  for (std::size_t y = 0; y < 8; ++y) {
-    for (std::size_t x = 0; x < 8; ++x) {
-      hash = hash << 1 | (lightness(x, y) < lightness(x + 1, y) ? 1U : 0U);
-    }
-  }
-  return hash;
-}
+constexpr double kNoteworthyDuplicates = 0.01;
 
 class Looks {
  public:
   explicit Looks(const AuditRun& run) : run_(run) {}
 
-  bool are_alike(std::uint32_t a, std::uint32_t b) {
-    const Look& first = of(a);
-    const Look& second = of(b);
-    return std::popcount(first.hash ^ second.hash) <= kNearBits &&
-           distance(first.mean, second.mean) <= kNearColour;
-  }
+  bool are_near(std::uint32_t a, std::uint32_t b) { return are_alike(of(a), of(b)); }
 
  private:
-  struct Look {
-    std::uint64_t hash = 0;
-    Lab mean;
-  };
-
   const Look& of(std::uint32_t picture) {
     const auto [look, is_new] = looks_.try_emplace(picture);
-    if (is_new) {
-      const Image small = run_.small_picture(picture, kHashPx);
-      const Image mean = resize(small.view(), 1, 1);
-      look->second = {difference_hash(small), to_lab(mean.pixels.data())};
-    }
+    if (is_new) look->second = look_at(run_.small_picture(picture, kLookPx));
     return look->second;
   }
 
@@ -88,7 +49,7 @@ AuditFinding find_duplicates(AuditRun& run) {
     const auto& answers = scores.answers[i];
     for (const RankedAnswer& answer : answers) {
       if (answer.similarity < kNearCosine) break;
-      if (looks.are_alike(run.queries()[i], run.gallery()[answer.row])) {
+      if (looks.are_near(run.queries()[i], run.gallery()[answer.row])) {
         duplicates[i].push_back(answer.row);
       }
     }
@@ -114,9 +75,9 @@ AuditFinding find_duplicates(AuditRun& run) {
       {"R@1, without near-duplicates", run.estimate(without.right),
        "The same, each query's near-duplicates passed over."},
       {"R@1 gained by near-duplicates", flattered, "The difference, on the queries of both."}};
-  finding.verdict = flattered.low > kFaultGain      ? Verdict::kFault
-                    : share.mean > kNoteworthyShare ? Verdict::kNoteworthy
-                                                    : Verdict::kSound;
+  finding.verdict = flattered.low > kFaultGain           ? Verdict::kFault
+                    : share.mean > kNoteworthyDuplicates ? Verdict::kNoteworthy
+                                                         : Verdict::kSound;
   finding.summary = fmt::format(
       "{} of the queries find a near-duplicate of themselves first; without these R@1 is {}, with "
       "them {}.",

@@ -10,8 +10,8 @@
 namespace vsearch::eval {
 namespace {
 
-constexpr std::uint32_t kNeighbours = 10;
-constexpr std::size_t kFewestPictures = 5;  // of a category that is judged
+constexpr std::uint32_t kAnswersCompared = 10;
+constexpr std::size_t kFewestOfCategory = 5;  // of a category that is judged
 // Of the ten nearest, eight at least in every category: fewer changes what customers see.
 constexpr double kFaultRecall = 0.8;
 // What the defaults of the index are made for.
@@ -24,13 +24,13 @@ AuditFinding find_fairness(AuditRun& run) {
   finding.id = "fairness";
   finding.title = "Fairness of the index";
   const Index& index = run.pool_index();
-  if (run.pool().size() <= kNeighbours) {
+  if (run.pool().size() <= kAnswersCompared) {
     finding.summary = fmt::format("Not measured: {} pictures are too few to have {} neighbours.",
-                                  run.pool().size(), kNeighbours);
+                                  run.pool().size(), kAnswersCompared);
     return finding;
   }
   SearchOptions approximate;
-  approximate.k = kNeighbours;
+  approximate.k = kAnswersCompared;
   approximate.threads = 0;
   SearchOptions exact = approximate;
   exact.exact = true;
@@ -54,7 +54,7 @@ AuditFinding find_fairness(AuditRun& run) {
   Estimate worst;
   std::string worst_name;
   for (const auto& [label, values] : by_label) {
-    if (label < 0 || values.size() < kFewestPictures) continue;
+    if (label < 0 || values.size() < kFewestOfCategory) continue;
     const Estimate estimate = run.estimate(values);
     if (!worst_name.empty() && estimate.mean >= worst.mean) continue;
     worst = estimate;
@@ -63,7 +63,7 @@ AuditFinding find_fairness(AuditRun& run) {
   if (worst_name.empty()) {
     finding.summary = fmt::format(
         "The index finds {} of the ten nearest; not measured by category: none has {} pictures.",
-        percent(all.mean), kFewestPictures);
+        percent(all.mean), kFewestOfCategory);
     return finding;
   }
   finding.numbers.push_back({fmt::format("recall@10 of \"{}\"", worst_name), worst,

@@ -21,9 +21,9 @@ constexpr std::size_t kShown = 5;  // answers of each of these
 
 using Metrics = std::vector<float>;
 
-class Run {
+class CatalogRun {
  public:
-  Run(const Catalog& catalog, const CatalogEvaluationOptions& options)
+  CatalogRun(const Catalog& catalog, const CatalogEvaluationOptions& options)
       : searcher_(catalog), options_(options) {
     std::ranges::copy_if(options.recall_at, std::back_inserter(recall_at_),
                          [&](std::uint32_t k) { return k <= options.depth; });
@@ -115,7 +115,7 @@ std::size_t rank_of_first(const std::vector<std::string>& found,
 CatalogEvaluation evaluate(const Catalog& catalog, std::span<const LabelledQuery> queries,
                            const CatalogEvaluationOptions& options) {
   check(queries, options);
-  const Run run(catalog, options);
+  const CatalogRun run(catalog, options);
   CatalogEvaluation result;
   const CatalogInfo info = catalog.info();
   result.catalog = info.path.string();

@@ -24,10 +24,10 @@ std::vector<float> column_of(const Matrix& values, std::size_t column) {
 }
 
 // One protocol, from embeddings to figures.
-class Run {
+class ProtocolRun {
  public:
-  Run(const DatasetEmbeddings& embeddings, const Dataset& dataset, const Protocol& protocol,
-      const EvaluationOptions& options)
+  ProtocolRun(const DatasetEmbeddings& embeddings, const Dataset& dataset, const Protocol& protocol,
+              const EvaluationOptions& options)
       : dataset_(dataset), protocol_(protocol), options_(options) {
     place_.assign(dataset.pictures.size(), kNowhere);
     std::vector<bool> skipped(dataset.pictures.size(), false);
@@ -282,7 +282,7 @@ Evaluation evaluate(const DatasetEmbeddings& embeddings, const EncoderInfo& enco
     for (const Protocol& protocol : dataset.protocols) protocols.push_back(&protocol);
   }
   for (const Protocol* protocol : protocols) {
-    evaluation.protocols.push_back(Run(embeddings, dataset, *protocol, options).result());
+    evaluation.protocols.push_back(ProtocolRun(embeddings, dataset, *protocol, options).result());
   }
   return evaluation;
 }

@@ -20,7 +20,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::size_t kHeaderBytes = 128;
-constexpr std::size_t kMaxDepth = 32;
+constexpr std::size_t kMaxCellDepth = 32;
 constexpr std::size_t kMaxInflatedBytes = std::size_t{256} << 20;
 static_assert(std::endian::native == std::endian::little, "numbers are read as they lie");
 
@@ -140,7 +140,7 @@ class Parser {
   // An array; `name` gets what it is called.
   Json matrix(std::string_view bytes, std::string* name, std::size_t depth) const {
     if (bytes.empty()) return Json::array();
-    if (depth > kMaxDepth) damaged();
+    if (depth > kMaxCellDepth) damaged();
     const Element flags = take(bytes);
     const std::uint32_t kind = number<std::uint32_t>(flags.data, 0) & 0xFF;
     const Element dimensions = take(bytes);

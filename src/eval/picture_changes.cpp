@@ -14,7 +14,7 @@
 namespace vsearch::eval {
 namespace {
 
-std::uint8_t to_byte(float value) {
+std::uint8_t rounded_byte(float value) {
   return static_cast<std::uint8_t>(std::lround(std::clamp(value, 0.0F, 255.0F)));
 }
 
@@ -82,7 +82,7 @@ std::vector<float> resize_values(const At& at, std::uint32_t width, std::uint32_
 
 Image to_image(const std::vector<float>& values, std::uint32_t width, std::uint32_t height) {
   Image result(width, height);
-  std::ranges::transform(values, result.pixels.begin(), to_byte);
+  std::ranges::transform(values, result.pixels.begin(), rounded_byte);
   return result;
 }
 
@@ -184,8 +184,8 @@ Image within(const Mask& subject, const Image& changed, const Image& image) {
   Image result(image.width_px, image.height_px);
   for (std::size_t i = 0; i < image.pixels.size(); ++i) {
     const float share = subject.values[i / 3];
-    result.pixels[i] = to_byte(share * static_cast<float>(changed.pixels[i]) +
-                               (1.0F - share) * static_cast<float>(image.pixels[i]));
+    result.pixels[i] = rounded_byte(share * static_cast<float>(changed.pixels[i]) +
+                                    (1.0F - share) * static_cast<float>(image.pixels[i]));
   }
   return result;
 }
@@ -219,7 +219,7 @@ Image rotate(const Image& image, float degrees) {
       const float dy = static_cast<float>(y) - centre_y;
       const auto pixel =
           sample(image, centre_x + dx * cosine - dy * sine, centre_y + dx * sine + dy * cosine);
-      out = std::ranges::transform(pixel, out, to_byte).out;
+      out = std::ranges::transform(pixel, out, rounded_byte).out;
     }
   }
   return result;
@@ -274,7 +274,7 @@ Image add_noise(const Image& image, float deviation, std::uint64_t seed) {
   Seeded random(seed);
   Image result(image.width_px, image.height_px);
   std::ranges::transform(image.pixels, result.pixels.begin(), [&](std::uint8_t value) {
-    return to_byte(static_cast<float>(value) + deviation * random.normal());
+    return rounded_byte(static_cast<float>(value) + deviation * random.normal());
   });
   return result;
 }
@@ -287,7 +287,7 @@ Image darken(const Image& image, float share, std::uint64_t seed) {
   Seeded random(seed);
   Image result(image.width_px, image.height_px);
   std::ranges::transform(image.pixels, result.pixels.begin(), [&](std::uint8_t value) {
-    return to_byte(static_cast<float>(value) * factor + kDarkNoise * random.normal());
+    return rounded_byte(static_cast<float>(value) * factor + kDarkNoise * random.normal());
   });
   return result;
 }

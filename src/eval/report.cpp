@@ -135,7 +135,7 @@ Markup verdicts(const Audit& audit) {
   for (std::size_t i = 0; i < audit.findings.size(); ++i) {
     const AuditFinding& finding = audit.findings[i];
     items += tag("li", {},
-                 tag("a", {{"href", "#" + finding_id(i)}}, short_name(finding.title),
+                 tag("a", {{"href", fmt::format("#{}", finding_id(i))}}, short_name(finding.title),
                      badge(finding.verdict)));
   }
   return tag("ul", {{"class", "verdicts"}, {"aria-label", "verdicts of the audit"}}, items);

@@ -4,19 +4,16 @@
 
 #include <algorithm>
 #include <chrono>
-#include <csetjmp>
-#include <cstdio>  // jpeglib.h needs it
 #include <new>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include <jpeglib.h>
-
 #include <jerror.h>
 
 #include "image/exif.h"
+#include "image/jpeg_failure.h"
 #include "image/jpeg_markers.h"
 #include "image/limits.h"
 #include "vsearch/error.h"
@@ -26,28 +23,16 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// libjpeg reports errors by a function that must not return and cannot throw through C: it notes
-// what happened and jumps back to Decompressor::run(), which throws.
-struct Failure : jpeg_error_mgr {
-  std::jmp_buf back;
+struct Failure : JpegFailure {
   bool lenient = false;
   bool out_of_time = false;
-  char message[JMSG_LENGTH_MAX] = {};
 };
-
-[[noreturn]] void on_error(j_common_ptr info) {
-  auto* const failure = static_cast<Failure*>(info->err);
-  failure->format_message(info, failure->message);
-  std::longjmp(failure->back, 1);
-}
 
 void on_message(j_common_ptr info, int level) {
   if (level >= 0) return;  // a trace
   ++info->err->num_warnings;
-  if (!static_cast<Failure*>(info->err)->lenient) on_error(info);
+  if (!static_cast<Failure*>(info->err)->lenient) on_jpeg_error(info);
 }
-
-void print_nothing(j_common_ptr) {}
 
 struct Monitor : jpeg_progress_mgr {
   Clock::time_point deadline;
@@ -79,9 +64,9 @@ class Decompressor {
   Decompressor(std::span<const std::byte> encoded, const char* name, const DecodeOptions& options)
       : encoded_(encoded), name_(name), options_(options) {
     info_.err = jpeg_std_error(&failure_);
-    failure_.error_exit = on_error;
+    failure_.error_exit = on_jpeg_error;
     failure_.emit_message = on_message;
-    failure_.output_message = print_nothing;
+    failure_.output_message = print_no_jpeg_message;
     failure_.lenient = options.lenient;
     monitor_.progress_monitor = on_progress;
     monitor_.deadline = Clock::now() + std::chrono::milliseconds(options.limits.max_time_ms);

@@ -2,40 +2,23 @@
 
 #include <fmt/format.h>
 
-#include <csetjmp>
-#include <cstdio>  // jpeglib.h needs it
 #include <cstdlib>
 #include <new>
 
-#include <jpeglib.h>
-
 #include <jerror.h>
 
+#include "image/jpeg_failure.h"
 #include "vsearch/error.h"
 
 namespace vsearch::image {
 namespace {
 
-// As in the decoder: libjpeg's error function must not return, and cannot throw through C.
-struct Failure : jpeg_error_mgr {
-  std::jmp_buf back;
-  char message[JMSG_LENGTH_MAX] = {};
-};
-
-[[noreturn]] void on_error(j_common_ptr info) {
-  auto* const failure = static_cast<Failure*>(info->err);
-  failure->format_message(info, failure->message);
-  std::longjmp(failure->back, 1);
-}
-
-void print_nothing(j_common_ptr) {}
-
 class Compressor {
  public:
   Compressor() {
     info_.err = jpeg_std_error(&failure_);
-    failure_.error_exit = on_error;
-    failure_.output_message = print_nothing;
+    failure_.error_exit = on_jpeg_error;
+    failure_.output_message = print_no_jpeg_message;
     run([this] { jpeg_create_compress(&info_); });
   }
   ~Compressor() {
@@ -80,7 +63,7 @@ class Compressor {
     calls();
   }
 
-  Failure failure_;
+  JpegFailure failure_;
   jpeg_compress_struct info_{};
   unsigned char* bytes_ = nullptr;
   unsigned long size_ = 0;

@@ -21,14 +21,14 @@ namespace vsearch::image {
 namespace {
 
 // libpng reports errors by a function that must not return and cannot throw through C: it keeps the
-// message and jumps back to Reader::run(), which throws.
-struct Failure {
+// message and jumps back to PngReader::run(), which throws.
+struct PngFailure {
   std::jmp_buf back;
   char message[200] = {};
 };
 
 [[noreturn]] void on_error(png_structp png, png_const_charp message) {
-  auto* const failure = static_cast<Failure*>(png_get_error_ptr(png));
+  auto* const failure = static_cast<PngFailure*>(png_get_error_ptr(png));
   std::snprintf(failure->message, sizeof failure->message, "%s", message);
   std::longjmp(failure->back, 1);
 }
@@ -46,9 +46,9 @@ void read_bytes(png_structp png, png_bytep to, std::size_t count) {
   source->left = source->left.subspan(count);
 }
 
-class Reader {
+class PngReader {
  public:
-  Reader(std::span<const std::byte> encoded, const char* name) : name_(name), source_{encoded} {
+  PngReader(std::span<const std::byte> encoded, const char* name) : name_(name), source_{encoded} {
     png_ = png_create_read_struct(PNG_LIBPNG_VER_STRING, &failure_, on_error, ignore_warning);
     if (png_ == nullptr) throw std::bad_alloc();
     info_ = png_create_info_struct(png_);
@@ -57,9 +57,9 @@ class Reader {
       throw std::bad_alloc();
     }
   }
-  ~Reader() { png_destroy_read_struct(&png_, &info_, nullptr); }
-  Reader(const Reader&) = delete;
-  Reader& operator=(const Reader&) = delete;
+  ~PngReader() { png_destroy_read_struct(&png_, &info_, nullptr); }
+  PngReader(const PngReader&) = delete;
+  PngReader& operator=(const PngReader&) = delete;
 
   // Reads up to the pixels; afterwards rows have 3 or 4 channels of 8 bits.
   void read_header() {
@@ -107,7 +107,7 @@ class Reader {
 
   const char* name_;
   Source source_;
-  Failure failure_;
+  PngFailure failure_;
   png_structp png_ = nullptr;
   png_infop info_ = nullptr;
 };
@@ -118,7 +118,7 @@ Image decode_png(std::span<const std::byte> encoded, const char* name,
                  const DecodeOptions& options) {
   const Structure structure = check_structure(Format::kPng, encoded, name);
   check_pixels(name, structure.width_px, structure.height_px, options.limits);
-  Reader reader(encoded, name);
+  PngReader reader(encoded, name);
   reader.read_header();
   Image image(static_cast<std::uint32_t>(structure.width_px),
               static_cast<std::uint32_t>(structure.height_px));

@@ -10,7 +10,7 @@ namespace {
 
 // Of the standard deviation.
 constexpr float kBestStep = 0.9957F;
-constexpr float kMostWeight = 127.0F;
+constexpr float kMostCodeWeight = 127.0F;
 
 }  // namespace
 
@@ -64,7 +64,7 @@ void CompactCodes::prepare(std::span<const float> vector, std::span<const float>
   rotation_.apply(kernels_, query.rotated.data(), query.scratch.data());
   float most = 0;
   for (const float value : query.rotated) most = std::max(most, std::fabs(value));
-  const float scale = most / kMostWeight;
+  const float scale = most / kMostCodeWeight;
   kernels_.quantise(query.rotated.data(), scale > 0.0F ? 1.0F / scale : 0.0F, dim_,
                     query.weights.data());
   const int sum = std::accumulate(query.weights.begin(), query.weights.end(), 0);

@@ -21,7 +21,7 @@ namespace {
 
 constexpr std::size_t kShownRows = 3;
 
-struct Options {
+struct AddArguments {
   std::string catalog;
   std::vector<std::string> paths;
   std::string metadata_file;
@@ -30,7 +30,7 @@ struct Options {
   bool quiet = false;
 };
 
-vsearch::SourceListing read_listing(const Options& options) {
+vsearch::SourceListing read_listing(const AddArguments& options) {
   vsearch::FilesSource source;
   source.paths.assign(options.paths.begin(), options.paths.end());
   source.metadata = options.metadata_file;
@@ -53,7 +53,7 @@ std::vector<vsearch::Item> items_of(const vsearch::SourceListing& listing) {
 }
 
 // A file that describes none of the pictures is the wrong file, or names them from another folder.
-void require_match(const Options& options, const vsearch::SourceListing& listing) {
+void require_match(const AddArguments& options, const vsearch::SourceListing& listing) {
   if (listing.unused_rows.empty() || listing.undescribed < listing.items.size()) return;
   throw vsearch::Error(
       vsearch::ErrorCode::kInvalidArgument,
@@ -63,7 +63,7 @@ void require_match(const Options& options, const vsearch::SourceListing& listing
 }
 
 // Where some of the metadata file and of the pictures do not fit together: no error.
-void tell_mismatch(const Options& options, const vsearch::SourceListing& listing) {
+void tell_mismatch(const AddArguments& options, const vsearch::SourceListing& listing) {
   for (const std::string& problem : listing.problems) say("warning: " + problem);
   if (options.metadata_file.empty()) return;
   if (!listing.unused_rows.empty()) {
@@ -80,7 +80,7 @@ void tell_mismatch(const Options& options, const vsearch::SourceListing& listing
   }
 }
 
-int run(const Options& options) {
+int run(const AddArguments& options) {
   if (options.key_column && options.metadata_file.empty()) {
     throw UsageError(
         "--key-column says which column of the --metadata file holds the key; name one");
@@ -115,7 +115,7 @@ int run(const Options& options) {
 }  // namespace
 
 Command add_command(CLI::App& vsx) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<AddArguments>();
   CLI::App* app = vsx.add_subcommand(
       "add", "Add pictures to a catalogue, replacing items whose keys are there");
   add_positional(app, "CATALOG", options->catalog, "A catalogue made by vsx init");

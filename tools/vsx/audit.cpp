@@ -20,7 +20,7 @@
 namespace vsx {
 namespace {
 
-struct Options {
+struct AuditArguments {
   std::string subject;  // a model or a catalogue
   std::string label;    // of a catalogue
   std::vector<std::string> datasets;
@@ -41,7 +41,7 @@ std::string number(double value) {
   return std::isfinite(value) ? fmt::format("{:.3f}", value) : "-";
 }
 
-std::string as_text(const vsearch::Audit& audit) {
+std::string summary_of(const vsearch::Audit& audit) {
   std::string text =
       fmt::format("{} on {}\n", printable(audit.encoder_name), printable(audit.dataset));
   for (const vsearch::AuditFinding& finding : audit.findings) {
@@ -62,7 +62,7 @@ std::string as_text(const vsearch::Audit& audit) {
   return text;
 }
 
-int run(const Options& options) {
+int run(const AuditArguments& options) {
   std::optional<vsearch::Catalog> catalog;
   std::vector<vsearch::Dataset> datasets;
   std::shared_ptr<vsearch::Encoder> model;
@@ -93,7 +93,7 @@ int run(const Options& options) {
   how.progress = display.callback();
   const vsearch::Audit audit = vsearch::audit(encoder, datasets.front(), how);
   show_status({});
-  print(options.json ? vsearch::to_json(audit) + "\n" : as_text(audit));
+  print(options.json ? vsearch::to_json(audit) + "\n" : summary_of(audit));
   if (!options.html.empty()) {
     vsearch::ReportInput input;
     input.audit = &audit;
@@ -109,7 +109,7 @@ int run(const Options& options) {
 }  // namespace
 
 Command audit_command(CLI::App& vsx) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<AuditArguments>();
   CLI::App* app = vsx.add_subcommand(
       "audit", "Look for what a model gets wrong: background, colour, categories, robustness");
   add_positional(app, "MODEL|CATALOG", options->subject,

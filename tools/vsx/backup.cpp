@@ -12,13 +12,13 @@
 namespace vsx {
 namespace {
 
-struct Options {
+struct BackupArguments {
   std::string catalog;
   std::string target;
   bool quiet = false;
 };
 
-int run(const Options& options) {
+int run(const BackupArguments& options) {
   const vsearch::Catalog catalog = open_catalog(options.catalog, options.quiet);
   ProgressDisplay display("copying", "pages", options.quiet);
   catalog.backup(options.target, display.callback());
@@ -33,7 +33,7 @@ int run(const Options& options) {
 }  // namespace
 
 Command backup_command(CLI::App& vsx) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<BackupArguments>();
   CLI::App* app = vsx.add_subcommand("backup", "Copy a catalogue");
   add_positional(app, "CATALOG", options->catalog, "A catalogue made by vsx init");
   add_positional(app, "TARGET", options->target, "The folder to make; it can be opened as it is");

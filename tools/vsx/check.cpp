@@ -22,7 +22,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Options {
+struct CheckArguments {
   std::string subject;
   vsearch::HealthOptions how;
   double least_recall = 0.9;
@@ -58,7 +58,7 @@ Json as_json(const vsearch::CheckReport& report, const std::vector<std::string>&
   return json;
 }
 
-Facts facts_of(const vsearch::IndexHealth& health, const Options& options) {
+Facts facts_of(const vsearch::IndexHealth& health, const CheckArguments& options) {
   return {{"vectors", with_commas(health.size)},
           {"removed", fmt::format("{:.1f} % of the slots", 100 * health.removed_share)},
           {"unreachable", with_commas(health.unreachable)},
@@ -95,7 +95,8 @@ std::vector<std::string> unreachable_faults(const vsearch::IndexHealth& health,
       fmt::format("searches cannot reach {}: {}", counted(health.unreachable, "vector"), remedy)};
 }
 
-std::vector<std::string> faults_of(const vsearch::IndexHealth& health, const Options& options) {
+std::vector<std::string> faults_of(const vsearch::IndexHealth& health,
+                                   const CheckArguments& options) {
   std::vector<std::string> faults = unreachable_faults(health, "build the index anew");
   if (health.self_recall < options.least_recall) {
     faults.push_back(fmt::format(
@@ -107,7 +108,7 @@ std::vector<std::string> faults_of(const vsearch::IndexHealth& health, const Opt
 }
 
 int tell(const Json& json, const std::string& table, const std::vector<std::string>& faults,
-         const Options& options) {
+         const CheckArguments& options) {
   show_status({});
   if (options.json) {
     print(json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
@@ -119,7 +120,7 @@ int tell(const Json& json, const std::string& table, const std::vector<std::stri
   return faults.empty() ? kDone : kFailed;
 }
 
-int check_index(const Options& options) {
+int check_index(const CheckArguments& options) {
   const vsearch::Index index = vsearch::Index::load(options.subject);
   ProgressDisplay display("checking", "vectors", options.quiet);
   const vsearch::IndexHealth health = index.check_health(options.how, display.callback());
@@ -128,7 +129,7 @@ int check_index(const Options& options) {
               as_text("index of " + options.subject, facts_of(health, options)), faults, options);
 }
 
-int check_catalog(const Options& options) {
+int check_catalog(const CheckArguments& options) {
   const vsearch::Catalog catalog = open_catalog(options.subject, options.quiet);
   ProgressDisplay display("checking", "vectors", options.quiet);
   const vsearch::CheckReport report = catalog.check(
@@ -144,7 +145,7 @@ int check_catalog(const Options& options) {
               options);
 }
 
-int run(const Options& options) {
+int run(const CheckArguments& options) {
   if (options.how.k == 0) throw UsageError("-k is the number of neighbours: at least 1, not 0");
   return std::filesystem::is_directory(options.subject) ? check_catalog(options)
                                                         : check_index(options);
@@ -153,7 +154,7 @@ int run(const Options& options) {
 }  // namespace
 
 Command check_command(CLI::App& vsx) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<CheckArguments>();
   CLI::App* app = vsx.add_subcommand(
       "check", "Check that a catalogue is sound, and that its index finds what is in it");
   add_positional(app, "SUBJECT", options->subject,

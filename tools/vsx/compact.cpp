@@ -12,12 +12,12 @@
 namespace vsx {
 namespace {
 
-struct Options {
+struct CompactArguments {
   std::string catalog;
   bool quiet = false;
 };
 
-int run(const Options& options) {
+int run(const CompactArguments& options) {
   vsearch::Catalog catalog = open_catalog(options.catalog, options.quiet);
   ProgressDisplay display("compacting", "pictures", options.quiet);
   const vsearch::CompactReport report = catalog.compact(display.callback());
@@ -34,7 +34,7 @@ int run(const Options& options) {
 }  // namespace
 
 Command compact_command(CLI::App& vsx) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<CompactArguments>();
   CLI::App* app = vsx.add_subcommand("compact", "Give the room back that removed items have left");
   add_positional(app, "CATALOG", options->catalog, "A catalogue made by vsx init");
   add_quiet_flag(app, options->quiet);

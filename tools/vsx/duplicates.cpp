@@ -18,7 +18,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Options {
+struct DuplicatesArguments {
   std::string catalog;
   vsearch::DuplicateOptions how;
   bool json = false;
@@ -52,7 +52,7 @@ std::string as_paragraphs(const std::vector<vsearch::DuplicateGroup>& groups) {
   return text;
 }
 
-int run(const Options& options) {
+int run(const DuplicatesArguments& options) {
   const vsearch::Catalog catalog = open_catalog(options.catalog, options.quiet);
   ProgressDisplay display("comparing", "pictures", options.quiet);
   const std::vector<vsearch::DuplicateGroup> groups =
@@ -72,7 +72,7 @@ int run(const Options& options) {
 }  // namespace
 
 Command duplicates_command(CLI::App& vsx) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<DuplicatesArguments>();
   CLI::App* app = vsx.add_subcommand("duplicates", "Find items that look the same");
   add_positional(app, "CATALOG", options->catalog, "A catalogue made by vsx init");
   app->add_option("--max-distance", options->how.max_distance, "Pictures this near are the same")

@@ -20,7 +20,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Options {
+struct EditionsArguments {
   std::string catalog;
   std::optional<std::int64_t> drop;
   bool json = false;
@@ -54,7 +54,7 @@ std::string as_table(const std::vector<vsearch::EditionInfo>& editions) {
   return table.text();
 }
 
-int run(const Options& options) {
+int run(const EditionsArguments& options) {
   vsearch::Catalog catalog = open_catalog(options.catalog, options.quiet);
   if (options.drop) {
     catalog.drop_edition(*options.drop);
@@ -69,7 +69,7 @@ int run(const Options& options) {
 }  // namespace
 
 Command editions_command(CLI::App& vsx) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<EditionsArguments>();
   CLI::App* app =
       vsx.add_subcommand("editions", "Show the embeddings of a catalogue, by model; delete some");
   add_positional(app, "CATALOG", options->catalog, "A catalogue made by vsx init");

@@ -22,7 +22,7 @@
 namespace vsx {
 namespace {
 
-struct Options {
+struct EncodeArguments {
   std::string model;
   std::vector<std::string> files;
   std::string files_from;
@@ -50,7 +50,7 @@ std::vector<std::string> read_lines(const std::string& path) {
   return result;
 }
 
-std::vector<std::string> picture_files(const Options& options) {
+std::vector<std::string> picture_files(const EncodeArguments& options) {
   if (options.files.empty() == options.files_from.empty()) {
     throw UsageError("name the pictures: either FILE... or --files-from LIST");
   }
@@ -59,7 +59,7 @@ std::vector<std::string> picture_files(const Options& options) {
 
 // Writes one row a picture and returns how many pictures could not be read.
 std::size_t encode(const vsearch::Encoder& encoder, std::span<const std::string> files,
-                   const Options& options, NpyWriter& output) {
+                   const EncodeArguments& options, NpyWriter& output) {
   ProgressDisplay display("encoding", "pictures", options.quiet);
   const std::vector<float> bad_row(encoder.info().dim, std::numeric_limits<float>::quiet_NaN());
   std::size_t next = 0;
@@ -89,7 +89,7 @@ std::size_t encode(const vsearch::Encoder& encoder, std::span<const std::string>
   return bad;
 }
 
-int run(const Options& options) {
+int run(const EncodeArguments& options) {
   const std::vector<std::string> files = picture_files(options);
   const std::shared_ptr<vsearch::Encoder> encoder = load_model(options.model, options.how);
   NpyWriter output(options.output, files.size(), encoder->info().dim);
@@ -107,7 +107,7 @@ int run(const Options& options) {
 }  // namespace
 
 Command encode_command(CLI::App& vsx) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<EncodeArguments>();
   CLI::App* app = vsx.add_subcommand("encode", "Write the embeddings of pictures to a .npy file");
   add_positional(app, "MODEL", options->model, "A model package, or the name of one");
   app->add_option("FILE", options->files, "Pictures")->type_name("");

@@ -24,7 +24,7 @@
 namespace vsx {
 namespace {
 
-struct Options {
+struct EvalArguments {
   std::vector<std::string> subjects;  // models, or one catalogue
   std::vector<std::string> datasets;
   std::vector<std::string> roots;
@@ -144,7 +144,7 @@ std::string as_table(const vsearch::CatalogEvaluation& evaluation) {
          table.text() + "Percent, with 95 % confidence intervals.\n";
 }
 
-int evaluate_catalog(const Options& options) {
+int evaluate_catalog(const EvalArguments& options) {
   if (options.queries.empty()) {
     throw UsageError("a catalogue is measured with --queries FILE; a model with --dataset");
   }
@@ -175,7 +175,7 @@ int evaluate_catalog(const Options& options) {
   return failed.empty() ? kDone : kPartlyDone;
 }
 
-int evaluate_models(const Options& options) {
+int evaluate_models(const EvalArguments& options) {
   const std::vector<vsearch::Dataset> datasets =
       load_datasets(options.datasets, options.roots, options.incomplete);
   std::vector<vsearch::RerankOptions> reranks;
@@ -226,7 +226,7 @@ int evaluate_models(const Options& options) {
   return all ? kDone : kPartlyDone;
 }
 
-int run(const Options& options) {
+int run(const EvalArguments& options) {
   if (options.datasets.empty() && options.roots.empty()) {
     if (options.subjects.size() > 1) {
       throw UsageError("several models are compared on a data set: give --dataset and --root");
@@ -242,7 +242,7 @@ int run(const Options& options) {
 }  // namespace
 
 Command eval_command(CLI::App& vsx) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<EvalArguments>();
   CLI::App* app =
       vsx.add_subcommand("eval", "Measure how good models or a catalogue are at finding");
   add_positional(app, "MODEL|CATALOG", options->subjects,

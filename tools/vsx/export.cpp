@@ -12,13 +12,13 @@
 namespace vsx {
 namespace {
 
-struct Options {
+struct ExportArguments {
   std::string catalog;
   std::string folder;
   bool quiet = false;
 };
 
-int run(const Options& options) {
+int run(const ExportArguments& options) {
   const vsearch::Catalog catalog = open_catalog(options.catalog, options.quiet);
   ProgressDisplay display("exporting", "items", options.quiet);
   const vsearch::ExportReport report = catalog.export_to(options.folder, display.callback());
@@ -34,7 +34,7 @@ int run(const Options& options) {
 }  // namespace
 
 Command export_command(CLI::App& vsx) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<ExportArguments>();
   CLI::App* app =
       vsx.add_subcommand("export", "Write items and embeddings to files of common formats");
   add_positional(app, "CATALOG", options->catalog, "A catalogue made by vsx init");

@@ -19,7 +19,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Options {
+struct FieldsArguments {
   std::string catalog;
   std::vector<std::string> declare;
   std::vector<std::string> drop;
@@ -55,7 +55,7 @@ std::string as_table(const std::vector<vsearch::Field>& fields) {
   return table.text();
 }
 
-int run(const Options& options) {
+int run(const FieldsArguments& options) {
   std::vector<vsearch::Field> wanted;
   for (const std::string& text : options.declare) wanted.push_back(parse_field(text));
   vsearch::Catalog catalog = open_catalog(options.catalog, options.quiet);
@@ -76,7 +76,7 @@ int run(const Options& options) {
 }  // namespace
 
 Command fields_command(CLI::App& vsx) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<FieldsArguments>();
   CLI::App* app = vsx.add_subcommand("fields", "Show or change which metadata fields are indexed");
   add_positional(app, "CATALOG", options->catalog, "A catalogue made by vsx init");
   app->add_option("--declare", options->declare,

@@ -18,7 +18,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Options {
+struct GetArguments {
   std::string catalog;
   std::string key;
   bool json = false;
@@ -49,7 +49,7 @@ std::string as_table(const vsearch::ItemRecord& item) {
   return as_text(item.key, facts);
 }
 
-int run(const Options& options) {
+int run(const GetArguments& options) {
   const vsearch::Catalog catalog = open_catalog(options.catalog, options.quiet);
   const std::optional<vsearch::ItemRecord> item = catalog.get(options.key);
   if (!item) {
@@ -66,7 +66,7 @@ int run(const Options& options) {
 }  // namespace
 
 Command get_command(CLI::App& vsx) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<GetArguments>();
   CLI::App* app = vsx.add_subcommand("get", "Show an item: its pictures and its metadata");
   add_positional(app, "CATALOG", options->catalog, "A catalogue made by vsx init");
   add_positional(app, "KEY", options->key, "The key of the item");

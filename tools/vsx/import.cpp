@@ -11,13 +11,13 @@
 namespace vsx {
 namespace {
 
-struct Options {
+struct ImportArguments {
   std::string catalog;
   std::string folder;
   bool quiet = false;
 };
 
-int run(const Options& options) {
+int run(const ImportArguments& options) {
   vsearch::Catalog catalog = open_catalog(options.catalog, options.quiet);
   ProgressDisplay display("importing", "items", options.quiet);
   const vsearch::AddReport report = catalog.import_from(options.folder, display.callback());
@@ -30,7 +30,7 @@ int run(const Options& options) {
 }  // namespace
 
 Command import_command(CLI::App& vsx) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<ImportArguments>();
   CLI::App* app = vsx.add_subcommand(
       "import", "Add what vsx export wrote, replacing items whose keys are there");
   add_positional(app, "CATALOG", options->catalog, "A catalogue made by vsx init");

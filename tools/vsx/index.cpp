@@ -26,7 +26,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kQueriesAtATime = 256;  // between two looks for Ctrl-C
 
-struct Options {
+struct IndexArguments {
   std::string file;
   std::string vectors;
   std::string ids;
@@ -56,7 +56,7 @@ std::vector<vsearch::Id> read_ids(const vsearch::VectorFile& file) {
   return ids;
 }
 
-int build(const Options& options) {
+int build(const IndexArguments& options) {
   vsearch::IndexOptions wanted = options.made_with;
   wanted.metric = named<vsearch::Metric>("--metric", options.metric,
                                          {{"cosine", vsearch::Metric::kCosine},
@@ -92,7 +92,7 @@ struct Answers {
 };
 
 Answers answer(const vsearch::Index& index, const vsearch::VectorFile& queries,
-               const Options& options) {
+               const IndexArguments& options) {
   Answers answers;
   ProgressDisplay display("searching", "queries", options.quiet);
   vsearch::SearchOptions search = options.search;
@@ -170,7 +170,7 @@ std::string as_json(const Answers& answers, std::optional<double> recall) {
          "\n";
 }
 
-int search(const Options& options) {
+int search(const IndexArguments& options) {
   if (options.search.k == 0) throw UsageError("-k is the number of neighbours: at least 1, not 0");
   const vsearch::VectorFile queries(options.vectors, "test");
   const vsearch::Index index = vsearch::Index::load(options.file);
@@ -190,7 +190,7 @@ int search(const Options& options) {
   return kDone;
 }
 
-int stats(const Options& options) {
+int stats(const IndexArguments& options) {
   const vsearch::Index index = vsearch::Index::load(options.file);
   const vsearch::IndexStats stats = index.stats();
   const vsearch::IndexOptions& made_with = index.options();
@@ -230,7 +230,7 @@ int stats(const Options& options) {
   return kDone;
 }
 
-Command build_command(CLI::App& index, const std::shared_ptr<Options>& options) {
+Command build_command(CLI::App& index, const std::shared_ptr<IndexArguments>& options) {
   CLI::App* app = index.add_subcommand("build", "Make an index of the vectors in a file");
   add_positional(app, "VECTORS", options->vectors,
                  "A .npy, .fvecs, .bvecs or .hdf5 file (of that, the dataset train)");
@@ -267,7 +267,7 @@ Command build_command(CLI::App& index, const std::shared_ptr<Options>& options) 
   return {app, [options] { return build(*options); }};
 }
 
-Command search_command_of_index(CLI::App& index, const std::shared_ptr<Options>& options) {
+Command search_command_of_index(CLI::App& index, const std::shared_ptr<IndexArguments>& options) {
   CLI::App* app = index.add_subcommand("search", "Find the nearest vectors of those in a file");
   add_positional(app, "FILE", options->file, "An index");
   app->add_option("--queries", options->vectors,
@@ -299,7 +299,7 @@ Command search_command_of_index(CLI::App& index, const std::shared_ptr<Options>&
   return {app, [options] { return search(*options); }};
 }
 
-Command stats_command(CLI::App& index, const std::shared_ptr<Options>& options) {
+Command stats_command(CLI::App& index, const std::shared_ptr<IndexArguments>& options) {
   CLI::App* app = index.add_subcommand("stats", "Show what an index is and what it takes");
   add_positional(app, "FILE", options->file, "An index");
   app->add_flag("--json", options->json, "Print JSON");
@@ -312,7 +312,7 @@ Command stats_command(CLI::App& index, const std::shared_ptr<Options>& options) 
 }  // namespace
 
 Command index_command(CLI::App& vsx) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<IndexArguments>();
   CLI::App* app = vsx.add_subcommand("index", "Make and search indexes of vectors in files");
   app->require_subcommand(1);
   const std::vector<Command> commands = {build_command(*app, options),

@@ -16,7 +16,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Options {
+struct InfoArguments {
   std::string subject;
   ModelOptions model;
   bool json = false;
@@ -67,7 +67,7 @@ void print_catalog(const vsearch::Catalog& catalog, bool json) {
                                   with_commas(info.snapshot_generation))}}));
 }
 
-int run(const Options& options) {
+int run(const InfoArguments& options) {
   if (std::filesystem::is_directory(options.subject)) {
     print_catalog(open_catalog(options.subject, options.quiet), options.json);
     return kDone;
@@ -78,7 +78,7 @@ int run(const Options& options) {
 }  // namespace
 
 Command info_command(CLI::App& vsx) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<InfoArguments>();
   CLI::App* app = vsx.add_subcommand("info", "Show what a catalogue or a model package is");
   add_positional(app, "SUBJECT", options->subject,
                  "A catalogue (a folder), a model package (a file), or the name of a model");

@@ -11,13 +11,13 @@
 namespace vsx {
 namespace {
 
-struct Options {
+struct InitArguments {
   std::string catalog;
   std::string encoder{vsearch::kDefaultEncoder};
   bool quiet = false;
 };
 
-int run(const Options& options) {
+int run(const InitArguments& options) {
   const std::shared_ptr<vsearch::Encoder> encoder = load_model(options.encoder);
   vsearch::Catalog::create(options.catalog,
                            {.encoder = encoder,
@@ -35,7 +35,7 @@ int run(const Options& options) {
 }  // namespace
 
 Command init_command(CLI::App& vsx) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<InitArguments>();
   CLI::App* app = vsx.add_subcommand("init", "Make an empty catalogue");
   add_positional(app, "CATALOG", options->catalog, "The folder to make, such as shop.vsearch");
   app->add_option("--encoder", options->encoder,

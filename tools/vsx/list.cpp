@@ -18,14 +18,14 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kPrintedAtATime = std::size_t{1} << 16;  // bytes
 
-struct Options {
+struct ListArguments {
   std::string catalog;
   std::optional<std::string> where;
   bool json = false;
   bool quiet = false;
 };
 
-int run(const Options& options) {
+int run(const ListArguments& options) {
   const std::optional<vsearch::Filter> where = parse_where(options.where);
   const vsearch::Catalog catalog = open_catalog(options.catalog, options.quiet);
   std::optional<vsearch::IdFilter> wanted;
@@ -51,7 +51,7 @@ int run(const Options& options) {
 }  // namespace
 
 Command list_command(CLI::App& vsx) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<ListArguments>();
   CLI::App* app = vsx.add_subcommand("list", "List the keys of items, or all there is of them");
   add_positional(app, "CATALOG", options->catalog, "A catalogue made by vsx init");
   app->add_option("--where", options->where, "Only items whose metadata meet this condition")

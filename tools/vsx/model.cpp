@@ -25,7 +25,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-struct Options {
+struct ModelArguments {
   std::string model;
   ModelOptions how;
   bool json = false;
@@ -41,7 +41,7 @@ std::optional<fs::path> installed(std::string_view name) {
   }
 }
 
-int list(const Options& options) {
+int list(const ModelArguments& options) {
   Table table({{"name"}, {"dim"}, {"input"}, {"params"}, {"licence"}, {"words"}, {"installed"}});
   Json models = Json::array();
   for (const KnownModel& model : known_models()) {
@@ -77,7 +77,7 @@ fs::path place_for(const KnownModel& model) {
   return folder / fmt::format("{}.vsm.pt", model.name);
 }
 
-int pull(const Options& options) {
+int pull(const ModelArguments& options) {
   const KnownModel* const model = find_known_model(options.model);
   if (model == nullptr) {
     throw vsearch::Error(
@@ -114,14 +114,14 @@ int pull(const Options& options) {
   return kDone;
 }
 
-Command list_command(CLI::App& model, const std::shared_ptr<Options>& options) {
+Command list_command(CLI::App& model, const std::shared_ptr<ModelArguments>& options) {
   CLI::App* app = model.add_subcommand("list", "Show the models that vsx knows by name");
   app->add_flag("--json", options->json, "Print JSON");
   app->footer("Examples:\n  vsx model list");
   return {app, [options] { return list(*options); }};
 }
 
-Command pull_command(CLI::App& model, const std::shared_ptr<Options>& options) {
+Command pull_command(CLI::App& model, const std::shared_ptr<ModelArguments>& options) {
   CLI::App* app = model.add_subcommand("pull", "Get a model by its name, from Hugging Face");
   add_positional(app, "NAME", options->model, "A name that vsx model list shows");
   add_quiet_flag(app, options->quiet);
@@ -134,7 +134,7 @@ Command pull_command(CLI::App& model, const std::shared_ptr<Options>& options) {
   return {app, [options] { return pull(*options); }};
 }
 
-Command info_command_of_models(CLI::App& model, const std::shared_ptr<Options>& options) {
+Command info_command_of_models(CLI::App& model, const std::shared_ptr<ModelArguments>& options) {
   CLI::App* app = model.add_subcommand("info", "Show what a model package is, as vsx info does");
   add_positional(app, "MODEL", options->model, "A model package, or the name of one");
   app->add_flag("--json", options->json, "Print JSON");
@@ -143,7 +143,7 @@ Command info_command_of_models(CLI::App& model, const std::shared_ptr<Options>& 
   return {app, [options] { return show_model(options->model, options->how, options->json); }};
 }
 
-Command verify_command(CLI::App& model, const std::shared_ptr<Options>& options) {
+Command verify_command(CLI::App& model, const std::shared_ptr<ModelArguments>& options) {
   CLI::App* app = model.add_subcommand(
       "verify", "Check that a model gives what it promises, in every precision it has");
   add_positional(app, "MODEL", options->model, "A model package, or the name of one");
@@ -171,7 +171,7 @@ Command export_command_of_models(CLI::App& model) {
 }  // namespace
 
 Command model_command(CLI::App& vsx) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<ModelArguments>();
   CLI::App* app = vsx.add_subcommand("model", "List, get, check and make models");
   app->require_subcommand(1);
   const std::vector<Command> commands = {list_command(*app, options), pull_command(*app, options),

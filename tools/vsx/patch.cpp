@@ -15,7 +15,7 @@
 namespace vsx {
 namespace {
 
-struct Options {
+struct PatchArguments {
   std::string catalog;
   std::string key;
   std::string changes;
@@ -24,7 +24,7 @@ struct Options {
   bool quiet = false;
 };
 
-std::vector<vsearch::MetadataPatch> patches_of(const Options& options) {
+std::vector<vsearch::MetadataPatch> patches_of(const PatchArguments& options) {
   if (options.metadata.empty() == options.key.empty()) {
     throw UsageError("give either KEY and CHANGES or --metadata");
   }
@@ -35,7 +35,7 @@ std::vector<vsearch::MetadataPatch> patches_of(const Options& options) {
   return vsearch::read_patches(options.metadata, options.key_column);
 }
 
-int run(const Options& options) {
+int run(const PatchArguments& options) {
   const std::vector<vsearch::MetadataPatch> patches = patches_of(options);
   vsearch::Catalog catalog = open_catalog(options.catalog, options.quiet);
   const std::vector<std::string> unknown = catalog.patch(patches);
@@ -50,7 +50,7 @@ int run(const Options& options) {
 }  // namespace
 
 Command patch_command(CLI::App& vsx) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<PatchArguments>();
   CLI::App* app = vsx.add_subcommand("patch", "Change metadata of items, without their pictures");
   add_positional(app, "CATALOG", options->catalog, "A catalogue made by vsx init");
   app->add_option("KEY", options->key, "The key of an item")->type_name("");

@@ -22,7 +22,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Options {
+struct ReencodeArguments {
   std::string catalog;
   std::string encoder;
   std::string queries;
@@ -37,7 +37,7 @@ struct Options {
   bool quiet = false;
 };
 
-vsearch::ReencodeOptions reencode_options(const Options& options) {
+vsearch::ReencodeOptions reencode_options(const ReencodeArguments& options) {
   vsearch::ReencodeOptions how;
   if (options.k == 0) throw UsageError("-k is the number of neighbours: at least 1, not 0");
   how.k = options.k;
@@ -103,7 +103,7 @@ std::string as_table(const vsearch::ReencodeReport& report) {
   return as_text(fmt::format("edition {}", report.edition.id), facts);
 }
 
-int run(const Options& options) {
+int run(const ReencodeArguments& options) {
   vsearch::ReencodeOptions how = reencode_options(options);
   vsearch::Catalog catalog = open_catalog(options.catalog, options.quiet, options.model);
   const std::shared_ptr<vsearch::Encoder> encoder = load_model(options.encoder, options.model);
@@ -127,7 +127,7 @@ int run(const Options& options) {
 }  // namespace
 
 Command reencode_command(CLI::App& vsx) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<ReencodeArguments>();
   CLI::App* app = vsx.add_subcommand(
       "reencode", "Let another model serve a catalogue, after a comparison with the one that does");
   add_positional(app, "CATALOG", options->catalog, "A catalogue made by vsx init");

@@ -13,13 +13,13 @@
 namespace vsx {
 namespace {
 
-struct Options {
+struct RemoveArguments {
   std::string catalog;
   std::vector<std::string> keys;
   bool quiet = false;
 };
 
-int run(const Options& options) {
+int run(const RemoveArguments& options) {
   vsearch::Catalog catalog = open_catalog(options.catalog, options.quiet);
   const std::set<std::string> distinct(options.keys.begin(), options.keys.end());
   const std::vector<std::string> keys(distinct.begin(), distinct.end());
@@ -31,7 +31,7 @@ int run(const Options& options) {
 }  // namespace
 
 Command remove_command(CLI::App& vsx) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<RemoveArguments>();
   CLI::App* app = vsx.add_subcommand("remove", "Remove items from a catalogue");
   add_positional(app, "CATALOG", options->catalog, "A catalogue made by vsx init");
   add_positional(app, "KEY", options->keys, "Keys of items; their picture files are not touched");

@@ -13,13 +13,13 @@
 namespace vsx {
 namespace {
 
-struct Options {
+struct RollbackArguments {
   std::string catalog;
   ModelOptions model;
   bool quiet = false;
 };
 
-int run(const Options& options) {
+int run(const RollbackArguments& options) {
   vsearch::Catalog catalog = open_catalog(options.catalog, options.quiet, options.model);
   ProgressDisplay display("encoding", "pictures", options.quiet);
   const vsearch::ReencodeReport report = catalog.rollback(display.callback());
@@ -39,7 +39,7 @@ int run(const Options& options) {
 }  // namespace
 
 Command rollback_command(CLI::App& vsx) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<RollbackArguments>();
   CLI::App* app =
       vsx.add_subcommand("rollback", "Let the model that served before a reencode serve again");
   add_positional(app, "CATALOG", options->catalog, "A catalogue made by vsx init");

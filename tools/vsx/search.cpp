@@ -25,7 +25,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Options {
+struct SearchArguments {
   std::string catalog;
   std::optional<std::string> image;
   std::optional<std::string> like;
@@ -39,7 +39,7 @@ struct Options {
 };
 
 // Everything that can be wrong with the command line itself, before anything is opened.
-vsearch::QueryOptions query_options(const Options& options) {
+vsearch::QueryOptions query_options(const SearchArguments& options) {
   if (options.image.has_value() == options.like.has_value()) {
     throw UsageError("say what to look for: either --image FILE or --like KEY");
   }
@@ -92,14 +92,14 @@ std::string as_table(const std::vector<vsearch::Hit>& hits) {
   return is_terminal(STDOUT_FILENO) ? table.text(terminal_width(STDOUT_FILENO)) : table.text();
 }
 
-std::vector<vsearch::Hit> search(const vsearch::Catalog& catalog, const Options& options,
+std::vector<vsearch::Hit> search(const vsearch::Catalog& catalog, const SearchArguments& options,
                                  const vsearch::QueryOptions& query) {
   const vsearch::Searcher searcher(catalog);
   if (options.like) return searcher.search(vsearch::Query::like(*options.like), query);
   return searcher.search(vsearch::Query::file(*options.image), query);
 }
 
-int run(const Options& options) {
+int run(const SearchArguments& options) {
   const vsearch::QueryOptions query = query_options(options);
   const vsearch::Catalog catalog = open_catalog(options.catalog, options.quiet, options.model);
   const std::vector<vsearch::Hit> hits = search(catalog, options, query);
@@ -116,7 +116,7 @@ int run(const Options& options) {
 }  // namespace
 
 Command search_command(CLI::App& vsx) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<SearchArguments>();
   CLI::App* app =
       vsx.add_subcommand("search", "Find the items that look like a picture or an item");
   add_positional(app, "CATALOG", options->catalog, "A catalogue made by vsx init");

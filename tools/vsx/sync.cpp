@@ -27,7 +27,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Options {
+struct SyncArguments {
   std::string catalog;
   std::vector<std::string> sources;
   std::string database;
@@ -57,14 +57,14 @@ bool is_manifest(const std::string& source) {
          !fs::is_directory(source);
 }
 
-vsearch::KeyRule key_rule(const Options& options) {
+vsearch::KeyRule key_rule(const SyncArguments& options) {
   if (!options.keys) return vsearch::KeyRule::kPath;
   const std::optional<vsearch::KeyRule> rule = vsearch::find_key_rule(*options.keys);
   if (rule) return *rule;
   throw UsageError(fmt::format("--keys is path, stem, name or folder, not '{}'", *options.keys));
 }
 
-vsearch::FilesSource files_source(const Options& options) {
+vsearch::FilesSource files_source(const SyncArguments& options) {
   vsearch::FilesSource source;
   source.paths.assign(options.sources.begin(), options.sources.end());
   source.keys = key_rule(options);
@@ -77,7 +77,7 @@ vsearch::FilesSource files_source(const Options& options) {
   return source;
 }
 
-vsearch::Source source_of(const Options& options) {
+vsearch::Source source_of(const SyncArguments& options) {
   if (options.sources.empty() == options.database.empty()) {
     throw UsageError("say what to follow: either SOURCE... or --sqlite DB with --query");
   }
@@ -99,7 +99,7 @@ vsearch::Source source_of(const Options& options) {
   return vsearch::SqlSource{options.database, options.query, key_column};
 }
 
-vsearch::SyncOptions sync_options(const Options& options) {
+vsearch::SyncOptions sync_options(const SyncArguments& options) {
   vsearch::SyncOptions sync;
   sync.dry_run = options.dry_run;
   sync.remove_missing = !options.no_remove;
@@ -130,7 +130,8 @@ std::string told(const vsearch::Error& error) {
 }
 
 // Tells one run; returns the exit code.
-int tell(const vsearch::SyncReport& report, const Options& options, std::optional<double> seconds) {
+int tell(const vsearch::SyncReport& report, const SyncArguments& options,
+         std::optional<double> seconds) {
   const SyncTelling how{options.dry_run, options.verbose, seconds};
   show_status({});
   if (options.json) {
@@ -145,8 +146,8 @@ int tell(const vsearch::SyncReport& report, const Options& options, std::optiona
   return report.failures.empty() && report.problems.empty() ? kDone : kPartlyDone;
 }
 
-int watch(vsearch::Catalog& catalog, const vsearch::FilesSource& source, const Options& options,
-          const vsearch::SyncOptions& how) {
+int watch(vsearch::Catalog& catalog, const vsearch::FilesSource& source,
+          const SyncArguments& options, const vsearch::SyncOptions& how) {
   ProgressDisplay display("synchronising", "items", options.quiet);
   const auto progress = [&](std::uint64_t done, std::uint64_t total) {
     // Nothing is under way, or the folders are being read.
@@ -172,7 +173,7 @@ int watch(vsearch::Catalog& catalog, const vsearch::FilesSource& source, const O
   return kInterrupted;
 }
 
-int run(const Options& options) {
+int run(const SyncArguments& options) {
   const vsearch::Source source = source_of(options);
   const vsearch::SyncOptions how = sync_options(options);
   const auto* const files = std::get_if<vsearch::FilesSource>(&source);
@@ -192,7 +193,7 @@ int run(const Options& options) {
   }
 }
 
-void add_source_options(CLI::App* app, Options& options) {
+void add_source_options(CLI::App* app, SyncArguments& options) {
   app->add_option("SOURCE", options.sources,
                   "Folders and pictures; or one table of items, .csv or .jsonl")
       ->type_name("");
@@ -220,7 +221,7 @@ void add_source_options(CLI::App* app, Options& options) {
 }  // namespace
 
 Command sync_command(CLI::App& vsx) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<SyncArguments>();
   CLI::App* app = vsx.add_subcommand(
       "sync", "Bring a catalogue in step with folders, a table or a query: add, replace, remove");
   add_positional(app, "CATALOG", options->catalog, "A catalogue made by vsx init");

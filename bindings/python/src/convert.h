@@ -46,6 +46,11 @@ inline std::span<const Id> span_of(const Ids& values) {
   return {values.data(), static_cast<std::size_t>(values.size())};
 }
 
+inline MatrixView view_of(const Floats& rows) {
+  return {rows.data(), static_cast<std::size_t>(rows.shape(0)),
+          static_cast<std::size_t>(rows.shape(1))};
+}
+
 // A numpy array that takes over the memory of `values`: nothing is copied.
 template <class T>
 py::array_t<T> to_numpy(std::vector<T>&& values, std::vector<py::ssize_t> shape) {

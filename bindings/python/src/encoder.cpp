@@ -16,9 +16,9 @@
 namespace vsearch::python {
 namespace {
 
-LoadedEncoder load(py::handle name_or_path, bool cuda, std::uint32_t device_index,
-                   const std::string& precision, std::optional<std::uint32_t> batch_size,
-                   bool verify) {
+LoadedEncoder load_named(py::handle name_or_path, bool cuda, std::uint32_t device_index,
+                         const std::string& precision, std::optional<std::uint32_t> batch_size,
+                         bool verify) {
   const std::string name =
       name_or_path.is_none() ? std::string(kDefaultEncoder) : to_path(name_or_path);
   EncoderOptions options;
@@ -49,7 +49,7 @@ const char* edge_name(ResizeEdge edge) {
   return "unknown";
 }
 
-py::dict info(const LoadedEncoder& self) {
+py::dict info_of(const LoadedEncoder& self) {
   using py::literals::operator""_a;
   const EncoderInfo& info = self.encoder->info();
   const Preprocessing& input = info.preprocessing;
@@ -157,11 +157,11 @@ py::array_t<float> text(const LoadedEncoder& self, const py::list& texts) {
 
 void define_encoder(py::module_& module) {
   py::class_<LoadedEncoder>(module, "Encoder")
-      .def(py::init(&load), py::arg("name_or_path"), py::arg("cuda"), py::arg("device_index"),
+      .def(py::init(&load_named), py::arg("name_or_path"), py::arg("cuda"), py::arg("device_index"),
            py::arg("precision"), py::arg("batch_size"), py::arg("verify"))
       .def_property_readonly("dim",
                              [](const LoadedEncoder& self) { return self.encoder->info().dim; })
-      .def("info", &info)
+      .def("info", &info_of)
       .def("encode", &encode, py::arg("images"), py::arg("first"), py::arg("bgr"), py::arg("exact"),
            py::arg("lenient"), py::arg("keep_going"), py::arg("progress"))
       .def("encode_files", &encode_paths, py::arg("paths"), py::arg("exact"), py::arg("lenient"),

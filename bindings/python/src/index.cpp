@@ -19,11 +19,6 @@ namespace {
 constexpr std::size_t kQueriesAtATime = 64;
 constexpr std::size_t kExactAtATime = 256;
 
-MatrixView view_of(const Floats& rows) {
-  return {rows.data(), static_cast<std::size_t>(rows.shape(0)),
-          static_cast<std::size_t>(rows.shape(1))};
-}
-
 Storage storage_of(const std::string& name) {
   const std::optional<Storage> storage = find_storage(name);
   if (storage) return *storage;
@@ -46,14 +41,14 @@ std::unique_ptr<Index> make(std::uint32_t dim, const std::string& metric, std::u
   return std::make_unique<Index>(options);
 }
 
-void add(Index& self, py::handle vectors, py::handle ids, py::object progress) {
+void add_vectors(Index& self, py::handle vectors, py::handle ids, py::object progress) {
   const Floats rows = to_floats(vectors, 2, "vectors");
   const Ids names = to_ids(ids, "ids");
   LongCall call(std::move(progress));
   call.run([&](const Progress& report) { self.add(view_of(rows), span_of(names), report); });
 }
 
-std::uint64_t remove(Index& self, py::handle ids) {
+std::uint64_t remove_vectors(Index& self, py::handle ids) {
   const Ids names = to_ids(ids, "ids");
   const py::gil_scoped_release no_gil;
   return self.remove(span_of(names));
@@ -123,8 +118,8 @@ const IdFilter* to_filter(py::handle ids, std::optional<IdFilter>& made) {
   return &made.emplace(span_of(to_ids(ids, "ids")));
 }
 
-py::tuple search(const Index& self, py::handle query, std::uint32_t k, std::uint32_t breadth,
-                 py::handle ids, double recall, bool exact, std::uint32_t threads) {
+py::tuple search_index(const Index& self, py::handle query, std::uint32_t k, std::uint32_t breadth,
+                       py::handle ids, double recall, bool exact, std::uint32_t threads) {
   const Floats rows = to_floats(query, 2, "query");
   const MatrixView queries = view_of(rows);
   std::optional<IdFilter> made;
@@ -220,8 +215,8 @@ py::dict stats(const Index& self) {
                   "free_bytes"_a = stats.free_bytes, "walked_bytes"_a = stats.walked_bytes);
 }
 
-py::dict check_health(const Index& self, std::uint32_t sample, std::uint32_t k,
-                      std::uint32_t breadth, std::uint64_t seed, py::object progress) {
+py::dict check_index(const Index& self, std::uint32_t sample, std::uint32_t k,
+                     std::uint32_t breadth, std::uint64_t seed, py::object progress) {
   const HealthOptions options{sample, k, breadth, seed};
   LongCall call(std::move(progress));
   return to_dict(
@@ -257,7 +252,7 @@ void save(const Index& self, py::handle path) {
   self.save(file);
 }
 
-std::shared_ptr<Index> load(py::handle path) {
+std::shared_ptr<Index> load_index(py::handle path) {
   const std::string file = to_path(path);
   const py::gil_scoped_release no_gil;
   return std::make_shared<Index>(Index::load(file));
@@ -284,7 +279,7 @@ void define_index(py::module_& module) {
   py::class_<Index, std::shared_ptr<Index>>(module, "Index")
       .def(py::init(&make), py::arg("dim"), py::arg("metric"), py::arg("links"),
            py::arg("build_breadth"), py::arg("storage"), py::arg("threads"))
-      .def_static("load", &load, py::arg("path"))
+      .def_static("load", &load_index, py::arg("path"))
       .def("save", &save, py::arg("path"))
       .def_property_readonly("dim", [](const Index& self) { return self.options().dim; })
       .def_property_readonly("metric",
@@ -296,16 +291,16 @@ void define_index(py::module_& module) {
       .def("ids", &ids_of<Index>)
       .def("stats", &stats)
       .def("vector", &vector, py::arg("id"))
-      .def("add", &add, py::arg("vectors"), py::arg("ids"), py::arg("progress"))
+      .def("add", &add_vectors, py::arg("vectors"), py::arg("ids"), py::arg("progress"))
       .def("add_file", &add_rows, py::arg("path"), py::arg("dataset"), py::arg("ids"),
            py::arg("progress"))
       .def("merge", &merge, py::arg("other"), py::arg("progress"))
-      .def("check_health", &check_health, py::arg("sample"), py::arg("k"), py::arg("breadth"),
+      .def("check_health", &check_index, py::arg("sample"), py::arg("k"), py::arg("breadth"),
            py::arg("seed"), py::arg("progress"))
-      .def("remove", &remove, py::arg("ids"))
+      .def("remove", &remove_vectors, py::arg("ids"))
       .def("calibrate", &calibrate, py::arg("queries"))
-      .def("search", &search, py::arg("query"), py::arg("k"), py::arg("breadth"), py::arg("ids"),
-           py::arg("recall"), py::arg("exact"), py::arg("threads"));
+      .def("search", &search_index, py::arg("query"), py::arg("k"), py::arg("breadth"),
+           py::arg("ids"), py::arg("recall"), py::arg("exact"), py::arg("threads"));
   py::class_<IdFilter>(module, "IdFilter")
       .def(py::init(&make_filter), py::arg("ids"))
       .def("size", &IdFilter::size)

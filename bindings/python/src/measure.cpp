@@ -27,11 +27,6 @@ using Labels = py::array_t<std::int32_t, py::array::c_style | py::array::forceca
 using Rows = py::array_t<std::int64_t, py::array::c_style | py::array::forcecast>;
 using Lists = std::vector<std::vector<std::uint32_t>>;
 
-MatrixView view_of(const Floats& values) {
-  return {values.data(), static_cast<std::size_t>(values.shape(0)),
-          static_cast<std::size_t>(values.shape(1))};
-}
-
 template <typename Array>
 auto items_of(const Array& values) {
   return std::span(values.data(), static_cast<std::size_t>(values.size()));
@@ -117,7 +112,7 @@ py::dict compare(py::handle a, py::handle b, std::uint32_t resamples, std::uint6
                   "better"_a = result.better, "worse"_a = result.worse, "equal"_a = result.equal);
 }
 
-Dataset load(const std::string& kind, py::handle root, bool incomplete) {
+Dataset read_dataset(const std::string& kind, py::handle root, bool incomplete) {
   DatasetOptions options;
   options.check_files = !incomplete;
   options.check_counts = !incomplete;
@@ -290,7 +285,7 @@ void define_measure(py::module_& module) {
     }
     return result;
   });
-  module.def("load_dataset", &load);
+  module.def("load_dataset", &read_dataset);
   module.def("score_retrieval", &score);
   module.def("estimate_mean", &estimate);
   module.def("compare_paired", &compare);

@@ -61,11 +61,13 @@ class Scores:
     """The nearest of each query, as many as were asked for."""
 
     def __getitem__(self, name: str) -> npt.NDArray[np.float32]:
+        """The metric of that name for each query; NaN: it has none."""
         if name not in self.names:
             raise KeyError(f"there is no metric {name!r}; there are {', '.join(self.names)}")
         return self.values[:, self.names.index(name)]
 
     def mean(self, name: str, resamples: SupportsIndex = 1000, seed: int = 1) -> Estimate:
+        """The mean of a metric over the queries that have it, with an interval of 95 %."""
         return estimate_mean(self[name], resamples, seed)
 
 
@@ -111,22 +113,27 @@ class Dataset:
 
     @property
     def name(self) -> str:
+        """The kind of data set, as in :func:`dataset_kinds`."""
         return self._native.name
 
     @property
     def root(self) -> str:
+        """The folder it was read from."""
         return self._native.root
 
     @property
     def pictures(self) -> list[DatasetPicture]:
+        """Every picture; protocols and fields count along this list."""
         return [DatasetPicture(*picture) for picture in self._native.pictures]
 
     @property
     def classes(self) -> list[str]:
+        """The names of the classes that pictures have a number of."""
         return self._native.classes
 
     @property
     def domains(self) -> list[str]:
+        """The names of the domains, if the data set has several."""
         return self._native.domains
 
     @property
@@ -199,6 +206,7 @@ class Evaluation:
         raise KeyError(f"there is no protocol {protocol!r}; there are {names}")
 
     def to_json(self, every_query: bool = False) -> str:
+        """The summary as text; with ``every_query`` also what each query found."""
         return self._native.to_json(every_query)
 
     def __repr__(self) -> str:
@@ -227,6 +235,7 @@ class CatalogEvaluation:
         return Estimate(**metrics[metric])
 
     def to_json(self) -> str:
+        """The summary as text, as ``vsx eval --json`` prints it."""
         return self._native.to_json()
 
 
@@ -240,6 +249,7 @@ class Audit:
         }
 
     def to_json(self) -> str:
+        """The findings and the circumstances as text, as ``vsx audit --json`` prints it."""
         return self._native.to_json()
 
     def __repr__(self) -> str:

@@ -5,16 +5,19 @@ set(VSEARCH_COMMON_HEADERS
   <string_view> <utility> <vector>)
 
 # vsearch_quick_build(target): for what is not hot itself, as it calls the library for all that takes
-# time. To optimise it takes the compiler longer than it ever saves.
+# time. To optimise it takes the compiler longer than it ever saves, under sanitizers most of all.
 function(vsearch_quick_build target)
-  target_compile_options(${target} PRIVATE
-    $<$<AND:$<CONFIG:Release>,$<COMPILE_LANG_AND_ID:CXX,GNU,Clang,AppleClang>>:-O1>
-    $<$<AND:$<CONFIG:RelWithDebInfo>,$<COMPILE_LANG_AND_ID:CXX,GNU,Clang,AppleClang>>:-O0>)
+  if(CMAKE_CXX_FLAGS MATCHES "-fsanitize")
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-O0>)
+  else()
+    target_compile_options(${target} PRIVATE
+      $<$<AND:$<CONFIG:Release>,$<COMPILE_LANG_AND_ID:CXX,GNU,Clang,AppleClang>>:-O1>)
+  endif()
 endfunction()
 
 # vsearch_compile_alone(target source...): in a build that compiles several files as one
 # (CMAKE_UNITY_BUILD, which halves the time once more) these stay by themselves: what is hot, so that
-# what is inlined in it does not depend on its neighbours.
+# what is inlined in it does not depend on its neighbours, and what a program may replace.
 function(vsearch_compile_alone target)
   set_source_files_properties(${ARGN} TARGET_DIRECTORY ${target} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
 endfunction()

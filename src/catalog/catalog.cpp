@@ -144,12 +144,11 @@ std::vector<std::string> Catalog::keys() const {
 void Catalog::for_each(const std::function<bool(const ItemRecord&)>& visit) const {
   with_memory([&] {
     impl_->check_process();
-    constexpr std::size_t kItemsPerRead = 256;
     std::string after;
     while (true) {
       const std::vector<ItemRecord> records = impl_->in_store([&](db::Store& store) {
         std::vector<ItemRecord> read;
-        for (db::StoredItem& item : store.items_after(after, kItemsPerRead)) {
+        for (db::StoredItem& item : store.items_after(after)) {
           read.push_back(to_record(store, std::move(item)));
         }
         return read;

@@ -15,8 +15,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kItemsPerWrite = 256;
-
 // The header of a .npy file of version 1.0, of 128 bytes whatever it says:
 // https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 std::string npy_header(std::uint64_t rows, std::uint32_t dim) {
@@ -53,7 +51,7 @@ class Exporting {
         still_serving = store.serving().id == edition_.id;
         if (!still_serving) return;
         total_ = store.item_count();
-        items = store.items_after(after, kItemsPerWrite);
+        items = store.items_after(after);
         for (const db::StoredItem& item : items) {
           for (const db::StoredPicture& picture : item.pictures) {
             embeddings.push_back(store.find_embedding(edition_, picture.id));

@@ -11,6 +11,7 @@
 #include "catalog/filter_node.h"
 #include "catalog/filter_sql.h"
 #include "catalog/metadata_value.h"
+#include "catalog/refuse.h"
 #include "util/utf8.h"
 
 namespace vsearch {
@@ -40,10 +41,7 @@ namespace db {
 namespace {
 
 using detail::MetadataValue;
-
-[[noreturn]] void refuse(const std::string& message) {
-  throw Error(ErrorCode::kInvalidArgument, message);
-}
+using detail::refuse;
 
 // Why there can be no such field, or an empty text.
 std::string name_problem(std::string_view name, const std::vector<std::string>& path) {

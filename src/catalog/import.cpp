@@ -13,6 +13,7 @@
 #include "catalog/item_check.h"
 #include "catalog/metadata_value.h"
 #include "catalog/picture_file.h"
+#include "catalog/refuse.h"
 #include "catalog/transfer.h"
 #include "util/utf8.h"
 #include "vsearch/vector_file.h"
@@ -26,10 +27,6 @@ constexpr std::size_t kImportedPictures = 1000;                 // committed at 
 constexpr std::size_t kMostLineBytes = std::size_t{256} << 20;  // of items.jsonl
 constexpr std::uint64_t kMostManifestBytes = std::uint64_t{1} << 20;
 constexpr std::uint64_t kLinesPerProgress = 1000;
-
-[[noreturn]] void refuse(const std::string& message) {
-  throw Error(ErrorCode::kInvalidArgument, message);
-}
 
 std::ifstream open(const std::filesystem::path& file) {
   std::ifstream stream(file, std::ios::binary);

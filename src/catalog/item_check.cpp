@@ -4,21 +4,18 @@
 
 #include "catalog/metadata_value.h"
 #include "catalog/picture_file.h"
+#include "catalog/refuse.h"
 #include "index/vectors.h"
 #include "util/utf8.h"
 
 namespace vsearch::detail {
 namespace {
 
-[[noreturn]] void refuse_item(const std::string& message) {
-  throw Error(ErrorCode::kInvalidArgument, message);
-}
-
 std::string stored(const MetadataValue& metadata) {
   std::string text = to_text(metadata);
   if (text.size() > kMaxMetadataBytes) {
-    refuse_item(fmt::format("the metadata is {} bytes long; the most is {}", text.size(),
-                            kMaxMetadataBytes));
+    refuse(fmt::format("the metadata is {} bytes long; the most is {}", text.size(),
+                       kMaxMetadataBytes));
   }
   return text;
 }
@@ -27,8 +24,8 @@ std::string stored(const MetadataValue& metadata) {
 MetadataValue parse_object(const std::string& text, std::string_view name) {
   MetadataValue parsed = parse_metadata(text, name);
   if (parsed.as<MetadataValue::Object>() == nullptr) {
-    refuse_item(fmt::format("{} must be a JSON object such as {{\"colour\": \"red\"}}, not {}",
-                            name, util::shorten(text)));
+    refuse(fmt::format("{} must be a JSON object such as {{\"colour\": \"red\"}}, not {}", name,
+                       util::shorten(text)));
   }
   return parsed;
 }
@@ -64,30 +61,29 @@ std::string embedding_problem(std::span<const float> embedding, std::uint32_t di
 }
 
 void check_item(const Item& item) {
-  if (item.key.empty()) refuse_item("the key is empty");
+  if (item.key.empty()) refuse("the key is empty");
   if (item.key.size() > kMaxKeyBytes) {
-    refuse_item(fmt::format("the key is {} bytes long; the most is {}: {}", item.key.size(),
-                            kMaxKeyBytes, util::shorten(item.key)));
+    refuse(fmt::format("the key is {} bytes long; the most is {}: {}", item.key.size(),
+                       kMaxKeyBytes, util::shorten(item.key)));
   }
   if (!util::is_utf8(item.key))
-    refuse_item(fmt::format("the key is not UTF-8: {}", util::shorten(item.key)));
+    refuse(fmt::format("the key is not UTF-8: {}", util::shorten(item.key)));
   if (util::has_control_characters(item.key)) {
-    refuse_item(fmt::format("the key has a control character: {}", util::shorten(item.key)));
+    refuse(fmt::format("the key has a control character: {}", util::shorten(item.key)));
   }
-  if (item.pictures.empty()) refuse_item("the item has no picture");
+  if (item.pictures.empty()) refuse("the item has no picture");
   for (const Picture& picture : item.pictures) {
     if (!util::is_utf8(picture.path) || picture.path.find('\0') != std::string::npos) {
-      refuse_item(fmt::format("the path of a picture is not UTF-8, rename the file: {}",
-                              util::shorten(picture.path, 1000)));
+      refuse(fmt::format("the path of a picture is not UTF-8, rename the file: {}",
+                         util::shorten(picture.path, 1000)));
     }
     if (picture.embedding.empty() && picture.bytes.empty() && picture.path.empty()) {
-      refuse_item("a picture has no path, no bytes and no embedding");
+      refuse("a picture has no path, no bytes and no embedding");
     }
-    if (const std::string problem = crop_problem(picture.crop); !problem.empty())
-      refuse_item(problem);
+    if (const std::string problem = crop_problem(picture.crop); !problem.empty()) refuse(problem);
     if (picture.role.size() > kMaxRoleBytes || !util::is_utf8(picture.role) ||
         util::has_control_characters(picture.role)) {
-      refuse_item(
+      refuse(
           fmt::format("the role of a picture must be at most {} bytes of UTF-8 without control "
                       "characters: {}",
                       kMaxRoleBytes, util::shorten(picture.role)));

@@ -17,8 +17,8 @@
 namespace vsearch::detail {
 namespace {
 
-constexpr std::size_t kVectorsHeld =
-    1024;  // vectors in memory beside the index, and between progress
+// Vectors in memory beside the index, and between reports of progress.
+constexpr std::size_t kVectorsHeld = 1024;
 
 IndexOptions index_options(const db::EditionHeader& edition) {
   IndexOptions options;

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "catalog/refuse.h"
 #include "catalog/source_list.h"
 #include "catalog/source_table.h"
 #include "catalog/source_walk.h"
@@ -20,10 +21,6 @@
 namespace vsearch::detail {
 namespace fs = std::filesystem;
 namespace {
-
-[[noreturn]] void refuse_source(const std::string& message) {
-  throw Error(ErrorCode::kInvalidArgument, message);
-}
 
 // The key that a picture has without a row about it; empty: the rule gives it none.
 std::string key_of(const FoundPicture& picture, KeyRule rule) {
@@ -37,8 +34,7 @@ std::string key_of(const FoundPicture& picture, KeyRule rule) {
 
 // What stands at all the paths; a file found twice counts once, under its first key.
 Found find_all(const FilesSource& source, ReadCounter& counter) {
-  if (source.paths.empty())
-    refuse_source("a source of files needs a path; name a picture or a folder");
+  if (source.paths.empty()) refuse("a source of files needs a path; name a picture or a folder");
   Found all;
   std::unordered_set<std::string> seen;
   for (const fs::path& path : source.paths) {
@@ -108,9 +104,9 @@ class ItemBuilder {
       items_.push_back({key, {}, metadata});
       groups_.push_back(group);
     } else if (group.empty() || group != groups_[position->second]) {
-      refuse_source(fmt::format("the key '{}' would stand for two pictures: '{}' and '{}'; {}", key,
-                                items_[position->second].pictures.front().path,
-                                picture.path.string(), remedy()));
+      refuse(fmt::format("the key '{}' would stand for two pictures: '{}' and '{}'; {}", key,
+                         items_[position->second].pictures.front().path, picture.path.string(),
+                         remedy()));
     }
     std::string path = picture.path.string();
     if (!group.empty() && !placed_.emplace(position->second, path).second) return;
@@ -171,7 +167,7 @@ class FilesLister {
 
   const std::string& own_key(std::size_t i) const {
     if (!keys_[i].empty()) return keys_[i];
-    refuse_source(
+    refuse(
         fmt::format("'{}' lies in no folder below the one that was named, so the rule 'folder' "
                     "gives it no key; move it into a folder, or give it a key in a metadata file",
                     pictures_[i].path.string()));
@@ -202,8 +198,8 @@ class FilesLister {
     const std::size_t subject = match.by_key ? pictures_.size() + named : named;
     const auto [other, is_new] = line_about_.emplace(std::pair(subject, key), row.number);
     if (!is_new) {
-      refuse_source(fmt::format("'{}': lines {} and {} are both about '{}'; keep one of them",
-                                source_.metadata.string(), other->second, row.number, name));
+      refuse(fmt::format("'{}': lines {} and {} are both about '{}'; keep one of them",
+                         source_.metadata.string(), other->second, row.number, name));
     }
     const std::string folder = folder_of(pictures_[named]);
     const bool whole = !folder.empty() && (match.by_key || key == keys_[named]);

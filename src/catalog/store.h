@@ -88,8 +88,9 @@ class Store {
 
   std::vector<std::string> keys();  // ascending, bytewise
   std::optional<StoredItem> item(std::string_view key);
-  // At most `limit` items with keys after `after`, ascending.
-  std::vector<StoredItem> items_after(std::string_view after, std::size_t limit);
+  // The next items with keys after `after`, ascending: so many that reading them keeps nobody
+  // waiting for long. None: there are no more.
+  std::vector<StoredItem> items_after(std::string_view after);
   std::optional<PictureRecord> picture(Id id);
   std::vector<Id> picture_ids();  // ascending
   // At most `limit` pictures with ids above `after`, ascending, and the keys of their items.

@@ -66,12 +66,13 @@ std::optional<StoredItem> Store::item(std::string_view key) {
   return item;
 }
 
-std::vector<StoredItem> Store::items_after(std::string_view after, std::size_t limit) {
+std::vector<StoredItem> Store::items_after(std::string_view after) {
+  constexpr std::int64_t kMost = 256;
   std::vector<StoredItem> items;
   {
     Query query =
         database_.query("SELECT id, key, metadata FROM items WHERE key > ?1 ORDER BY key LIMIT ?2");
-    query.bind(after).bind(static_cast<std::int64_t>(limit));
+    query.bind(after).bind(kMost);
     while (query.step()) {
       items.push_back(
           {query.integer(0), std::string(query.text(1)), std::string(query.text(2)), {}});

@@ -16,8 +16,6 @@
 namespace vsearch::detail {
 namespace {
 
-constexpr std::size_t kItemsPerLook = 256;
-
 // Metadata as they are stored, or as they are if they are none: whoever adds them will say so.
 std::string stored_form(const std::string& metadata) {
   try {
@@ -84,7 +82,7 @@ class Planner {
     bool more = true;
     while (more) {
       const std::vector<db::StoredItem> page =
-          core_.in_store([&](db::Store& store) { return store.items_after(after, kItemsPerLook); });
+          core_.in_store([&](db::Store& store) { return store.items_after(after); });
       more = !page.empty();
       for (const db::StoredItem& stored : page) {
         if (!stored.key.starts_with(options_.key_prefix)) {

@@ -372,8 +372,9 @@ class Machine {
   Ref known_result(const Value& function, const std::vector<Ref>& arguments) {
     if (function.kind != Kind::kGlobal) fail("the pickle is damaged");
     std::string name = function.text;
-    if (name.starts_with("numpy.core."))
-      name = fmt::format("numpy._{}", name.substr(6));  // as NumPy 2 calls it
+    if (name.starts_with("numpy.core.")) {  // numpy._core to NumPy 2
+      name = fmt::format("numpy._{}", name.substr(6));
+    }
     if (name == "numpy._core.multiarray _reconstruct") return make(Kind::kArray);
     if (name == "numpy dtype" && !arguments.empty()) return make(Kind::kType, arguments[0]->text);
     if (name == "__builtin__ bytes" && arguments.empty()) return make(Kind::kBytes);

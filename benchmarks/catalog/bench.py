@@ -57,10 +57,10 @@ def find(rows: list[dict], **wanted) -> dict:
 def all_goals(rows: list[dict]) -> list[dict]:
     items = SIZES[-1]
     size = f"{items:,} items, "
-    stored = find(rows, what="store", fields=0)["items_a_second"]
+    stored = find(rows, what="store", items=items, fields=0)["items_a_second"]
     one_percent = find(rows, what="filter", items=items, filter="1 %")["ms"]
     return [
-        report.goal("adding without index, batches of 1,000", stored, 20_000, "items/s"),
+        report.goal(size + "adding without index, batches of 1,000", stored, 20_000, "items/s"),
         report.goal(
             size + "open to first answer",
             find(rows, what="open", items=items)["s"],

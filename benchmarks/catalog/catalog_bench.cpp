@@ -269,7 +269,7 @@ int main(int argc, char** argv) {
     const std::uint64_t items = std::strtoull(argv[2], nullptr, 10);
     const std::uint64_t files = std::strtoull(argv[3], nullptr, 10);
     std::filesystem::create_directories(folder);
-    vsearch_bench::measure_store(folder, std::min<std::uint64_t>(items, 100'000));
+    vsearch_bench::measure_store(folder, items);
     vsearch_bench::measure_catalog(folder, items);
     if (files > 0) vsearch_bench::measure_files(folder, files);
   } catch (const std::exception& e) {

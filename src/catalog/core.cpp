@@ -368,7 +368,7 @@ std::vector<std::string> CatalogCore::remove(std::span<const std::string> keys) 
 std::vector<std::string> CatalogCore::patch(std::span<const MetadataPatch> patches) {
   const std::lock_guard writer(writer_mutex_);
   struct Change {
-    db::StoredItem item;
+    db::StoredMetadata item;
     std::string after;
   };
   std::unordered_map<std::string_view, std::optional<Change>> changes;  // none: no such item
@@ -377,7 +377,7 @@ std::vector<std::string> CatalogCore::patch(std::span<const MetadataPatch> patch
     for (const MetadataPatch& patch : patches) {
       const auto [change, is_new] = changes.try_emplace(patch.key);
       if (!is_new) continue;
-      std::optional<db::StoredItem> item = store.item(patch.key);
+      std::optional<db::StoredMetadata> item = store.metadata_of(patch.key);
       if (item) {
         std::string metadata = item->metadata;
         change->second = {*std::move(item), std::move(metadata)};
@@ -401,10 +401,14 @@ std::vector<std::string> CatalogCore::patch(std::span<const MetadataPatch> patch
     return !entry.second || entry.second->item.metadata == entry.second->after;
   });
   if (changes.empty()) return absent;
+  // In the order in which they lie in the file.
+  std::vector<const Change*> in_order;
+  for (const auto& entry : changes) in_order.push_back(&*entry.second);
+  std::ranges::sort(in_order, {}, [](const Change* change) { return change->item.id; });
   in_transaction([&](db::Store& store) {
-    for (const auto& [key, change] : changes) {
+    for (const Change* const change : in_order) {
       store.set_metadata(change->item.id, change->after);
-      store.fields().update(ids_of(change->item), change->item.metadata, change->after);
+      store.fields().update(change->item.pictures, change->item.metadata, change->after);
     }
     store.next_generation();
   });

@@ -38,6 +38,11 @@ void OutputFile::overwrite_begin(std::string_view text) {
   if (::lseek(descriptor_, 0, SEEK_END) < 0) fail(errno);
 }
 
+void OutputFile::sync() {
+  flush();
+  if (::fsync(descriptor_) != 0) fail(errno);
+}
+
 void OutputFile::close() {
   flush();
   if (::close(std::exchange(descriptor_, -1)) != 0) fail(errno);

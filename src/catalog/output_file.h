@@ -22,6 +22,7 @@ class OutputFile {
   void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
   // Writes over what stands at the beginning, then goes on at the end.
   void overwrite_begin(std::string_view text);
+  void sync();  // what was written is on the disk afterwards
   void close();
 
  private:

@@ -45,6 +45,13 @@ struct StoredItem {
   std::vector<StoredPicture> pictures;
 };
 
+// What is known of an item without its pictures' rows, which lie elsewhere in the file.
+struct StoredMetadata {
+  std::int64_t id = 0;
+  std::string metadata;
+  std::vector<Id> pictures;
+};
+
 // A picture to insert, under the id that it gets.
 struct NewPicture {
   StoredPicture picture;
@@ -88,6 +95,7 @@ class Store {
 
   std::vector<std::string> keys();  // ascending, bytewise
   std::optional<StoredItem> item(std::string_view key);
+  std::optional<StoredMetadata> metadata_of(std::string_view key);
   // The next items with keys after `after`, ascending: so many that reading them keeps nobody
   // waiting for long. None: there are no more.
   std::vector<StoredItem> items_after(std::string_view after);

@@ -53,7 +53,14 @@ std::vector<StoredPicture> Store::pictures_of(std::int64_t item) {
 }
 
 std::optional<StoredItem> Store::item(std::string_view key) {
-  StoredItem item;
+  std::optional<StoredMetadata> known = metadata_of(key);
+  if (!known) return std::nullopt;
+  return StoredItem{known->id, std::string(key), std::move(known->metadata),
+                    pictures_of(known->id)};
+}
+
+std::optional<StoredMetadata> Store::metadata_of(std::string_view key) {
+  StoredMetadata item;
   {
     Query query = database_.query("SELECT id, metadata FROM items WHERE key = ?1");
     query.bind(key);
@@ -61,8 +68,9 @@ std::optional<StoredItem> Store::item(std::string_view key) {
     item.id = query.integer(0);
     item.metadata = query.text(1);
   }
-  item.key = key;
-  item.pictures = pictures_of(item.id);
+  Query query = database_.query("SELECT id FROM pictures WHERE item_id = ?1");  // in an index
+  query.bind(item.id);
+  while (query.step()) item.pictures.push_back(to_id(query.integer(0)));
   return item;
 }
 

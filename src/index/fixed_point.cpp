@@ -18,9 +18,15 @@ struct Range {
   float unit;
 };
 
-// The finest range with `least` and `most` in it, and `room` on either side.
-Range range_of(float least, float most, float room) {
-  const double width = static_cast<double>(most) - least + 2.0 * room;
+void set_range(FixedPoint& numbers, std::size_t dimension, const Range& range) {
+  numbers.low[dimension] = range.low;
+  numbers.step[dimension] = range.step;
+  numbers.unit[dimension] = range.unit;
+}
+
+// The finest range with `least` and `most` in it.
+Range range_of(float least, float most) {
+  const double width = static_cast<double>(most) - least;
   if (width <= 0.0) return {least, 0.0F, 0.0F};
   int exponent = 0;
   // Some units fewer than there are, since `low` and the step are rounded.
@@ -31,7 +37,7 @@ Range range_of(float least, float most, float room) {
   exponent = std::max({exponent, largest - FLT_MANT_DIG + 1, FLT_MIN_EXP});
   const double unit = std::ldexp(1.0, exponent);
   const double units = std::ceil((width / unit + 2.0) / 256.0);
-  return {static_cast<float>(unit * std::floor((static_cast<double>(least) - room) / unit)),
+  return {static_cast<float>(unit * std::floor(static_cast<double>(least) / unit)),
           static_cast<float>(unit * units), static_cast<float>(unit)};
 }
 
@@ -71,8 +77,8 @@ void FixedPoint::encode(std::span<const float> vector, std::uint8_t* high,
   }
 }
 
-FixedPoint covering(const FixedPoint& known, std::span<const std::span<const float>> rows,
-                    std::size_t dim) {
+FixedPoint covering(const FixedPoint& known, const ByteExtremes& extremes,
+                    std::span<const std::span<const float>> rows, std::size_t dim) {
   const bool first = known.low.empty();
   FixedPoint result = known;
   for (std::vector<float>* const part : {&result.low, &result.step, &result.unit}) {
@@ -86,34 +92,37 @@ FixedPoint covering(const FixedPoint& known, std::span<const std::span<const flo
   // Few vectors say little about the range of a dimension: what is usual for all of them does.
   const auto usual = static_cast<float>(std::sqrt(squares / count));
   for (std::size_t i = 0; i < dim; ++i) {
-    float least = first ? rows.front()[i] : known.least(i);
-    float most = first ? least : known.most(i);
-    bool exceeded = first;
+    float least = rows.front()[i];
+    float most = least;
+    if (!extremes.least.empty()) {
+      least = known.start_of(extremes.least[i], i);
+      most = known.end_of(extremes.most[i], i);
+    }
     for (const std::span<const float> row : rows) {
-      exceeded |= row[i] < least || row[i] > most;
       least = std::min(least, row[i]);
       most = std::max(most, row[i]);
     }
-    if (!exceeded) continue;
-    const Range range = range_of(least, most, kRoom * std::max(most - least, first ? usual : 0));
-    result.low[i] = range.low;
-    result.step[i] = range.step;
-    result.unit[i] = range.unit;
+    const float room = kRoom * std::max(most - least, first ? usual : 0);
+    least -= room;
+    most += room;
+    if (!first) {
+      if (least >= known.least(i) && most <= known.most(i)) continue;
+      least = std::min(least, known.least(i));
+      most = std::max(most, known.most(i));
+    }
+    set_range(result, i, range_of(least, most));
   }
   return result;
 }
 
-FixedPoint narrowed(const FixedPoint& known, std::span<const std::uint8_t> least,
-                    std::span<const std::uint8_t> most) {
+FixedPoint narrowed(const FixedPoint& known, const ByteExtremes& extremes) {
   FixedPoint result = known;
   for (std::size_t i = 0; i < known.dim(); ++i) {
-    const float from = known.low[i] + known.step[i] * least[i];
-    const float to = known.low[i] + known.step[i] * (most[i] + 1.0F) - known.unit[i];
-    const Range range = range_of(from, to, kRoom * (to - from));
-    if (range.step >= known.step[i]) continue;
-    result.low[i] = range.low;
-    result.step[i] = range.step;
-    result.unit[i] = range.unit;
+    const float from = known.start_of(extremes.least[i], i);
+    const float to = known.end_of(extremes.most[i], i);
+    const float room = kRoom * (to - from);
+    const Range range = range_of(from - room, to + room);
+    if (range.step < known.step[i]) set_range(result, i, range);
   }
   return result;
 }

@@ -29,7 +29,13 @@ struct FixedPoint {
   std::size_t memory_bytes() const { return 3 * low.size() * sizeof(float); }
   // The least and the largest value of a dimension.
   float least(std::size_t i) const { return low[i]; }
-  float most(std::size_t i) const { return low[i] + (256.0F * step[i] - unit[i]); }
+  float most(std::size_t i) const { return end_of(255, i); }
+
+  // The least and the largest value of a dimension that has this upper byte.
+  float start_of(std::uint8_t high, std::size_t i) const { return low[i] + step[i] * high; }
+  float end_of(std::uint8_t high, std::size_t i) const {
+    return low[i] + (step[i] * (high + 1.0F) - unit[i]);
+  }
 
   // The first dimension whose numbers, read from a file, are no range; none if all are.
   std::optional<std::size_t> defect() const;
@@ -38,15 +44,22 @@ struct FixedPoint {
   void encode(std::span<const float> vector, std::uint8_t* high, std::uint8_t* low_bytes) const;
 };
 
-// Ranges that cover `rows`, those that are not zero of `known` (no dimensions: there are none yet),
-// and some room for what is to come.
-FixedPoint covering(const FixedPoint& known, std::span<const std::span<const float>> rows,
-                    std::size_t dim);
+// The least and the largest upper byte of each dimension, [dim], of all vectors in an encoding; of
+// no vector empty.
+struct ByteExtremes {
+  std::vector<std::uint8_t> least;
+  std::vector<std::uint8_t> most;
+};
 
-// `known`, with smaller steps where the upper bytes of all vectors, which lie between `least` and
-// `most` [dim], and some room, allow it.
-FixedPoint narrowed(const FixedPoint& known, std::span<const std::uint8_t> least,
-                    std::span<const std::uint8_t> most);
+// Ranges that cover `rows`, those that are not zero of `known` (no dimensions: there are none yet),
+// and some room for what is to come, around what there is: `extremes` of `known`. Since all vectors
+// are encoded anew for it, every dimension gets its room again, not only those that `rows` exceed:
+// the next outlier is likely one of another dimension.
+FixedPoint covering(const FixedPoint& known, const ByteExtremes& extremes,
+                    std::span<const std::span<const float>> rows, std::size_t dim);
+
+// `known`, with smaller steps where `extremes`, and some room, allow it.
+FixedPoint narrowed(const FixedPoint& known, const ByteExtremes& extremes);
 
 // How long the errors of distances in the upper bytes are under `a` in proportion to those under
 // `b`: those of a dimension are proportional to its step, and independent of each other. 1 if all

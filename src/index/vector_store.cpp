@@ -103,7 +103,12 @@ bool VectorStore::covers(std::span<const std::span<const float>> rows) const {
 VectorStore::Encoding VectorStore::encoding_for(std::span<const std::span<const float>> rows,
                                                 std::size_t slots) const {
   Encoding encoding = empty_encoding();
-  encoding.numbers = covering(encoding_.numbers, rows, dim_);
+  ByteExtremes extremes;
+  if (slots > 0) {
+    extremes = no_extremes();
+    for (Slot slot = 0; slot < slots; ++slot) widen(extremes, slot);
+  }
+  encoding.numbers = covering(encoding_.numbers, extremes, rows, dim_);
   encoding.centre = encoding_.centre;
   if (is_compact() && encoding.centre.empty()) {
     encoding.centre.resize(dim_);
@@ -120,13 +125,10 @@ VectorStore::Encoding VectorStore::encoding_for(std::span<const std::span<const 
 std::optional<VectorStore::Encoding> VectorStore::better_encoding(std::span<const Slot> live,
                                                                   std::size_t slots) const {
   if (!is_fixed() || live.empty()) return std::nullopt;
-  std::vector<std::uint8_t> least(dim_, 255);
-  std::vector<std::uint8_t> most(dim_, 0);
-  for (const Slot slot : live) {
-    kernels_.widen(bytes_at(encoding_.high, slot), dim_, least.data(), most.data());
-  }
+  ByteExtremes extremes = no_extremes();
+  for (const Slot slot : live) widen(extremes, slot);
   Encoding encoding = empty_encoding();
-  encoding.numbers = narrowed(encoding_.numbers, least, most);
+  encoding.numbers = narrowed(encoding_.numbers, extremes);
   bool worthwhile = relative_error(encoding.numbers, encoding_.numbers) <= kWorthwhile;
   if (is_compact()) {
     // The errors of codes are proportional to the distance from the centre.
@@ -156,6 +158,10 @@ std::optional<VectorStore::Encoding> VectorStore::better_encoding(std::span<cons
   if (!worthwhile) return std::nullopt;
   encode_all(slots, encoding);
   return encoding;
+}
+
+void VectorStore::widen(ByteExtremes& extremes, Slot slot) const {
+  kernels_.widen(bytes_at(encoding_.high, slot), dim_, extremes.least.data(), extremes.most.data());
 }
 
 void VectorStore::encode_all(std::size_t slots, Encoding& encoding) const {

@@ -136,6 +136,10 @@ class VectorStore {
   std::uint8_t* low_bytes(const Encoding& encoding, Slot slot) const;
   Encoding empty_encoding() const;
   void reserve(Encoding& encoding, std::size_t slots) const;
+  ByteExtremes no_extremes() const {
+    return {std::vector<std::uint8_t>(dim_, 255), std::vector<std::uint8_t>(dim_, 0)};
+  }
+  void widen(ByteExtremes& extremes, Slot slot) const;
   void encode_all(std::size_t slots, Encoding& encoding) const;
   void write_fixed(Slot slot, std::span<const float> vector, Encoding& encoding,
                    std::span<float> scratch) const noexcept;

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <vector>
 
+#include "support/sanitized.h"
 #include "support/vectors.h"
 #include "vsearch/index.h"
 
@@ -44,8 +45,9 @@ TEST_CASE("after three turnovers of a sliding window the index is as good as a f
   Index index(options());
   index.add(clusters.draw(kCount).view(), ids_from(0, kCount));
   constexpr std::size_t kStep = 20;
+  constexpr std::size_t kTurnovers = vsearch_test::kSanitized ? 1 : 3;
   Id oldest = 0;
-  for (std::size_t step = 0; step < 3 * kCount / kStep; ++step, oldest += kStep) {
+  for (std::size_t step = 0; step < kTurnovers * kCount / kStep; ++step, oldest += kStep) {
     CHECK(index.remove(ids_from(oldest, kStep)) == kStep);
     index.add(clusters.draw(kStep).view(), ids_from(oldest + kCount, kStep));
     const vsearch::IndexStats stats = index.stats();
@@ -67,7 +69,7 @@ TEST_CASE("replacing every vector again and again keeps recall and memory") {
   Clusters clusters(22, kDim);
   Index index(options());
   const std::vector<Id> ids = ids_from(0, kCount);
-  for (int round = 0; round < 4; ++round) {
+  for (int round = 0; round < (vsearch_test::kSanitized ? 2 : 4); ++round) {
     const Matrix rows = clusters.draw(kCount);
     for (std::size_t begin = 0; begin < kCount; begin += 500) {
       index.add({rows.row(begin).data(), 500, kDim}, std::span(ids).subspan(begin, 500));

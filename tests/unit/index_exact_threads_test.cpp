@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "support/sanitized.h"
 #include "support/vectors.h"
 #include "vsearch/index.h"
 
@@ -80,7 +81,8 @@ TEST_CASE("each answer of an exact batch is that of one moment, whatever changes
       }
     });
   }
-  for (std::size_t round = 0; round < 60 || rounds < 9; ++round) {
+  constexpr std::size_t kRounds = vsearch_test::kSanitized ? 15 : 60;
+  for (std::size_t round = 0; round < kRounds || rounds < kRounds / 6; ++round) {
     move(round);
     const std::vector<Id> replaced = ids_from(round * 97 % (kReplaced - 40), 40);
     index.remove(replaced);

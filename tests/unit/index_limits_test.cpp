@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "support/errors.h"
+#include "support/sanitized.h"
 #include "support/temp_dir.h"
 #include "support/vectors.h"
 #include "vsearch/index.h"
@@ -286,7 +287,7 @@ TEST_CASE("ids at the ends of their range can be added, filtered and removed") {
 
 TEST_CASE("among very many equal vectors the others are still found") {
   const auto metric = GENERATE(Metric::kCosine, Metric::kL2);
-  constexpr std::size_t kEqual = 20000;
+  constexpr std::size_t kEqual = vsearch_test::kSanitized ? 4000 : 20000;
   constexpr std::size_t kOthers = 1000;
   constexpr std::size_t kDim = 16;
   Clusters clusters(77, kDim);

@@ -6,6 +6,7 @@
 
 #include "index/fixed_point.h"
 #include "index/kernels.h"
+#include "index/vector_store.h"
 #include "support/temp_dir.h"
 #include "support/vectors.h"
 #include "vsearch/index.h"
@@ -43,7 +44,7 @@ TEST_CASE("a vector that is encoded anew for years stays within one of its coars
   std::vector<float> vector(kDim);
   for (float& value : vector) value = offset + random.normal();
   const std::span<const float> itself(vector);
-  FixedPoint numbers = vsearch::index::covering({}, {&itself, 1}, kDim);
+  FixedPoint numbers = vsearch::index::covering({}, {}, {&itself, 1}, kDim);
   std::vector<float> coarsest = numbers.unit;
   std::vector<std::uint8_t> high(kDim);
   std::vector<std::uint8_t> low(kDim);
@@ -59,7 +60,7 @@ TEST_CASE("a vector that is encoded anew for years stays within one of its coars
       const float spread = std::exp2(static_cast<float>(random.below(6)));
       for (float& value : other) value = offset + spread * random.normal();
       const std::span<const float> row(other);
-      next = vsearch::index::covering(numbers, {&row, 1}, kDim);
+      next = vsearch::index::covering(numbers, {high, high}, {&row, 1}, kDim);
       REQUIRE(next.covers(other));
       ++grown;
     } else {
@@ -72,7 +73,7 @@ TEST_CASE("a vector that is encoded anew for years stays within one of its coars
         most[i] = static_cast<std::uint8_t>(most[i] +
                                             std::min<std::size_t>(255 - most[i], random.below(20)));
       }
-      next = vsearch::index::narrowed(numbers, least, most);
+      next = vsearch::index::narrowed(numbers, {least, most});
       ++shrunk;
     }
     REQUIRE(next.covers(present));
@@ -96,7 +97,7 @@ TEST_CASE("ranges shrink to what is there, and only if that is less") {
   wide.unit = {1.0F / 256, 1.0F / 256, 0};
   const std::vector<std::uint8_t> least{120, 10, 0};
   const std::vector<std::uint8_t> most{135, 240, 0};
-  const FixedPoint narrow = vsearch::index::narrowed(wide, least, most);
+  const FixedPoint narrow = vsearch::index::narrowed(wide, {least, most});
   CHECK(narrow.step[0] < 0.1F);
   CHECK(narrow.least(0) <= -8);
   CHECK(narrow.most(0) >= 8 - wide.unit[0]);
@@ -105,6 +106,45 @@ TEST_CASE("ranges shrink to what is there, and only if that is less") {
   CHECK(narrow.step[2] == 0);
   CHECK(vsearch::index::relative_error(wide, wide) == 1.0);
   CHECK(vsearch::index::relative_error(narrow, wide) == Approx(std::sqrt(0.5)).epsilon(0.01));
+}
+
+TEST_CASE("an outlier of one dimension makes room in all") {
+  const std::vector<std::vector<float>> first{{-1, -1}, {1, 1}};
+  const std::vector<std::span<const float>> rows(first.begin(), first.end());
+  const FixedPoint known = vsearch::index::covering({}, {}, rows, 2);
+  // Meanwhile the second dimension has come to the end of its range.
+  const std::vector<float> outlier{3, 0};
+  const std::span<const float> row(outlier);
+  const FixedPoint next = vsearch::index::covering(known, {{0, 0}, {255, 255}}, {&row, 1}, 2);
+  for (std::size_t i = 0; i < 2; ++i) {
+    CHECK(next.least(i) < known.least(i) - 0.1F);
+    CHECK(next.most(i) > known.most(i) + 0.1F);
+  }
+  // Where there is room it stays.
+  const FixedPoint same = vsearch::index::covering(known, {{0, 120}, {255, 130}}, {&row, 1}, 2);
+  CHECK(same.low[1] == known.low[1]);
+  CHECK(same.step[1] == known.step[1]);
+}
+
+TEST_CASE("vectors that come in small batches are seldom encoded anew") {
+  // Some 80 times, if only the dimension of an outlier got room.
+  constexpr std::size_t kWide = 96;
+  Random random(5);
+  vsearch::index::VectorStore store(kWide, Metric::kL2, Storage::kInt8);
+  store.reserve(20'000);
+  int encodings = 0;
+  std::vector<float> vector(kWide);
+  for (vsearch::index::Slot slot = 0; slot < 20'000; ++slot) {
+    for (float& value : vector) value = random.normal();
+    const std::span<const float> row(vector);
+    if (!store.covers({&row, 1})) {
+      auto encoding = store.encoding_for({&row, 1}, slot);
+      store.commit(encoding);
+      if (slot >= 1000) ++encodings;
+    }
+    store.write(slot, vector);
+  }
+  CHECK(encodings <= 30);
 }
 
 TEST_CASE("after a turnover the encoding is as fine as that of a new index") {

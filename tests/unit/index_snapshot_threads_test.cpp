@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "support/sanitized.h"
 #include "support/temp_dir.h"
 #include "support/vectors.h"
 #include "vsearch/index.h"
@@ -20,13 +21,15 @@ using vsearch::Metric;
 using vsearch::SearchOptions;
 using vsearch::Storage;
 using vsearch_test::ids_from;
+using vsearch_test::kSanitized;
 using vsearch_test::Random;
 using vsearch_test::TempDir;
 
 namespace {
 
 constexpr std::uint32_t kDim = 96;
-constexpr std::size_t kSteps = 150;
+constexpr std::size_t kSteps = kSanitized ? 40 : 150;
+constexpr std::size_t kAtFirst = kSanitized ? 500 : 2000;
 constexpr std::size_t kPerStep = 40;
 constexpr Id kClock = 1'000'000'000;  // its vector tells the step that was the last
 
@@ -70,11 +73,11 @@ void write(Index& index, std::vector<Contents>& after, std::atomic<std::size_t>&
   for (std::size_t step = 1; step < kSteps; ++step) {
     std::vector<Id> gone;
     for (const auto& [id, version] : contents) {
-      const bool all = step % 50 == 0;
+      const bool all = step % (kSteps / 3) == 0;
       if (id != kClock && (all || random.below(contents.size()) < kPerStep / 2)) gone.push_back(id);
     }
     Contents more = {{kClock, step}};
-    for (std::size_t i = 0; i < kPerStep; ++i) more[random.below(4000)] = step;
+    for (std::size_t i = 0; i < kPerStep; ++i) more[random.below(2 * kAtFirst)] = step;
     // Between the two calls the clock shows the step before, and the contents are neither.
     for (const Id id : gone) more.erase(id);
     for (const Id id : gone) contents.erase(id);
@@ -116,7 +119,7 @@ TEST_CASE("what save() writes beside a writer is the index of one moment") {
   Index index(options(storage));
   std::vector<Contents> after(kSteps);
   after[0] = {{kClock, 0}};
-  for (const Id id : ids_from(0, 2000)) after[0][id] = 0;
+  for (const Id id : ids_from(0, kAtFirst)) after[0][id] = 0;
   add(index, after[0]);
 
   std::atomic<std::size_t> done{0};
@@ -168,7 +171,7 @@ TEST_CASE("what save() writes beside a writer is the index of one moment") {
 
   // Everything that was put off meanwhile is made up for.
   index.add(Matrix(0, kDim).view(), {});
-  index.remove(ids_from(0, 4000));
+  index.remove(ids_from(0, 2 * kAtFirst));
   CHECK(index.size() == 1);
   add(index, after[0]);
   check(index, after[0], after[0]);

@@ -42,7 +42,7 @@ double true_distance(std::span<const float> a, std::span<const float> b, Metric 
 TEST_CASE("fixed point loses at most half a unit of each dimension") {
   Clusters clusters(1, 70);
   const Matrix rows = clusters.draw(500);
-  const FixedPoint numbers = vsearch::index::covering({}, spans(rows), 70);
+  const FixedPoint numbers = vsearch::index::covering({}, {}, spans(rows), 70);
   REQUIRE(numbers.dim() == 70);
   std::vector<std::uint8_t> high(70);
   std::vector<std::uint8_t> low(70);
@@ -62,12 +62,12 @@ TEST_CASE("fixed point loses at most half a unit of each dimension") {
 TEST_CASE("ranges grow where they must, and only there") {
   Matrix first(2, 3);
   first.data = {0, 1, 5, 1, 2, 5};
-  const FixedPoint small = vsearch::index::covering({}, spans(first), 3);
+  const FixedPoint small = vsearch::index::covering({}, {}, spans(first), 3);
   CHECK(small.unit[2] > 0);  // a dimension that has one value so far
   Matrix next(1, 3);
   next.data = {0.5, 100, 5};
   CHECK_FALSE(small.covers(next.row(0)));
-  const FixedPoint grown = vsearch::index::covering(small, spans(next), 3);
+  const FixedPoint grown = vsearch::index::covering(small, {}, spans(next), 3);
   CHECK(grown.covers(next.row(0)));
   CHECK(grown.covers(first.row(0)));
   CHECK(grown.covers(first.row(1)));
@@ -83,10 +83,10 @@ TEST_CASE("ranges cover what they were made for, however narrow") {
   Matrix rows = Clusters(7, 6).draw(20);
   for (float& value : rows.data) value = offset + scale * value;
   const Matrix nothing(1, 6);
-  FixedPoint numbers = vsearch::index::covering({}, spans(nothing), 6);
+  FixedPoint numbers = vsearch::index::covering({}, {}, spans(nothing), 6);
   for (std::size_t row = 0; row < rows.rows; ++row) {
     const std::vector<std::span<const float>> one{rows.row(row)};
-    numbers = vsearch::index::covering(numbers, one, 6);
+    numbers = vsearch::index::covering(numbers, {}, one, 6);
     for (std::size_t before = 0; before <= row; ++before) {
       REQUIRE(numbers.covers(rows.row(before)));
     }
@@ -183,7 +183,7 @@ TEST_CASE("an index takes vectors far beyond those it began with") {
   }
 }
 
-TEST_CASE("memory for a vector is what the storage says") {
+TEST_CASE("memory for a vector is what the storage says", "[large]") {
   const auto storage =
       GENERATE(Storage::kInt8, Storage::kFloat32, Storage::kFloat16, Storage::kBFloat16);
   IndexOptions options;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "support/errors.h"
+#include "support/sanitized.h"
 #include "support/vectors.h"
 
 using Catch::Matchers::Contains;
@@ -26,6 +27,7 @@ using vsearch::Storage;
 using vsearch_test::Clusters;
 using vsearch_test::error_message;
 using vsearch_test::ids_from;
+using vsearch_test::kSanitized;
 
 namespace {
 
@@ -97,9 +99,10 @@ TEST_CASE("a graph walk finds what an exact search finds") {
   const auto metric = GENERATE(Metric::kCosine, Metric::kInnerProduct, Metric::kL2);
   Clusters clusters(11, 48);
   Index index = make(48, metric);
-  const Matrix rows = clusters.draw(6000);
-  index.add(rows.view(), ids_from(100, 6000));
-  CHECK(index.size() == 6000);
+  constexpr std::size_t kCount = kSanitized ? 1500 : 6000;
+  const Matrix rows = clusters.draw(kCount);
+  index.add(rows.view(), ids_from(100, kCount));
+  CHECK(index.size() == kCount);
   const Matrix queries = clusters.draw(100);
   SearchOptions options;
   options.breadth = metric == Metric::kInnerProduct ? 128 : 64;
@@ -215,7 +218,7 @@ TEST_CASE("an index whose vectors were all removed can be filled again") {
 }
 
 TEST_CASE("filters: none, one, few, many, all") {
-  constexpr std::size_t kCount = 5000;
+  constexpr std::size_t kCount = kSanitized ? 2500 : 5000;
   Clusters clusters(15, 32);
   Index index = make(32);
   index.add(clusters.draw(kCount).view(), ids_from(0, kCount));
@@ -234,7 +237,7 @@ TEST_CASE("filters: none, one, few, many, all") {
 }
 
 TEST_CASE("a filtered walk finds what matches, wherever it lies") {
-  constexpr std::size_t kCount = 16000;
+  constexpr std::size_t kCount = kSanitized ? 4000 : 16000;
   constexpr std::size_t kDim = 32;
   Clusters clusters(14, kDim, 40, 0.8F);
   Index index = make(kDim);
@@ -479,7 +482,7 @@ TEST_CASE("a bad query of a batch is named") {
              Contains("query 0 has 3 dimensions"));
 }
 
-TEST_CASE("searches reach the recall they were asked for") {
+TEST_CASE("searches reach the recall they were asked for", "[large]") {
   const Metric metric = GENERATE(Metric::kCosine, Metric::kInnerProduct, Metric::kL2);
   Clusters clusters(9, 48, 200, 1.0F);
   Index index = make(48, metric);

@@ -22,10 +22,16 @@ enum class Verdict {
 };
 std::string_view verdict_name(Verdict verdict);  // "sound", "noteworthy", "fault", "not measured"
 
+enum class AuditUnit {
+  kShare,   // of all, from 0 to 1: read in percent
+  kNumber,  // anything else: directions, a skewness, a distance
+};
+
 struct AuditNumber {
   std::string name;  // "R@1, clean"
   Estimate estimate;
   std::string meaning;  // one sentence
+  AuditUnit unit = AuditUnit::kShare;
 };
 
 // One example of what went wrong, as pictures.
@@ -72,8 +78,9 @@ struct Audit {
 };
 
 // Looks at an encoder through a data set with labels. The first protocol of the data set says who
-// asks whom. Throws kInvalidArgument (an id there is not, with those there are; too few labels),
-// and what embed_dataset() throws.
+// asks whom; its masks say what the subjects of pictures are, where it has any. Throws
+// kInvalidArgument (an id there is not, with those there are; too few labels; a mask of another
+// size than its picture), what read_image() throws of a mask, and what embed_dataset() throws.
 Audit audit(const Encoder& encoder, const Dataset& dataset, const AuditOptions& options = {});
 
 // The picture files of a catalogue as a data set: labelled by a field of their items' metadata, as

@@ -19,6 +19,9 @@ struct DatasetPicture {
   std::int32_t domain = -1;  // of Dataset::domains; -1: not known
   std::string split;         // "train", "val", "test", "query", "gallery", ...; empty: not known
   CropBox crop{};            // what of it is meant
+  // The file that says what is its subject, relative to Dataset::root; empty: there is none. A
+  // picture as large as it, upright: grey of 128 and more is the subject, all else background.
+  std::string mask{};
 };
 
 // A second label of every picture: its colour, its season.
@@ -81,7 +84,8 @@ struct DatasetKind {
 std::span<const DatasetKind> dataset_kinds();
 
 struct DatasetOptions {
-  // Whether every picture file must be there. What is missing is named before anything is encoded.
+  // Whether every picture file and mask must be there. What is missing is named before anything is
+  // encoded.
   bool check_files = true;
   // Whether the published counts must be met, and queries must have answers where the protocol
   // promises them. Without it a part of a data set can be measured.

@@ -138,7 +138,8 @@ class BackgroundFinding {
          "found."},
         {"change with the colours kept", content,
          "How far the embedding moves (1 - cosine, seen from the mean) if the background is "
-         "another one in the same colours."}};
+         "another one in the same colours.",
+         AuditUnit::kNumber}};
 
     const Loss lost = run_.loss(clean_.right, swapped_.right);
     judge(share, lost);
@@ -151,9 +152,8 @@ class BackgroundFinding {
     if (finding_.verdict == Verdict::kSound) return;
     finding_.remedy =
         "Give crop boxes of the products when they are added (Picture::crop, the column \"crop\" "
-        "of "
-        "a manifest), and crop queries alike; fine-tuning with backgrounds replaced at random "
-        "(planned for vsx train) takes the habit off the encoder.";
+        "of a manifest), and crop queries alike; fine-tuning with backgrounds replaced at random "
+        "(vsx train --depth full --new-background 0.5) takes the habit off the encoder.";
   }
 
   void judge(const Estimate& share, const Loss& lost) {

@@ -95,8 +95,9 @@ class CollapseFinding {
   const std::string& name_of(std::int32_t label) const {
     return run_.label_names()[static_cast<std::size_t>(label)];
   }
-  void add(const std::string& name, const Estimate& estimate, const std::string& meaning) {
-    finding_.numbers.push_back({name, estimate, meaning});
+  void add(const std::string& name, const Estimate& estimate, const std::string& meaning,
+           AuditUnit unit = AuditUnit::kShare) {
+    finding_.numbers.push_back({name, estimate, meaning, unit});
   }
 
   void find_neighbours() {
@@ -182,10 +183,12 @@ class CollapseFinding {
     purity_ = run_.estimate(purity);
     hubness_ = run_.estimate(occurrences, skewness);
     add("purity of neighbourhoods", purity_,
-        "Whether the nearest pictures are of one's own category: 1 all, 0 no more than by chance.");
+        "Whether the nearest pictures are of one's own category: 1 all, 0 no more than by chance.",
+        AuditUnit::kNumber);
     add("hubness", hubness_,
         "The skewness of how often pictures are among the ten nearest of others: above 2 a few "
-        "pictures are the answer to everything.");
+        "pictures are the answer to everything.",
+        AuditUnit::kNumber);
   }
 
   void measure_rank() {
@@ -221,7 +224,8 @@ class CollapseFinding {
     add("effective rank", rank_,
         fmt::format("How many of the {} dimensions the embeddings use: the exponential of the "
                     "entropy of their principal components.",
-                    run_.pool_rows().cols));
+                    run_.pool_rows().cols),
+        AuditUnit::kNumber);
   }
 
   // How often each category is among the near neighbours of the rows of another.
@@ -256,7 +260,8 @@ class CollapseFinding {
           pairs_[i].mixing,
           fmt::format("Among their near neighbours of the two categories ({} of all): 0 each keeps "
                       "to its own, 1 as if the labels were shuffled.",
-                      percent(pairs_[i].of_pair)));
+                      percent(pairs_[i].of_pair)),
+          AuditUnit::kNumber);
     }
   }
 
@@ -326,8 +331,7 @@ class CollapseFinding {
     if (finding_.verdict == Verdict::kSound) return;
     finding_.remedy =
         "Where the category is known, search within it: declare it as a field and filter by it. "
-        "Fine-tuning on labelled pictures of these categories (planned for vsx train, with hard "
-        "negatives from the same category) pulls them apart.";
+        "Fine-tuning on labelled pictures of these categories (vsx train) pulls them apart.";
   }
 
   // Of each of the most mixed pairs a picture and its neighbour in the other.

@@ -82,8 +82,9 @@ class ColourFinding {
     return forms;
   }
 
-  void add(const std::string& name, const Estimate& estimate, const std::string& meaning) {
-    finding_.numbers.push_back({name, estimate, meaning});
+  void add(const std::string& name, const Estimate& estimate, const std::string& meaning,
+           AuditUnit unit = AuditUnit::kShare) {
+    finding_.numbers.push_back({name, estimate, meaning, unit});
   }
 
   void measure_losses(Evidence& evidence) {
@@ -113,7 +114,8 @@ class ColourFinding {
     evidence.subject_recoloured = recoloured.mean;
     add("change with the subject recoloured", recoloured,
         "How far the embedding moves (1 - cosine, seen from the mean) if the subject alone gets "
-        "another colour.");
+        "another colour.",
+        AuditUnit::kNumber);
   }
 
   void measure_conflicts() {
@@ -151,7 +153,8 @@ class ColourFinding {
         run_.estimate(cross_validated_fit(run_.pool_rows(), whole_colours(colours_).view(), seed)),
         "How well the mean colour (L*a*b*) can be read off the embedding by a linear fit "
         "(cross-validated): 1 exactly, 0 not at all. That it can be read does not mean that it "
-        "decides.");
+        "decides.",
+        AuditUnit::kNumber);
   }
 
   void judge() {
@@ -183,7 +186,7 @@ class ColourFinding {
     if (finding_.verdict == Verdict::kSound) return;
     finding_.remedy =
         "Fine-tuning with colour jitter and greyscale, where colour is no part of the label, "
-        "(planned for vsx train) takes the habit off the encoder. Where customers do mean the "
+        "(vsx train --depth full) takes the habit off the encoder. Where customers do mean the "
         "colour, declare it as a field and filter by it (vsx fields --declare colour:text, --where "
         "\"colour = 'red'\").";
   }

@@ -27,16 +27,19 @@ inline constexpr std::uint64_t kBackgroundForms = 4;
 inline constexpr std::uint64_t kColourForms = 4;
 inline constexpr std::uint64_t kRobustnessForms = 8;
 
-// The subjects of the queries. Where the encoder has local tokens it takes one more look at each.
+// The subjects of the queries: by the data set's own masks where it has them, else by the local
+// tokens of the encoder, which takes one more look at each picture, else by colours.
 struct Subjects {
   std::vector<Mask> masks;  // [queries]; without pixels where none can be told from its background
   std::size_t found = 0;
+  std::size_t own = 0;  // queries for which the data set has a mask
   bool by_tokens = false;
 
   // In the size of this picture; nothing if there is none.
   std::optional<Mask> of(std::size_t query, const Image& picture) const;
-  std::string how() const;  // "told by ..."
+  std::string how() const;  // "found by ..."
 };
+// Throws what subject_by_mask() throws.
 Subjects find_subjects(AuditRun& run);
 
 AuditFinding find_background(AuditRun& run, const Subjects& subjects, Evidence& evidence);

@@ -18,6 +18,7 @@ Json json_of(const AuditFinding& finding) {
                        {"low", number.estimate.low},
                        {"high", number.estimate.high},
                        {"count", number.estimate.count},
+                       {"unit", number.unit == AuditUnit::kShare ? "share" : "number"},
                        {"meaning", number.meaning}});
   }
   Json examples = Json::array();

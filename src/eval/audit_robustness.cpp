@@ -117,7 +117,7 @@ class RobustnessFinding {
     finding_.remedy =
         "Put several pictures of a product into the catalogue, taken as customers take them: an "
         "item's score is that of its best picture. Fine-tuning with such changes as augmentation "
-        "(planned for vsx train) makes an encoder used to them.";
+        "(vsx train --depth full) makes an encoder used to them.";
   }
 
   void add_examples(const Found& clean, const Found& changed, std::size_t change) {

@@ -13,6 +13,7 @@
 
 #include "catalog/picture_file.h"
 #include "eval/audit_sample.h"
+#include "eval/cosines.h"
 #include "eval/picture_changes.h"
 #include "eval/seeded.h"
 #include "util/parallel.h"
@@ -33,7 +34,7 @@ std::size_t threads() {
 }  // namespace
 
 void make_unit(std::span<float> row) {
-  const double length = std::sqrt(std::inner_product(row.begin(), row.end(), row.begin(), 0.0));
+  const double length = std::sqrt(squared_length(row));
   const bool has_length = std::isfinite(length) && length > 0;
   for (float& value : row) {
     value = has_length ? static_cast<float>(static_cast<double>(value) / length) : kNan;
@@ -42,10 +43,6 @@ void make_unit(std::span<float> row) {
 
 bool is_known(std::span<const float> row) {
   return !row.empty() && !std::isnan(row[0]);
-}
-
-std::string percent(double share) {
-  return fmt::format("{:.1f} %", share * 100.0);
 }
 
 AuditRun::AuditRun(const Encoder& encoder, const Dataset& dataset, const AuditOptions& options,

@@ -11,10 +11,13 @@
 #include <string_view>
 #include <vector>
 
+#include "eval/report_numbers.h"
 #include "vsearch/audit.h"
 #include "vsearch/index.h"
 
 namespace vsearch::eval {
+
+using report::percent;  // summaries write numbers as the report does
 
 // What a set of queries finds.
 struct Found {
@@ -136,8 +139,5 @@ class AuditRun {
 // Scales a row to unit length; NaN all over if it has none.
 void make_unit(std::span<float> row);
 bool is_known(std::span<const float> row);
-
-// For messages: 0.123 as "12.3 %".
-std::string percent(double share);
 
 }  // namespace vsearch::eval

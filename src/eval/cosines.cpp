@@ -8,12 +8,9 @@
 #include "vsearch/error.h"
 
 namespace vsearch::eval {
-namespace {
 
-// In double, where no float is too large or too small to be squared. Several partial sums, which
-// need not wait for each other.
 double squared_length(std::span<const float> row) {
-  constexpr std::size_t kSums = 8;
+  constexpr std::size_t kSums = 8;  // which need not wait for each other
   double sums[kSums] = {};
   std::size_t i = 0;
   for (; i + kSums <= row.size(); i += kSums) {
@@ -26,8 +23,6 @@ double squared_length(std::span<const float> row) {
   for (const double partial : sums) sum += partial;
   return sum;
 }
-
-}  // namespace
 
 UnitRows::UnitRows(MatrixView rows, std::string_view what) : rows_(rows), scales_(rows.rows) {
   for (std::size_t row = 0; row < rows.rows; ++row) {

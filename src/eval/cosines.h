@@ -12,6 +12,9 @@
 
 namespace vsearch::eval {
 
+// In double, where no float is too large or too small to be squared.
+double squared_length(std::span<const float> row);
+
 // Rows that are read as vectors of length 1.
 class UnitRows {
  public:

@@ -57,6 +57,10 @@ void DatasetBuilder::set_crop(std::uint32_t picture, const CropBox& crop) {
   dataset_.pictures[picture].crop = crop;
 }
 
+void DatasetBuilder::set_mask(std::uint32_t picture, std::string path) {
+  dataset_.pictures[picture].mask = std::move(path);
+}
+
 std::size_t DatasetBuilder::add_field(std::string_view name) {
   dataset_.fields.push_back({std::string(name), {}, {}});
   values_.emplace_back();
@@ -132,7 +136,10 @@ Dataset DatasetBuilder::finish() {
         fmt::format("{}: no query of '{}' has a right answer; check that the lists are whole",
                     name(), root().string()));
   }
-  if (options_.check_files) check_files();
+  if (options_.check_files) {
+    check_files(&DatasetPicture::path, "pictures");
+    check_files(&DatasetPicture::mask, "masks");
+  }
   for (const Protocol& protocol : dataset_.protocols) {
     if (!protocol.queries.empty() && !protocol.gallery.empty()) continue;
     throw Error(
@@ -147,18 +154,20 @@ Dataset DatasetBuilder::finish() {
   return std::move(dataset_);
 }
 
-void DatasetBuilder::check_files() const {
+void DatasetBuilder::check_files(std::string DatasetPicture::*path, std::string_view noun) const {
+  std::size_t count = 0;
   std::vector<std::string> missing;
   for (const DatasetPicture& picture : dataset_.pictures) {
-    if (!is_there(root() / picture.path)) missing.push_back(picture.path);
+    if ((picture.*path).empty()) continue;
+    ++count;
+    if (!is_there(root() / (picture.*path))) missing.push_back(picture.*path);
   }
   if (missing.empty()) return;
-  throw Error(
-      ErrorCode::kFileNotFound,
-      fmt::format("{}: {} of {} pictures {} not in '{}': {}; unpack the archive again, or "
-                  "name the folder that holds them",
-                  name(), with_commas(missing.size()), with_commas(dataset_.pictures.size()),
-                  missing.size() == 1 ? "is" : "are", root().string(), some_of(missing)));
+  throw Error(ErrorCode::kFileNotFound,
+              fmt::format("{}: {} of {} {} {} not in '{}': {}; unpack the archive again, or "
+                          "name the folder that holds them",
+                          name(), with_commas(missing.size()), with_commas(count), noun,
+                          missing.size() == 1 ? "is" : "are", root().string(), some_of(missing)));
 }
 
 void DatasetBuilder::check_answers(const Protocol& protocol) const {
@@ -261,6 +270,12 @@ std::vector<std::string_view> path_parts(std::string_view path) {
     if (slash == std::string_view::npos) return parts;
     path.remove_prefix(slash + 1);
   }
+}
+
+std::string_view without_extension(std::string_view path) {
+  const std::size_t name = path.rfind('/') + 1;  // 0 where there is no slash
+  const std::size_t dot = path.rfind('.');
+  return dot == std::string_view::npos || dot <= name ? path : path.substr(0, dot);
 }
 
 }  // namespace vsearch::eval

@@ -44,6 +44,7 @@ class DatasetBuilder {
   std::uint32_t add(std::string path, std::string_view class_name, std::string_view split = {},
                     std::string_view domain = {});
   void set_crop(std::uint32_t picture, const CropBox& crop);
+  void set_mask(std::uint32_t picture, std::string path);
   // Declares a field; returns its number.
   std::size_t add_field(std::string_view name);
   // An empty value is none.
@@ -63,12 +64,13 @@ class DatasetBuilder {
   void expect_count(std::uint64_t published, std::uint64_t found, std::string_view noun,
                     std::string_view hint = {}) const;
 
-  // Checks that there are pictures, that their files are there (kFileNotFound), and that queries
-  // have answers where that was promised (kInvalidArgument).
+  // Checks that there are pictures, that their files and masks are there (kFileNotFound), and that
+  // queries have answers where that was promised (kInvalidArgument).
   Dataset finish();
 
  private:
-  void check_files() const;
+  // `path`: that of the picture or of its mask, which are the `noun`.
+  void check_files(std::string DatasetPicture::*path, std::string_view noun) const;
   void check_answers(const Protocol& protocol) const;
   // What the protocol takes for the labels of all pictures.
   std::vector<std::int32_t> labels_for(const Protocol& protocol) const;
@@ -100,5 +102,8 @@ std::vector<std::string> pictures_below(const std::filesystem::path& folder);
 
 // The parts of a path between slashes.
 std::vector<std::string_view> path_parts(std::string_view path);
+
+// "cup/1" of "cup/1.jpg".
+std::string_view without_extension(std::string_view path);
 
 }  // namespace vsearch::eval

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <functional>
 #include <map>
 #include <set>
 #include <system_error>
@@ -88,9 +89,10 @@ struct Split {
   std::string_view gallery;
   std::array<std::string_view, 4> all;
 };
-constexpr std::array<Split, 2> kSplits = {{
+constexpr std::array<Split, 3> kSplits = {{
     {"query", "gallery", {"query", "gallery", "train", "val"}},
     {"test", "train", {"test", "train", "val", "val"}},
+    {"val", "train", {"val", "train", "val", "val"}},
 }};
 
 const Split* split_of(const std::vector<std::string>& paths) {
@@ -107,6 +109,40 @@ const Split* split_of(const std::vector<std::string>& paths) {
     if (is_known && tops.contains(split.queries) && tops.contains(split.gallery)) return &split;
   }
   return nullptr;
+}
+
+// The masks beside the classes: masks/cup/1.png is that of cup/1.jpg. By the paths of their
+// pictures, without what these end in.
+using FolderMasks = std::map<std::string, std::string, std::less<>>;
+
+// Takes them out of `paths`. A folder of that name in which nothing is called like another picture
+// is a class. Throws kInvalidArgument (masks of no picture), unless the data set may lack some.
+FolderMasks take_masks(std::vector<std::string>& paths, const fs::path& root, bool whole) {
+  constexpr std::string_view kMasks = "masks/";
+  std::set<std::string_view> pictures;
+  for (const std::string& path : paths) pictures.insert(without_extension(path));
+  FolderMasks masks;
+  std::vector<std::string> strange;
+  for (const std::string& path : paths) {
+    if (!path.starts_with(kMasks)) continue;
+    const std::string_view of = without_extension(path).substr(kMasks.size());
+    if (pictures.contains(of)) {
+      masks.emplace(of, path);
+    } else {
+      strange.push_back(path);
+    }
+  }
+  if (masks.empty()) return masks;
+  if (!strange.empty() && whole) {
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("masks of no picture in '{}': {} (masks/CLASS/NAME.png is that of "
+                    "CLASS/NAME.jpg); add the pictures, take the masks out, or, if 'masks' is a "
+                    "class, call it otherwise",
+                    root.string(), some_of(strange)));
+  }
+  std::erase_if(paths, [&](const std::string& path) { return path.starts_with(kMasks); });
+  return masks;
 }
 
 std::string name_of(const fs::path& folder) {
@@ -188,6 +224,7 @@ bool fits_caltech101(const fs::path& root) {
 Dataset load_folder(const fs::path& root, const DatasetOptions& options) {
   DatasetBuilder builder(name_of(root), root, options);
   std::vector<std::string> paths = pictures_below(root);
+  const FolderMasks masks = take_masks(paths, root, options.check_counts);
   const Split* const split = split_of(paths);
   for (std::string& path : paths) {
     const std::vector<std::string_view> parts = path_parts(path);
@@ -199,7 +236,9 @@ Dataset load_folder(const fs::path& root, const DatasetOptions& options) {
     }
     const std::string label(parts[split == nullptr ? 0 : 1]);
     const std::string part(split == nullptr ? std::string_view() : parts.front());
-    builder.add(std::move(path), label, part);
+    const auto mask = masks.find(without_extension(path));
+    const std::uint32_t picture = builder.add(std::move(path), label, part);
+    if (mask != masks.end()) builder.set_mask(picture, mask->second);
   }
   if (split == nullptr) {
     builder.add_leave_one_out("leave-one-out", builder.in_splits({}));

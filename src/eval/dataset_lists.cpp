@@ -30,6 +30,15 @@ fs::path cub_folder(const fs::path& root) {
   return folder_with(root, "image_class_labels.txt", {"", "CUB_200_2011"});
 }
 
+// The segmentations come in an archive of their own, which unpacks beside CUB_200_2011, or into it.
+// Relative to cub_folder(), with a slash at its end; empty: they are not there.
+std::string cub_masks(const fs::path& root) {
+  constexpr std::string_view kMasks = "segmentations";
+  const fs::path place = folder_with(root, kMasks, {"", "CUB_200_2011"});
+  if (!holds(place, kMasks)) return {};
+  return (place / kMasks).lexically_relative(cub_folder(root)).generic_string() + "/";
+}
+
 constexpr std::string_view kInatTest = "Inaturalist_test_set1.txt";
 
 fs::path inat_lists(const fs::path& root) {
@@ -113,6 +122,7 @@ Dataset load_cub200(const fs::path& root, const DatasetOptions& options) {
   for (const ListLine& line : classes.lines) class_names[line.cells[0]] = line.cells[1];
   std::map<std::string_view, const ListLine*> label_lines;
   for (const ListLine& line : labels.lines) label_lines[line.cells[0]] = &line;
+  const std::string masks = cub_masks(root);
   for (const ListLine& line : images.lines) {
     const auto label = label_lines.find(line.cells[0]);
     if (label == label_lines.end()) {
@@ -131,7 +141,10 @@ Dataset load_cub200(const fs::path& root, const DatasetOptions& options) {
                       "of; take both lists from the same archive",
                       builder.name(), classes.path.string(), number, line.cells[1]));
     }
-    builder.add("images/" + line.cells[1], name->second, half_of(number, kClasses));
+    const std::uint32_t picture =
+        builder.add("images/" + line.cells[1], name->second, half_of(number, kClasses));
+    if (masks.empty()) continue;
+    builder.set_mask(picture, fmt::format("{}{}.png", masks, without_extension(line.cells[1])));
   }
   builder.expect_count(kClasses, classes.lines.size(), "classes", "classes.txt");
   builder.expect_count(11788, images.lines.size(), "pictures", "images.txt");

@@ -50,7 +50,8 @@ fs::path fashion_table(const fs::path& root) {
 // ---- any CSV file ----
 
 // Columns that say what they are for; all others are fields.
-constexpr std::array<std::string_view, 4> kCsvColumns = {"path", "label", "split", "domain"};
+constexpr std::array<std::string_view, 5> kCsvColumns = {"path", "label", "split", "domain",
+                                                         "mask"};
 
 bool is_csv_column(std::string_view column) {
   return std::ranges::find(kCsvColumns, column) != kCsvColumns.end();
@@ -166,6 +167,7 @@ Dataset load_csv(const fs::path& root, const DatasetOptions& options) {
   const std::size_t label = table.column("label");
   const std::optional<std::size_t> split = table.find("split");
   const std::optional<std::size_t> domain = table.find("domain");
+  const std::optional<std::size_t> mask = table.find("mask");
   std::vector<std::pair<std::size_t, std::size_t>> fields;  // of the data set, of the table
   for (std::size_t i = 0; i < table.columns().size(); ++i) {
     if (is_csv_column(table.columns()[i])) continue;
@@ -190,6 +192,7 @@ Dataset load_csv(const fs::path& root, const DatasetOptions& options) {
     const std::uint32_t picture =
         builder.add(file, line.cells[label], part,
                     domain ? std::string_view(line.cells[*domain]) : std::string_view());
+    if (mask) builder.set_mask(picture, line.cells[*mask]);
     for (const auto& [field, column] : fields) {
       builder.set_field(field, picture, line.cells[column]);
     }

@@ -2,8 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <string_view>
 
 #include "eval/report_numbers.h"
 #include "eval/report_parts.h"
@@ -14,17 +12,6 @@ namespace {
 
 constexpr std::size_t kMostExamples = 12;
 
-// Metrics and shares are written in percent, as elsewhere in the report; ranks, skews and
-// coefficients are not.
-bool is_share(std::string_view name) {
-  static constexpr std::array<std::string_view, 8> kMetrics{"R@",   "P@",   "mAP",  "MRR",
-                                                            "nDCG", "mMP@", "kNN@", "R-Prec"};
-  return std::ranges::any_of(kMetrics, [&](auto metric) { return name.starts_with(metric); }) ||
-         name.find("share") != std::string_view::npos ||
-         name.find("Share") != std::string_view::npos ||
-         name.find("ecall") != std::string_view::npos;
-}
-
 Markup numbers_table(const AuditFinding& finding) {
   Table rows{fmt::format("Numbers: {}", short_name(finding.title)),
              {text_cell("number"), text_cell("value"), text_cell("95 % interval"),
@@ -32,7 +19,7 @@ Markup numbers_table(const AuditFinding& finding) {
              {},
              "meanings"};
   for (const AuditNumber& number : finding.numbers) {
-    const bool share = is_share(number.name);
+    const bool share = number.unit == AuditUnit::kShare;
     rows.rows.push_back(
         {text_cell(number.name),
          text_cell(share ? percent(number.estimate.mean) : plain_number(number.estimate.mean)),

@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 #include <optional>
+#include <string_view>
 
 #include "eval/report_numbers.h"
 #include "eval/report_parts.h"
@@ -85,6 +86,62 @@ Markup comparison_table(const std::vector<Trial>& trials, const std::string& met
   return table(result);
 }
 
+// What was measured of each query; empty if that was not kept.
+std::vector<float> values_of(const ProtocolResult& result, const std::string& metric) {
+  const RetrievalScores& scores = result.scores;
+  const auto found = std::ranges::find(scores.names, metric);
+  std::vector<float> values;
+  if (found == scores.names.end()) return values;
+  const auto column = static_cast<std::size_t>(found - scores.names.begin());
+  for (std::size_t query = 0; query < scores.values.rows; ++query) {
+    values.push_back(scores.values.row(query)[column]);
+  }
+  return values;
+}
+
+Markup with_note(std::string_view text, std::string_view note) {
+  return join(short_name(text), tag("span", {{"class", "note"}}, short_name(note)));
+}
+
+// Each system against the first one, wherever both answered the same queries; empty if nowhere.
+Markup pairs_table(const std::vector<Trial>& trials, const std::string& metric) {
+  const std::string& first = trials.front().systems.front().system;
+  Table result{fmt::format("{} against {}, on the same queries", metric, first),
+               {text_cell("system"), text_cell("gain, points"), text_cell("p"),
+                text_cell("queries better"), text_cell("worse")},
+               {}};
+  for (const Trial& trial : trials) {
+    const auto base = std::ranges::find(trial.systems, first, &Measured::system);
+    if (base == trial.systems.end()) continue;
+    const std::vector<float> before = values_of(*base->result, metric);
+    for (const Measured& measured : trial.systems) {
+      // Where other pictures could not be read, other queries were asked.
+      if (&measured == &*base || measured.result->pictures != base->result->pictures) continue;
+      const std::vector<float> after = values_of(*measured.result, metric);
+      if (before.empty() || after.size() != before.size()) continue;
+      const PairedComparison pair = compare_paired(before, after);
+      if (pair.difference.count == 0) continue;
+      result.rows.push_back(
+          {trials.size() == 1 ? text_cell(measured.system) : with_note(measured.system, trial.name),
+           with_note(percent_points(pair.difference.mean),
+                     percent_points_interval(pair.difference)),
+           text_cell(p_value(pair.p_value)), text_cell(with_commas(pair.better)),
+           text_cell(with_commas(pair.worse))});
+    }
+  }
+  if (result.rows.empty()) return {};
+  result.most_rows = 200;
+  return join(
+      table(result),
+      remark(
+          "The gain is the mean difference, with its 95 % interval. "
+          "p is how often chance alone would make as large a difference between two systems that "
+          "are equally good (a permutation test with sign flips, over the queries): below 0.05 it "
+          "hardly was chance. Of twenty rows without a true difference about one falls below that "
+          "all the same; and a larger p does not show that two systems are alike, only that these "
+          "queries are too few to tell them apart."));
+}
+
 bool measured_somewhere(const std::vector<Trial>& trials, const std::string& metric) {
   return std::ranges::any_of(trials, [&](const Trial& trial) {
     return std::ranges::any_of(trial.systems, [&](const Measured& measured) {
@@ -107,6 +164,7 @@ Markup comparison_section(const std::vector<Trial>& trials) {
   if (main != "R@1" && measured_somewhere(trials, "R@1")) {
     content += comparison_table(trials, "R@1");
   }
+  content += pairs_table(trials, main);
   return section("comparison", "Side by side", content);
 }
 

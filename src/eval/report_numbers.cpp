@@ -51,6 +51,16 @@ std::string percent_interval(const Estimate& e) {
   return fmt::format("{}–{}{}", decimals(e.low * 100, 1), decimals(e.high * 100, 1), kPercent);
 }
 
+std::string percent_points_interval(const Estimate& difference) {
+  if (!std::isfinite(difference.low) || !std::isfinite(difference.high)) return kDash;
+  return fmt::format("{} to {}", percent_points(difference.low), percent_points(difference.high));
+}
+
+std::string p_value(double p) {
+  if (!std::isfinite(p)) return kDash;
+  return p < 0.001 ? "< 0.001" : decimals(p, 3);
+}
+
 std::string similarity(double cosine) {
   return std::isfinite(cosine) ? decimals(cosine, 3) : kDash;
 }

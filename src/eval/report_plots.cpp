@@ -31,9 +31,37 @@ Markup line(const char* kind, double x1, double y1, double x2, double y2) {
 }
 
 Markup text(const char* kind, double x, double y, const std::string& content,
-            const char* anchor = "start") {
+            const char* anchor = "start", const std::string& hover = {}) {
   return tag("text", {{"class", kind}, {"x", units(x)}, {"y", units(y)}, {"text-anchor", anchor}},
-             content);
+             hover.empty() ? Markup{} : tag("title", {}, hover), content);
+}
+
+// About how wide a character is in letters of 12 units, by the first byte of its UTF-8: rather too
+// wide, since nobody knows which face the reader has.
+double character_width(char first) {
+  constexpr std::string_view kNarrow = "fijlrt.,:;'|!()[] -";
+  constexpr std::string_view kWide = "mwMW@%&";
+  const auto byte = static_cast<unsigned char>(first);
+  if (byte >= 0xE0) return 12.5;  // Chinese, Japanese, Korean; signs
+  if (kWide.find(first) != kWide.npos) return 12;
+  if (byte >= 0x80 || (first >= 'A' && first <= 'Z')) return 8.5;
+  return kNarrow.find(first) != kNarrow.npos ? 4.7 : 7.4;
+}
+
+// As much of one line of UTF-8 as is not wider than `width`, with an ellipsis where it was cut.
+std::string fitted(const std::string& name, double width) {
+  constexpr std::string_view kEllipsis = "…";
+  double used = 0;
+  std::size_t kept = 0;  // bytes that leave room for the ellipsis
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    if ((static_cast<unsigned char>(name[i]) & 0xC0) == 0x80) continue;  // of the character before
+    if (used + character_width(kEllipsis[0]) <= width) kept = i;
+    used += character_width(name[i]);
+    if (used <= width) continue;
+    while (kept > 0 && name[kept - 1] == ' ') --kept;
+    return name.substr(0, kept).append(kEllipsis);
+  }
+  return name;
 }
 
 Markup rect(const char* kind, double x, double y, double width, double height,
@@ -221,8 +249,9 @@ Markup bar_plot(std::span<const BarGroup> groups, double mean, const std::string
     titles += text("group", 0, y + 18, group.title);
     y += kTitle;
     for (const Bar& bar : group.bars) {
-      constexpr std::size_t kLongestName = 20;
-      bars += text("name", kLeft - 8, y + 11, util::shorten(bar.name, kLongestName), "end");
+      const std::string name = util::shorten(bar.name, 200);
+      const std::string shown = fitted(name, kLeft - 8);
+      bars += text("name", kLeft - 8, y + 11, shown, "end", shown == name ? "" : name);
       bars += rect("back", kLeft, y, kRight - kLeft, kHeight, bar.hover);
       bars += rect(group.worst ? "bar worst" : "bar", kLeft, y, x(bar.value) - kLeft, kHeight,
                    bar.hover);

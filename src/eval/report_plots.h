@@ -46,7 +46,8 @@ struct BarGroup {
   std::vector<Bar> bars;
   bool worst = false;  // stands out
 };
-// `mean` is marked as a line through all. At least one bar.
+// `mean` is marked as a line through all. At least one bar. Names that are too long are cut, and
+// stand whole in their titles.
 Markup bar_plot(std::span<const BarGroup> groups, double mean, const std::string& metric);
 
 // How similar the nearest right answers (upwards) and the nearest wrong ones (downwards) are. NaN

@@ -7,8 +7,10 @@
 #include <cmath>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "eval/cosines.h"
 #include "util/utf8.h"
 #include "vsearch/error.h"
 
@@ -79,10 +81,9 @@ namespace eval {
 
 void normalise_rows(Matrix& rows) {
   for (std::size_t r = 0; r < rows.rows; ++r) {
-    double sum = 0;
-    for (const float value : rows.row(r)) sum += double{value} * double{value};
-    if (!(sum > 0) || !std::isfinite(sum)) continue;
-    const auto scale = static_cast<float>(1 / std::sqrt(sum));
+    const double squared = squared_length(std::as_const(rows).row(r));
+    if (!(squared > 0) || !std::isfinite(squared)) continue;
+    const auto scale = static_cast<float>(1 / std::sqrt(squared));
     for (float& value : rows.row(r)) value *= scale;
   }
 }

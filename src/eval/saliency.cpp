@@ -1,13 +1,18 @@
 #include "eval/saliency.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <numeric>
 #include <vector>
 
+#include "catalog/picture_file.h"
 #include "encoder/preprocessing.h"
 #include "eval/lab.h"
+#include "eval/picture_size.h"
+#include "vsearch/error.h"
 
 namespace vsearch::eval {
 namespace {
@@ -179,6 +184,35 @@ std::vector<float> first_component(std::span<const float> rows, std::size_t coun
 }
 
 }  // namespace
+
+Mask subject_by_mask(const DatasetPicture& picture, const std::filesystem::path& root) {
+  const std::filesystem::path file = root / picture.mask;
+  DecodeOptions options;
+  options.background = {0, 0, 0};  // nothing is transparent within a subject
+  Image mask = read_image(file, options);
+  const PictureSize size = picture_size(root / picture.path);
+  if (mask.width_px != size.width_px || mask.height_px != size.height_px) {
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("the mask '{}' has {} x {} pixels, and its picture '{}' has {} x {} when "
+                    "it stands upright: both must be of one size; make it again from the "
+                    "picture, or take it out",
+                    file.string(), mask.width_px, mask.height_px, picture.path, size.width_px,
+                    size.height_px));
+  }
+  for (std::size_t i = 0; i < mask.pixels.size(); i += 3) {
+    const std::uint8_t* const rgb = mask.pixels.data() + i;
+    const int grey = (299 * rgb[0] + 587 * rgb[1] + 114 * rgb[2] + 500) / 1000;  // ITU-R BT.601
+    const std::uint8_t value = grey >= 128 ? 255 : 0;
+    std::fill_n(mask.pixels.begin() + static_cast<std::ptrdiff_t>(i), 3, value);
+  }
+  const Image small = shrink(detail::cropped(mask, picture.crop), kSide);
+  Mask subject(small.width_px, small.height_px);
+  for (std::size_t i = 0; i < subject.values.size(); ++i) {
+    subject.values[i] = static_cast<float>(small.pixels[i * 3]) / 255.0F;
+  }
+  return subject;
+}
 
 Mask subject_by_colour(const Image& image) {
   const Image small = shrink(image.view(), kSide);

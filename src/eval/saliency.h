@@ -1,15 +1,23 @@
-// Which part of a picture is its subject, without anyone having said so.
+// Which part of a picture is its subject: what a data set says of it, or what shows without
+// anyone having said so.
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <span>
 
 #include "eval/picture_changes.h"
+#include "vsearch/dataset.h"
 #include "vsearch/encoder.h"
 #include "vsearch/image.h"
 
 namespace vsearch::eval {
+
+// That of a picture of a data set, in the part that is meant; a small picture of it, with a longer
+// side of at most 96 px. `root`: that of the data set.
+// Throws kInvalidArgument (the mask is not as large as the picture), and what read_image() throws.
+Mask subject_by_mask(const DatasetPicture& picture, const std::filesystem::path& root);
 
 // What stands out from the colours along the border, and rather in the middle. Needs no network.
 // Has the size of a picture with a longer side of at most 96 px.

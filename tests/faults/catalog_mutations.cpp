@@ -32,6 +32,7 @@
 #include "faults/watchdog.h"
 #include "support/bmp.h"
 #include "support/fake_encoder.h"
+#include "support/sanitized.h"
 #include "support/temp_dir.h"
 #include "support/vectors.h"
 #include "vsearch/catalog.h"
@@ -55,12 +56,11 @@ using vsearch::Searcher;
 using vsearch_test::Random;
 using vsearch_test::TempDir;
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-constexpr std::size_t kBitStep = 5;  // only every fifth bit
-#else
-constexpr std::size_t kBitStep = 1;
-#endif
-constexpr std::size_t kOpened = 500;        // damaged snapshots with which the catalogue is opened
+using vsearch_test::kSanitized;
+
+constexpr std::size_t kBitStep = kSanitized ? 5 : 1;
+// Damaged snapshots with which the catalogue is opened.
+constexpr std::size_t kOpened = kSanitized ? 100 : 500;
 constexpr std::chrono::seconds kLimit{60};  // for one mutation
 
 // In memory, where there is such a folder: nothing here is about disks, which take their time.

@@ -1,4 +1,4 @@
-// Retrieval metrics against the textbook, written out naively here; and what resampling says.
+// Retrieval metrics against the textbook, written out naively here.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -6,32 +6,24 @@
 #include <cstdint>
 #include <limits>
 #include <map>
-#include <numeric>
 #include <string>
 #include <vector>
 
-#include "eval/cosines.h"
-#include "eval/ranking.h"
-#include "index/products.h"
 #include "support/errors.h"
 #include "support/vectors.h"
 #include "vsearch/metrics.h"
 
 using Catch::Matchers::Contains;
 using vsearch::AveragePrecision;
-using vsearch::compare_paired;
 using vsearch::ErrorCode;
-using vsearch::Estimate;
-using vsearch::estimate_mean;
 using vsearch::Matrix;
-using vsearch::MatrixView;
-using vsearch::PairedComparison;
 using vsearch::RankedAnswer;
 using vsearch::RetrievalOptions;
 using vsearch::RetrievalScores;
 using vsearch::RetrievalTask;
 using vsearch::score_retrieval;
 using vsearch::SelfMatch;
+using vsearch_test::cosine;
 using vsearch_test::error_message;
 using vsearch_test::Random;
 using Rows = std::vector<std::uint32_t>;
@@ -102,18 +94,6 @@ void put_into_gallery(Case& drawn) {
     drawn.gallery_labels[3 * query] = drawn.query_labels[query];
   }
   drawn.connect();
-}
-
-double cosine(std::span<const float> a, std::span<const float> b) {
-  double ab = 0;
-  double aa = 0;
-  double bb = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    ab += static_cast<double>(a[i]) * static_cast<double>(b[i]);
-    aa += static_cast<double>(a[i]) * static_cast<double>(a[i]);
-    bb += static_cast<double>(b[i]) * static_cast<double>(b[i]);
-  }
-  return ab / std::sqrt(aa * bb);
 }
 
 // One query, ranked by a full sort.
@@ -426,58 +406,6 @@ TEST_CASE("the length of a row does not count, however extreme") {
   CHECK(same(before, score_retrieval(drawn.task, kOptions)));
 }
 
-TEST_CASE("cosines do not depend on tiles, nor on what is computed beside them") {
-  vsearch_test::Clusters clusters(8, 130);
-  const Matrix queries = clusters.draw(70);
-  const Matrix gallery = clusters.draw(101);
-  const vsearch::eval::UnitRows unit_queries(queries.view(), "queries");
-  const vsearch::eval::UnitRows unit_gallery(gallery.view(), "gallery");
-  for (const vsearch::index::Products& products : vsearch::index::products()) {
-    CAPTURE(products.name);
-    std::vector<std::vector<float>> results;
-    for (const std::size_t tile_bytes : {1UL, 20'000UL, 1'000'000UL}) {
-      for (const std::size_t depth : {std::size_t{17}, std::size_t{512}}) {
-        const vsearch::eval::Cosines cosines(
-            unit_queries, unit_gallery,
-            {.products = &products, .tile_bytes = tile_bytes, .depth = depth});
-        const std::size_t together = results.size() % 2 == 0 ? 70 : 9;
-        std::vector<float>& result = results.emplace_back(70 * 101);
-        vsearch::eval::Cosines::Scratch scratch;
-        for (std::size_t first = 0; first < 70; first += together) {
-          const std::size_t count = std::min(together, 70 - first);
-          cosines.compute(first, count, scratch, std::span(result).subspan(first * 101));
-        }
-      }
-    }
-    for (const auto& result : results) CHECK(result == results[0]);
-    double most = 0;
-    for (std::size_t q = 0; q < 70; ++q) {
-      for (std::size_t g = 0; g < 101; ++g) {
-        most = std::max(most, std::fabs(static_cast<double>(results[0][q * 101 + g]) -
-                                        cosine(queries.row(q), gallery.row(g))));
-      }
-    }
-    CHECK(most < 1e-6);
-  }
-}
-
-TEST_CASE("cosines that are equal but for the sign of zero are equal") {
-  std::vector<float> cosines(100);
-  Rows right;
-  for (std::uint32_t row = 0; row < 100; ++row) {
-    cosines[row] = row % 2 == 0 ? -0.0F : 0.0F;
-    if (row % 3 == 0) right.push_back(row);
-  }
-  for (const std::size_t count : {std::size_t{5}, right.size()}) {
-    vsearch::eval::Ranker ranker(100, 1);
-    const std::span<const std::uint32_t> some(right.data(), count);
-    std::vector<float> changed = cosines;
-    const auto& ranks = ranker.rank(changed, some, {}).right_ranks;
-    REQUIRE(ranks.size() == count);
-    for (std::size_t i = 0; i < count; ++i) CHECK(ranks[i] == right[i] + 1);
-  }
-}
-
 TEST_CASE("what cannot be measured is said with its place") {
   Case drawn;
   fill(drawn, 9, 5, 30, 2, true);
@@ -550,118 +478,4 @@ TEST_CASE("what cannot be measured is said with its place") {
     CHECK_THAT(error_message(ErrorCode::kInvalidArgument, [&] { scores.column("R@7"); }),
                Contains("R@7") && Contains("R@10, R@20"));
   }
-}
-
-TEST_CASE("an interval covers the true mean as often as it says") {
-  Random random(20);
-  int covered = 0;
-  constexpr int kTrials = 400;
-  for (int trial = 0; trial < kTrials; ++trial) {
-    std::vector<float> values;
-    for (int i = 0; i < 120; ++i) values.push_back(random.below(10) < 3 ? 1.0F : 0.0F);
-    const Estimate estimate = estimate_mean(values, 500, static_cast<std::uint64_t>(trial));
-    CHECK(estimate.low <= estimate.mean);
-    CHECK(estimate.mean <= estimate.high);
-    covered += estimate.low <= 0.3 && 0.3 <= estimate.high ? 1 : 0;
-  }
-  CHECK(covered >= kTrials * 91 / 100);
-  CHECK(covered <= kTrials * 98 / 100);
-}
-
-TEST_CASE("an interval is as wide as the normal distribution has it") {
-  Random random(21);
-  std::vector<float> values;
-  for (int i = 0; i < 3001; ++i) values.push_back(random.normal());
-  const Estimate estimate = estimate_mean(values, 4000);
-  const double half = 1.96 / std::sqrt(3001.0);
-  CHECK(estimate.high - estimate.mean == Approx(half).epsilon(0.08));
-  CHECK(estimate.mean - estimate.low == Approx(half).epsilon(0.08));
-  CHECK(estimate.count == 3001);
-}
-
-TEST_CASE("estimates leave NaN out, and are the same with the same seed") {
-  constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
-  const std::vector<float> values{0.5F, 0.25F, 1.0F, 0.0F, 0.75F};
-  const std::vector<float> with_gaps{kNone, 0.5F, 0.25F, kNone, 1.0F, 0.0F, 0.75F, kNone};
-  CHECK(estimate_mean(values) == estimate_mean(with_gaps));
-  CHECK(estimate_mean(values).mean == 0.5);
-  CHECK(estimate_mean(values).count == 5);
-  std::vector<float> many;
-  for (int i = 0; i < 500; ++i) many.push_back(static_cast<float>(i % 37) / 37.0F);
-  CHECK(estimate_mean(many, 300, 7) == estimate_mean(many, 300, 7));
-  CHECK_FALSE(estimate_mean(many, 300, 7) == estimate_mean(many, 300, 8));
-  const Estimate none = estimate_mean(std::vector<float>{kNone, kNone});
-  CHECK(std::isnan(none.mean));
-  CHECK(std::isnan(none.low));
-  CHECK(std::isnan(none.high));
-  CHECK(none.count == 0);
-  const std::vector<float> alike(77, 0.1F);
-  const Estimate certain = estimate_mean(alike, 50);
-  CHECK(certain.low == certain.mean);
-  CHECK(certain.high == certain.mean);
-  CHECK_THAT(error_message(ErrorCode::kInvalidArgument, [&] { estimate_mean(values, 0); }),
-             Contains("0 resamples"));
-}
-
-TEST_CASE("systems that differ by chance alone are rarely told apart") {
-  Random random(22);
-  int told_apart = 0;
-  constexpr int kTrials = 400;
-  for (int trial = 0; trial < kTrials; ++trial) {
-    std::vector<float> a;
-    std::vector<float> b;
-    for (int i = 0; i < 60; ++i) {
-      a.push_back(random.normal());
-      b.push_back(random.normal());
-    }
-    told_apart += compare_paired(a, b, 400).p_value <= 0.05 ? 1 : 0;
-  }
-  CHECK(told_apart >= kTrials * 2 / 100);
-  CHECK(told_apart <= kTrials * 9 / 100);
-}
-
-TEST_CASE("a difference that is there is found") {
-  Random random(23);
-  std::vector<float> a;
-  std::vector<float> b;
-  for (int i = 0; i < 400; ++i) {
-    a.push_back(random.normal());
-    b.push_back(a.back() + 0.5F + random.normal());
-  }
-  const PairedComparison up = compare_paired(a, b, 999);
-  CHECK(up.p_value == Approx(0.001));  // none of them, but what was observed
-  CHECK(up.difference.mean == Approx(0.5).margin(0.15));
-  CHECK(up.difference.low > 0.3);
-  CHECK(up.better > up.worse);
-  const PairedComparison down = compare_paired(b, a, 999);
-  CHECK(down.p_value == Approx(0.001));
-  CHECK(down.difference.mean == Approx(-up.difference.mean));
-  CHECK(down.better == up.worse);
-}
-
-TEST_CASE("pairs are counted, and a p-value is that of all sign flips") {
-  constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
-  const std::vector<float> a{0.0F, 0.0F, 0.0F, kNone, 1.0F, 0.5F, 0.5F};
-  const std::vector<float> b{1.0F, 1.0F, 1.0F, 1.0F, kNone, 0.5F, 0.5F};
-  const PairedComparison three = compare_paired(a, b, 20'000);
-  CHECK(three.better == 3);
-  CHECK(three.worse == 0);
-  CHECK(three.equal == 2);
-  CHECK(three.difference.count == 5);
-  CHECK(three.difference.mean == Approx(0.6));
-  // Of the 8 ways to sign three ones, 2 have a sum as large.
-  CHECK(three.p_value == Approx(0.25).margin(0.01));
-  const PairedComparison alike = compare_paired(a, a);
-  CHECK(alike.p_value == 1);
-  CHECK(alike.difference.low == 0);
-  CHECK(alike.difference.high == 0);
-  CHECK(alike.equal == 6);
-  const PairedComparison none = compare_paired({}, {});
-  CHECK(none.p_value == 1);
-  CHECK(none.difference.count == 0);
-  CHECK(std::isnan(none.difference.mean));
-  CHECK_THAT(
-      error_message(ErrorCode::kInvalidArgument, [&] { compare_paired(a, std::span(b).first(3)); }),
-      Contains("7") && Contains("3"));
-  error_message(ErrorCode::kInvalidArgument, [&] { compare_paired(a, b, 0); });
 }

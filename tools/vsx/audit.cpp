@@ -37,8 +37,10 @@ struct AuditArguments {
   bool quiet = false;
 };
 
-std::string number(double value) {
-  return std::isfinite(value) ? fmt::format("{:.3f}", value) : "-";
+std::string number(double value, vsearch::AuditUnit unit) {
+  if (!std::isfinite(value)) return "-";
+  return unit == vsearch::AuditUnit::kShare ? fmt::format("{:.1f} %", 100 * value)
+                                            : fmt::format("{:.3f}", value);
 }
 
 std::string summary_of(const vsearch::Audit& audit) {
@@ -52,9 +54,9 @@ std::string summary_of(const vsearch::Audit& audit) {
     Table table({{"number"}, {"value"}, {"95 % interval"}});
     for (const vsearch::AuditNumber& one : finding.numbers) {
       const bool has_interval = one.estimate.low != one.estimate.high;
-      table.add_row({one.name, number(one.estimate.mean),
-                     has_interval ? fmt::format("{} to {}", number(one.estimate.low),
-                                                number(one.estimate.high))
+      table.add_row({one.name, number(one.estimate.mean, one.unit),
+                     has_interval ? fmt::format("{} to {}", number(one.estimate.low, one.unit),
+                                                number(one.estimate.high, one.unit))
                                   : ""});
     }
     text += table.text();

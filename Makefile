@@ -1,5 +1,5 @@
 # Thin: the work is in scripts/ and CMake.
-.PHONY: help setup build test demo fuzz torture torture-index bench bench-encoder bench-index bench-catalog bench-eval lint clean
+.PHONY: help setup build test demo fuzz torture torture-index bench bench-encoder bench-index bench-catalog bench-eval bench-retrieval lint clean
 
 help:
 	@echo "make demo    set up, build, and show the whole pipeline on real pictures"
@@ -8,7 +8,7 @@ help:
 	@echo "make fuzz    search for inputs that break the parsers; SECONDS=600 says for how long"
 	@echo "make torture every fault a catalogue can meet, for hours; SECONDS=600 says for how long each set of threads"
 	@echo "make torture-index  sixteen threads against one index for half an hour; SECONDS=600 says for how long"
-	@echo "make bench   every benchmark beside its peers; make bench-encoder, bench-index, bench-catalog, bench-eval one; QUICK=1 for a smaller run"
+	@echo "make bench   every benchmark beside its peers; make bench-encoder, bench-index, bench-catalog, bench-eval, bench-retrieval one; QUICK=1 for a smaller run"
 	@echo "make lint    formatting, clang-tidy, ruff (scripts/setup --dev installs them)"
 	@echo "make clean   remove what was built; what was set up stays"
 
@@ -34,7 +34,7 @@ torture: build
 torture-index: build
 	@scripts/torture index $(if $(filter command line,$(origin SECONDS)),$(SECONDS))
 
-bench: bench-encoder bench-index bench-catalog bench-eval
+bench: bench-encoder bench-index bench-catalog bench-eval bench-retrieval
 
 bench-encoder: build
 	@scripts/bench encoder
@@ -48,6 +48,9 @@ bench-catalog: build
 bench-eval: build
 	@cmake --build --preset release --target eval_bench
 	@build/release/eval_bench
+
+bench-retrieval: build
+	@scripts/bench retrieval
 
 lint:
 	@scripts/lint

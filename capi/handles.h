@@ -19,6 +19,10 @@ struct vsearch_catalog {
   vsearch::Catalog catalog;
 };
 
+struct vsearch_text {
+  const std::string text;
+};
+
 namespace vsearch::capi {
 
 // The failures of an AddReport or a SyncReport, pointing into it.

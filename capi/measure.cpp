@@ -13,10 +13,6 @@
 
 namespace capi = vsearch::capi;
 
-struct vsearch_text {
-  const std::string text;
-};
-
 namespace {
 
 vsearch::Dataset load(const char* kind, const char* root, std::int32_t incomplete) {

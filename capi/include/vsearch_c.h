@@ -918,6 +918,37 @@ VSEARCH_API vsearch_status vsearch_audit(const vsearch_encoder* encoder, const c
                                          const char* root, const vsearch_audit_options* options,
                                          vsearch_text** json, vsearch_error* error);
 
+/* ---- Training ------------------------------------------------------------------------------- */
+
+/* How far training is. Later versions may append fields. */
+typedef struct vsearch_train_state {
+  uint32_t epoch; /* from 1; 0: the start model encodes pictures, `step` of `steps` */
+  uint32_t epochs;
+  uint64_t step; /* of this epoch */
+  uint64_t steps;
+  double loss; /* of the last step */
+  double seconds_left;
+} vsearch_train_state;
+/* Called after each step, on the calling thread. Returns 0 to go on; anything else ends training:
+ * the best so far is written. */
+typedef int (*vsearch_train_progress)(void* user, const vsearch_train_state* state);
+
+/* Tunes the model `model` (a package, or the name of one) on the labelled data set that
+ * vsearch_evaluate() would take as `dataset` and `root`, and writes the package `output`, whose
+ * embeddings no catalogue mixes with those of `model`: vsearch_catalog_reencode().
+ * `options` is a JSON object with the names of docs/training.md, such as
+ *   {"depth": "partial", "epochs": 8, "keep_apart": [{"dataset": "folder", "root": "test/"}]};
+ * what it lacks, or NULL, means the defaults. `json`: what was found out, as docs/training.md
+ * tells. VSEARCH_INVALID_ARGUMENT (an option that does not exist, with those that do; numbers that
+ * make no sense; no labels; one class alone), VSEARCH_FILE_NOT_FOUND, VSEARCH_BAD_MODEL (weights
+ * that are constants: export it again), VSEARCH_CANCELLED (asked to stop before anything was
+ * learned), VSEARCH_OUT_OF_MEMORY, VSEARCH_UNAVAILABLE (a library without torch). `progress` may be
+ * NULL. */
+VSEARCH_API vsearch_status vsearch_train(const char* model, const char* dataset, const char* root,
+                                         const char* output, const char* options,
+                                         vsearch_train_progress progress, void* progress_user,
+                                         vsearch_text** json, vsearch_error* error);
+
 #ifdef __cplusplus
 }
 #endif

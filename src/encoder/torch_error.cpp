@@ -14,15 +14,14 @@ std::string essence(std::string_view message) {
 }
 
 void throw_torch_error(ErrorCode code, const std::string& subject, std::string_view message,
-                       std::string_view remedy) {
+                       const Remedy& remedy) {
   // On a CPU running out of memory is a plain c10::Error.
   if (code == ErrorCode::kOutOfMemory ||
       message.find("DefaultCPUAllocator") != std::string_view::npos) {
-    throw Error(ErrorCode::kOutOfMemory,
-                fmt::format("{}: not enough memory ({}); use a smaller EncoderOptions::batch_size",
-                            subject, essence(message)));
+    throw Error(ErrorCode::kOutOfMemory, fmt::format("{}: not enough memory ({}); {}", subject,
+                                                     essence(message), remedy.memory));
   }
-  throw Error(code, fmt::format("{}: {}; {}", subject, essence(message), remedy));
+  throw Error(code, fmt::format("{}: {}; {}", subject, essence(message), remedy.otherwise));
 }
 
 }  // namespace vsearch::encoder

@@ -17,15 +17,23 @@ namespace vsearch::encoder {
 // traceback, else the first. Torch's messages run over dozens of lines.
 std::string essence(std::string_view message);
 
+// What to do, as the end of a message: where memory ran out, and where anything else went wrong.
+struct Remedy {
+  Remedy(const char* usual, const char* for_memory = "use a smaller EncoderOptions::batch_size")
+      : otherwise(usual), memory(for_memory) {}
+
+  std::string_view otherwise;
+  std::string_view memory;
+};
+
 // Throws kOutOfMemory if `message` is about memory, else `code`; names `subject` and ends with
-// `remedy`.
+// what of `remedy` fits.
 [[noreturn]] void throw_torch_error(ErrorCode code, const std::string& subject,
-                                    std::string_view message, std::string_view remedy);
+                                    std::string_view message, const Remedy& remedy);
 
 // Runs `call`, which uses torch; whatever torch throws becomes an Error. An Error passes as it is.
 template <class Call>
-auto run_torch(ErrorCode code, const std::string& subject, std::string_view remedy,
-               const Call& call) {
+auto run_torch(ErrorCode code, const std::string& subject, const Remedy& remedy, const Call& call) {
   try {
     return call();
   } catch (const Error&) {

@@ -227,6 +227,12 @@ static void test_layout_of_reports(void) {
 
   CHECK(offsetof(vsearch_export_report, items) == 8);
   CHECK(offsetof(vsearch_export_report, pictures) == 16);
+
+  CHECK(offsetof(vsearch_train_state, epochs) == 4);
+  CHECK(offsetof(vsearch_train_state, step) == 8);
+  CHECK(offsetof(vsearch_train_state, steps) == 16);
+  CHECK(offsetof(vsearch_train_state, loss) == 24);
+  CHECK(offsetof(vsearch_train_state, seconds_left) == 32);
 }
 
 /* Numbers that a caller may have compiled in. */

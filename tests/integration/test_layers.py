@@ -19,7 +19,7 @@ CONFINED = {
     r"hdf5": ("src/index/hdf5",),
 }
 # The way of the data: a module may use what stands to its left.
-ORDER = ["util", "image", "encoder", "index", "catalog", "search"]
+ORDER = ["util", "image", "encoder", "index", "catalog", "search", "eval", "train"]
 
 
 def sources(*folders: str) -> list[Path]:

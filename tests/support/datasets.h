@@ -60,6 +60,12 @@ inline Paths all_paths(const vsearch::Dataset& dataset) {
   return paths;
 }
 
+inline Paths masks_of(const vsearch::Dataset& dataset) {
+  Paths paths;
+  for (const vsearch::DatasetPicture& picture : dataset.pictures) paths.push_back(picture.mask);
+  return paths;
+}
+
 // The class of each picture, "-" for none.
 inline Paths classes_of(const vsearch::Dataset& dataset) {
   Paths names;

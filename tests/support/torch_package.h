@@ -61,10 +61,14 @@ inline vsearch::EncoderOptions unverified() {
   return options;
 }
 
-// A package whose golden pairs hold what it gives.
-inline std::filesystem::path save_sound_package(const std::filesystem::path& path) {
-  nlohmann::json description = manifest();
-  save_package(path, kMeanColour, description);
+// `description` with golden pairs that hold what `module` gives.
+inline std::filesystem::path save_with_golden_pairs(const std::filesystem::path& path,
+                                                    const torch::jit::Module& module,
+                                                    nlohmann::json description) {
+  for (nlohmann::json& pair : description["golden"]) {
+    pair["embedding"] = std::vector<float>(description["dim"].get<std::size_t>(), 1.0F);
+  }
+  module.save(path.string(), {{"vsearch.json", description.dump()}});
   const auto encoder = vsearch::load_encoder(path, unverified());
   for (nlohmann::json& pair : description["golden"]) {
     const vsearch::Image picture =
@@ -72,8 +76,12 @@ inline std::filesystem::path save_sound_package(const std::filesystem::path& pat
     const vsearch::ImageView view = picture.view();
     pair["embedding"] = encoder->encode({&view, 1}).data;
   }
-  save_package(path, kMeanColour, description);
+  module.save(path.string(), {{"vsearch.json", description.dump()}});
   return path;
+}
+
+inline std::filesystem::path save_sound_package(const std::filesystem::path& path) {
+  return save_with_golden_pairs(path, script(kMeanColour), manifest());
 }
 
 // Pictures of different sizes and contents, and views of them.

@@ -1,6 +1,7 @@
 // Vectors for tests of the index: random, but the same on every machine and in every run.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
@@ -56,6 +57,18 @@ class Clusters {
   float spread_;
   vsearch::Matrix centres_;
 };
+
+inline double cosine(std::span<const float> a, std::span<const float> b) {
+  double ab = 0;
+  double aa = 0;
+  double bb = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    ab += static_cast<double>(a[i]) * static_cast<double>(b[i]);
+    aa += static_cast<double>(a[i]) * static_cast<double>(a[i]);
+    bb += static_cast<double>(b[i]) * static_cast<double>(b[i]);
+  }
+  return ab / std::sqrt(aa * bb);
+}
 
 // first, first + 1, ...
 inline std::vector<vsearch::Id> ids_from(vsearch::Id first, std::size_t count) {

@@ -10,6 +10,7 @@
 
 #include "support/errors.h"
 #include "support/planted_encoders.h"
+#include "support/sanitized.h"
 #include "support/shapes.h"
 #include "support/temp_dir.h"
 #include "vsearch/audit.h"
@@ -44,6 +45,7 @@ TEST_CASE("an audit is the same each time, and counts what it encodes") {
   const TempDir folder;
   const Dataset dataset = write_shapes(folder.path(), 6);
   AuditOptions options = quick();
+  if (kSanitized) options.sample = 24;
   std::uint64_t last = 0;
   std::uint64_t total = 0;
   options.progress = [&](std::uint64_t done, std::uint64_t of) {
@@ -55,7 +57,7 @@ TEST_CASE("an audit is the same each time, and counts what it encodes") {
   };
   const Audit first = vsearch::audit(sound_encoder(), dataset, options);
   CHECK(last == total);
-  CHECK(total == 72 + 40 * 16);
+  CHECK(total == 72 + options.sample * 16);
   CHECK(first.dataset == "shapes");
   CHECK(first.encoder_name == "silhouettes");
   last = 0;
@@ -68,6 +70,8 @@ TEST_CASE("an audit is the same each time, and counts what it encodes") {
   const auto json = nlohmann::json::parse(to_json(first));
   CHECK(json["findings"].size() == 6);
   CHECK(json["findings"][0]["id"] == "background");
+  CHECK(json["findings"][0]["numbers"][0]["unit"] == "share");
+  CHECK(json["findings"][0]["numbers"].back()["unit"] == "number");
   for (const AuditFinding& finding : first.findings) {
     CHECK_FALSE(finding.summary.empty());
     CHECK(finding.remedy.empty() ==
@@ -201,6 +205,70 @@ TEST_CASE("a colour field tells which triplets are in conflict") {
       ErrorCode::kInvalidArgument, [&] { vsearch::audit(sound_encoder(), dataset, options); });
   CHECK(message.find("'shade'") != std::string::npos);
   CHECK(message.find("tint") != std::string::npos);
+}
+
+TEST_CASE("the masks of a data set say what its subjects are") {
+  // One half has a hue of its class, the other one at random; the encoder sees the left one.
+  constexpr std::uint32_t kSide = 64;
+  constexpr std::uint32_t kHalf = kSide / 2;
+  const TempDir folder;
+  Dataset dataset = write_shapes(folder.path(), 4);
+  Random random(3);
+  const auto angle = [&] { return 0.001 * static_cast<double>(random.below(6283)); };
+  for (vsearch::DatasetPicture& picture : dataset.pictures) {
+    const Rgb left = vivid(picture.label * 0.52 + 0.02 * angle(), 30, 220);
+    const Rgb right = vivid(angle(), 30, 220);
+    write_file(folder / picture.path, bmp(kSide, kSide, [&](std::uint32_t x, std::uint32_t) {
+                 return x < kHalf ? left : right;
+               }));
+    picture.mask = "mask of " + picture.path;
+  }
+  const auto write_masks = [&](bool left, std::uint32_t width) {
+    for (const vsearch::DatasetPicture& picture : dataset.pictures) {
+      write_file(folder / picture.mask, bmp(width, kSide, [&](std::uint32_t x, std::uint32_t) {
+                   const std::uint8_t grey = (x < kHalf) == left ? 153 : 102;
+                   return Rgb{grey, grey, grey};
+                 }));
+    }
+  };
+  const PlantedEncoder seer("left half", 4, [](const vsearch::ImageView& image) {
+    vsearch::ImageView half = image;
+    half.width_px /= 2;
+    return mean_colour(half);
+  });
+  const auto background = [&] {
+    return *vsearch::audit(seer, dataset, quick({"background"})).find("background");
+  };
+
+  write_masks(true, kSide);
+  const AuditFinding sees_subjects = background();
+  CHECK(sees_subjects.verdict != Verdict::kFault);
+  CHECK(number(sees_subjects, "share of the background") < 0.3);
+  CHECK(sees_subjects.summary.find("by the data set's own masks, in 40 of 40 queries") !=
+        std::string::npos);
+  write_masks(false, kSide);
+  const AuditFinding sees_background = background();
+  CHECK(sees_background.verdict == Verdict::kFault);
+  CHECK(number(sees_background, "share of the background") > 0.7);
+
+  SECTION("those without are looked for by other means") {
+    for (std::size_t i = 0; i < dataset.pictures.size(); i += 2) dataset.pictures[i].mask.clear();
+    const std::string summary = background().summary;
+    CHECK(summary.find("own masks where there are any (") != std::string::npos);
+    CHECK(summary.find("else by what stands out") != std::string::npos);
+  }
+  SECTION("a mask of another size") {
+    write_masks(true, kSide + 1);
+    const std::string message = error_message(ErrorCode::kInvalidArgument, background);
+    CHECK(message.find("mask of ") != std::string::npos);
+    CHECK(message.find("has 65 x 64 pixels") != std::string::npos);
+    CHECK(message.find("has 64 x 64") != std::string::npos);
+  }
+  SECTION("a mask that is not there") {
+    for (vsearch::DatasetPicture& picture : dataset.pictures) picture.mask = "gone.png";
+    CHECK(error_message(ErrorCode::kFileNotFound, background).find("gone.png") !=
+          std::string::npos);
+  }
 }
 
 TEST_CASE("an audit of a part finds the right answers of its queries there") {

@@ -84,7 +84,7 @@ TEST_CASE("a sound encoder is accused of nothing") {
   CHECK(audit.find("collapse")->verdict == Verdict::kSound);
 }
 
-TEST_CASE("an encoder that sees only colour is found out") {
+TEST_CASE("an encoder that sees only colour is found out", "[large]") {
   for (const auto& [dim, features] :
        {std::pair(4U, Features(mean_colour)), std::pair(64U, Features(colour_histogram))}) {
     const Audit audit = audit_of("colours", dim, features);
@@ -93,7 +93,7 @@ TEST_CASE("an encoder that sees only colour is found out") {
   }
 }
 
-TEST_CASE("an encoder that sees only the border is found out") {
+TEST_CASE("an encoder that sees only the border is found out", "[large]") {
   for (const auto& [dim, features] :
        {std::pair(144U, Features(border)), std::pair(4U, Features(border_colour))}) {
     const Audit audit = audit_of("borders", dim, features);

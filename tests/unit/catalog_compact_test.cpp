@@ -14,6 +14,7 @@
 #include "catalog/sqlite.h"
 #include "support/bmp.h"
 #include "support/catalogs.h"
+#include "support/sanitized.h"
 #include "support/temp_dir.h"
 
 using namespace vsearch_test;
@@ -239,7 +240,7 @@ TEST_CASE("a process that is killed while it compacts loses nothing") {
   }
   std::mt19937 random(3);
   int compacted = 0;
-  for (int round = 0; round < 15; ++round) {
+  for (int round = 0; round < (vsearch_test::kSanitized ? 3 : 15); ++round) {
     INFO("round " << round);
     int ends[2];
     REQUIRE(pipe(ends) == 0);

@@ -101,7 +101,8 @@ TEST_CASE("a snapshot that cannot be used is built anew, and the log says why") 
   check_items(catalog, 50);
 }
 
-TEST_CASE("a large snapshot with damaged vectors is deleted, and the next open builds it anew") {
+TEST_CASE("a large snapshot with damaged vectors is deleted, and the next open builds it anew",
+          "[large]") {
   // Large enough to be looked through after the opening: few vectors, very long ones.
   constexpr std::size_t kLength = 60'000;
   constexpr std::size_t kItems = 600;

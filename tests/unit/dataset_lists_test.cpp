@@ -100,6 +100,22 @@ TEST_CASE("CUB-200-2011") {
   CHECK(dataset.protocol("test").queries == std::vector<std::uint32_t>{2, 3});
   CHECK(dataset.protocol("test").gallery == std::vector<std::uint32_t>{2, 3});
   CHECK(guess_dataset_kind(dir.path()) == "cub200");
+  CHECK(masks_of(dataset) == Paths(4));
+
+  SECTION("with its segmentations, beside it or within") {
+    const bool beside = GENERATE(true, false);
+    const fs::path place = beside ? dir.path() : root;
+    const std::string mask = "segmentations/101.White_Pelican/";
+    touch(place, {"segmentations/001.Black_footed_Albatross/a.png",
+                  "segmentations/100.Brown_Pelican/b.png", mask + "c.png"});
+    CHECK_THAT(load_error(ErrorCode::kFileNotFound, "cub200", dir.path(), part()),
+               Contains("1 of 4 masks is not in") && Contains(mask + "d.png"));
+    touch(place, {mask + "d.png"});
+    const Dataset masked = load_dataset("cub200", dir.path(), part());
+    CHECK(masked.pictures[2].mask == (beside ? "../" : "") + mask + "c.png");
+    CHECK(fs::equivalent(masked.root / masked.pictures[2].mask, place / (mask + "c.png")));
+    CHECK(all_paths(masked) == all_paths(dataset));
+  }
 
   CHECK_THAT(load_error(ErrorCode::kCorrupt, "cub200", dir.path()), Contains("200 classes"));
   write_text(root / "image_class_labels.txt", "1 1\n2 100\n3 101\n4 102\n");

@@ -83,6 +83,16 @@ TEST_CASE("a folder with queries apart") {
     CHECK(paths_of(dataset, dataset.protocols[0].queries) == Paths{"test/mug/2.jpg"});
     CHECK(paths_of(dataset, dataset.protocols[0].gallery) == Paths{"train/mug/1.jpg"});
   }
+  SECTION("val and train") {
+    touch(dir.path(), {"train/mug/1.jpg", "train/cup/2.jpg", "val/mug/3.jpg"});
+    const Dataset dataset = load_dataset("folder", dir.path());
+    CHECK(classes_of(dataset) == Paths{"cup", "mug", "mug"});
+    CHECK(protocol_names(dataset) == Paths{"val-train"});
+    CHECK(paths_of(dataset, dataset.protocols[0].queries) == Paths{"val/mug/3.jpg"});
+    CHECK(paths_of(dataset, dataset.protocols[0].gallery) ==
+          Paths{"train/cup/2.jpg", "train/mug/1.jpg"});
+    CHECK(dataset.pictures[2].split == "val");
+  }
   SECTION("a class that the gallery lacks") {
     touch(dir.path(), {"train/mug/1.jpg", "test/mug/2.jpg", "test/cup/3.jpg"});
     CHECK_THAT(load_error(ErrorCode::kInvalidArgument, "folder", dir.path()),
@@ -94,6 +104,36 @@ TEST_CASE("a folder with queries apart") {
     const Dataset dataset = load_dataset("folder", dir.path());
     CHECK(classes_of(dataset) == Paths{"test", "test", "train", "train"});
     CHECK(protocol_names(dataset) == Paths{"leave-one-out"});
+  }
+}
+
+TEST_CASE("a folder of classes with masks beside them") {
+  const TempDir dir;
+  SECTION("by class") {
+    touch(dir.path(), {"cup/1.jpg", "cup/2.jpg", "mug/deep.er/a.JPG", "mug/b.webp",
+                       "masks/cup/2.png", "masks/mug/deep.er/a.png"});
+    const Dataset dataset = load_dataset("folder", dir.path());
+    CHECK(all_paths(dataset) == Paths{"cup/1.jpg", "cup/2.jpg", "mug/b.webp", "mug/deep.er/a.JPG"});
+    CHECK(masks_of(dataset) == Paths{"", "masks/cup/2.png", "", "masks/mug/deep.er/a.png"});
+    CHECK(dataset.classes == Paths{"cup", "mug"});
+  }
+  SECTION("with queries apart") {
+    touch(dir.path(), {"query/mug/1.jpg", "gallery/mug/1.jpg", "masks/query/mug/1.png"});
+    const Dataset dataset = load_dataset("folder", dir.path());
+    CHECK(protocol_names(dataset) == Paths{"query-gallery"});
+    CHECK(masks_of(dataset) == Paths{"", "masks/query/mug/1.png"});
+  }
+  SECTION("a class that is called so") {
+    touch(dir.path(), {"cup/1.jpg", "cup/2.jpg", "masks/1.jpg", "masks/2.jpg"});
+    const Dataset dataset = load_dataset("folder", dir.path());
+    CHECK(dataset.classes == Paths{"cup", "masks"});
+    CHECK(masks_of(dataset) == Paths(4));
+  }
+  SECTION("a mask of no picture") {
+    touch(dir.path(), {"cup/1.jpg", "cup/2.jpg", "masks/cup/1.png", "masks/cup/3.png"});
+    CHECK_THAT(load_error(ErrorCode::kInvalidArgument, "folder", dir.path()),
+               Contains("'masks/cup/3.png'") && !Contains("'masks/cup/1.png'"));
+    CHECK(masks_of(load_dataset("folder", dir.path(), part())) == Paths{"masks/cup/1.png", ""});
   }
 }
 
@@ -147,6 +187,18 @@ TEST_CASE("a CSV file without splits: each picture that has a label is left out 
   CHECK(protocol_names(dataset) == Paths{"leave-one-out"});
   CHECK(dataset.protocols[0].queries == std::vector<std::uint32_t>{0, 1});
   CHECK(dataset.protocols[0].gallery == std::vector<std::uint32_t>{0, 1, 2});
+}
+
+TEST_CASE("a CSV file with masks") {
+  const TempDir dir;
+  const fs::path file = write_text(dir / "a.csv", "path,mask,label\n1.jpg,cut/1.png,x\n2.jpg,,x\n");
+  touch(dir.path(), {"1.jpg", "2.jpg"});
+  CHECK_THAT(load_error(ErrorCode::kFileNotFound, "csv", file),
+             Contains("1 of 1 masks is not in") && Contains("'cut/1.png'"));
+  touch(dir.path(), {"cut/1.png"});
+  const Dataset dataset = load_dataset("csv", file);
+  CHECK(masks_of(dataset) == Paths{"cut/1.png", ""});
+  CHECK(dataset.fields.empty());
 }
 
 TEST_CASE("a CSV file that cannot be used says where") {

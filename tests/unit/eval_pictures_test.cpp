@@ -1,5 +1,6 @@
 // How an audit changes pictures, finds their subjects, and fits colours.
 #include <algorithm>
+#include <array>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstdint>
@@ -10,7 +11,9 @@
 #include "eval/linear_fit.h"
 #include "eval/picture_changes.h"
 #include "eval/saliency.h"
+#include "support/bmp.h"
 #include "support/shapes.h"
+#include "support/temp_dir.h"
 #include "support/vectors.h"
 
 using namespace vsearch_test;
@@ -171,6 +174,42 @@ TEST_CASE("pictures lose what phones and messengers take from them, the same eac
   CHECK(std::ranges::count(written.pixels, 0) > 0);
   CHECK(std::equal(written.pixels.begin(), written.pixels.begin() + 100 * 3 * 30,
                    grey.pixels.begin()));
+}
+
+TEST_CASE("a subject is where its mask is grey of 128 and more, within the crop") {
+  const TempDir dir;
+  vsearch::DatasetPicture picture;
+  picture.path = "picture.bmp";
+  picture.mask = "mask.bmp";
+  write_file(dir / picture.path, bmp(8, 4, [](auto, auto) { return Rgb{1, 2, 3}; }));
+  // A column each of greys, and of colours as light as 128 and 127.
+  const std::array<Rgb, 8> columns{Rgb{0, 0, 0},       Rgb{127, 127, 127}, Rgb{128, 128, 128},
+                                   Rgb{255, 255, 255}, Rgb{0, 218, 0},     Rgb{0, 217, 0},
+                                   Rgb{255, 0, 255},   Rgb{255, 90, 0}};
+  write_file(dir / picture.mask, bmp(8, 4, [&](std::uint32_t x, auto) { return columns.at(x); }));
+  const Mask mask = subject_by_mask(picture, dir.path());
+  REQUIRE(mask.width_px == 8);
+  REQUIRE(mask.height_px == 4);
+  const std::vector<float> row{0, 0, 1, 1, 1, 0, 0, 1};
+  for (std::size_t y = 0; y < 4; ++y) {
+    for (std::size_t x = 0; x < 8; ++x) CHECK(mask.values[y * 8 + x] == row[x]);
+  }
+  picture.crop = {0.25F, 0.5F, 0.75F, 1.0F};
+  const Mask part = subject_by_mask(picture, dir.path());
+  CHECK(part.width_px == 4);
+  CHECK(part.height_px == 2);
+  CHECK(part.values == std::vector<float>{1, 1, 1, 0, 1, 1, 1, 0});
+
+  // A large one is kept small, with what lies between at its edge.
+  write_file(dir / picture.path, bmp(960, 100, [](auto, auto) { return Rgb{1, 2, 3}; }));
+  write_file(dir / picture.mask, bmp(960, 100, [](std::uint32_t x, auto) {
+               return x < 480 ? Rgb{255, 255, 255} : Rgb{0, 0, 0};
+             }));
+  picture.crop = {};
+  const Mask small = subject_by_mask(picture, dir.path());
+  CHECK(small.width_px == 96);
+  CHECK(small.height_px == 10);
+  CHECK(subject_share(small) == Approx(0.5).margin(0.01));
 }
 
 TEST_CASE("the subject is told from its background by colour") {

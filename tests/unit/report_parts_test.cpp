@@ -43,6 +43,11 @@ TEST_CASE("numbers are written as people read them") {
   CHECK(percent_points(0.0131) == "+1.3");
   CHECK(percent_points(-0.0131) == "−1.3");
   CHECK(percent_points(0.0001) == "0.0");
+  CHECK(percent_points_interval({0.01, -0.0021, 0.024, 9}) == "−0.2 to +2.4");
+  CHECK(p_value(0.0316) == "0.032");
+  CHECK(p_value(0.00099) == "< 0.001");
+  CHECK(p_value(1) == "1.000");
+  CHECK(p_value(NAN) == "–");
   CHECK(percent_interval({0.5, 0.528, 0.5671, 9}) == "52.8–56.7\u00A0%");
   CHECK(plain_number(45.21) == "45.2");
   CHECK(plain_number(-0.01324) == "−0.0132");
@@ -102,6 +107,29 @@ TEST_CASE("first answers are put into buckets of as many each") {
   CHECK(buckets[4].right.mean == Approx(1));
   first.resize(39);
   CHECK(vsearch::report::buckets_of(first, right).empty());
+}
+
+TEST_CASE("names beside bars are cut where they would not fit, and stand whole in a title") {
+  using namespace vsearch::report;
+  const auto plot = [](const std::string& name) {
+    const std::vector<BarGroup> groups{{"all", {{name, 0.5, ""}}}};
+    return bar_plot(groups, 0.5, "mAP").html;
+  };
+  CHECK(has(plot("Golden Delicious"), ">Golden Delicious</text>"));
+  CHECK_FALSE(has(plot("Golden Delicious"), "<title>Golden"));
+  // As many narrow letters as have room, but not as many wide ones.
+  CHECK(has(plot(std::string(22, 'i')), '>' + std::string(22, 'i') + "</text>"));
+  CHECK(has(plot(std::string(22, 'W')),
+            "<title>" + std::string(22, 'W') + "</title>" + std::string(8, 'W') + "…</text>"));
+  const std::string juice = "Juice/Bravo-Orange-Juice & pulp";
+  CHECK(has(plot(juice), "<title>Juice/Bravo-Orange-Juice &amp; pulp</title>Juice/Bravo-"));
+  CHECK(has(plot(juice), "…</text>"));
+  // Characters are never cut apart.
+  std::string cherries;
+  for (int i = 0; i < 12; ++i) cherries += "桜";
+  CHECK(has(plot(cherries), "</title>桜桜桜桜桜桜桜桜…</text>"));
+  CHECK(has(plot("ten letters and"), ">ten letters and</text>"));
+  CHECK(has(plot("aaaaaaaaaaaaa bbbbbbbbb"), ">aaaaaaaaaaaaa…</text>"));
 }
 
 TEST_CASE("systems are told apart by what they differ in") {

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "eval/markup.h"
 #include "eval/report_numbers.h"
 #include "support/bmp.h"
 #include "support/errors.h"
@@ -144,7 +145,10 @@ Audit hand_made_audit() {
        "R@1 falls by 23.6 points.",
        "Give items a crop.",
        {{"R@1, clean", {0.548, 0.52, 0.57, 400}, "As they are."},
-        {"effective rank", {45.21, 43.1, 47.05, 400}, "Directions in use."}},
+        {"effective rank",
+         {45.21, 43.1, 47.05, 400},
+         "Directions in use.",
+         vsearch::AuditUnit::kNumber}},
        {AuditExample{"Found by its background", {{red, "query"}, {Image{}, "lost"}}}}},
       {"colour", "Colour bias", Verdict::kSound, "None.", "", {}, {}},
       {"collapse", "Category collapse", Verdict::kNoteworthy, "Some.", "Fine-tune.", {}, {}},
@@ -284,6 +288,32 @@ TEST_CASE("several systems are compared, the best in bold") {
   // The others have no average, since they lack a column.
   CHECK(occurrences(rows, "<td>–</td><td>–</td>") == 2);
   CHECK(has(html, "is of lite0, the best of them by mAP"));
+  // Two of them against the first, on the same queries; alone on the second data set is one.
+  const std::size_t pairs = html.find("mAP against deit-tiny, on the same queries");
+  REQUIRE(pairs != std::string::npos);
+  const std::string compared = html.substr(pairs, html.find("</table>", pairs) - pairs);
+  CHECK(occurrences(compared, "<tr>") == 3);
+  const auto values = [&](std::size_t system) {
+    const vsearch::Matrix& all = evaluations[system].protocols[0].scores.values;
+    std::vector<float> column;
+    for (std::size_t query = 0; query < all.rows; ++query) column.push_back(all.row(query)[5]);
+    return column;
+  };
+  const vsearch::PairedComparison pair = vsearch::compare_paired(values(0), values(1));
+  CHECK(pair.p_value < 0.05);
+  const std::size_t row =
+      compared.find("<th scope=\"row\">lite0<span class=\"note\">toys: leave one out</span>");
+  REQUIRE(row != std::string::npos);
+  const std::string cells = compared.substr(row, compared.find("</tr>", row) - row);
+  CHECK(has(cells, ">" + vsearch::report::percent_points(pair.difference.mean) + "<span"));
+  CHECK(has(cells, vsearch::report::tag("td", {}, vsearch::report::p_value(pair.p_value)).html));
+  CHECK(has(cells, fmt::format("<td>{}</td><td>{}</td>", pair.better, pair.worse)));
+  CHECK(has(html, "a permutation test with sign flips"));
+
+  // Other queries were asked of it: they make no pairs.
+  evaluations[1].protocols[0].pictures[0] = 1000;
+  evaluations[2].protocols[0].scores.values = {};
+  CHECK_FALSE(has(report_of(evaluations, nullptr), "on the same queries"));
 }
 
 TEST_CASE("names from strangers stay text") {

@@ -62,7 +62,8 @@ int main(int argc, char** argv) {
       duplicates_command(app), fields_command(app),   info_command(app),     check_command(app),
       compact_command(app),    backup_command(app),   export_command(app),   import_command(app),
       reencode_command(app),   rollback_command(app), editions_command(app), encode_command(app),
-      model_command(app),      index_command(app),    eval_command(app),     audit_command(app)};
+      model_command(app),      index_command(app),    eval_command(app),     audit_command(app),
+      train_command(app)};
   app.require_subcommand(0, 1);
   try {
     app.parse(argc, argv);

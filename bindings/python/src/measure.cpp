@@ -125,7 +125,8 @@ py::list from_pictures(const Dataset& dataset) {
   py::list result;
   for (const DatasetPicture& picture : dataset.pictures) {
     result.append(py::make_tuple(from_path(picture.path), picture.label, picture.domain,
-                                 from_message(picture.split), from_crop(picture.crop)));
+                                 from_message(picture.split), from_crop(picture.crop),
+                                 from_path(picture.mask)));
   }
   return result;
 }

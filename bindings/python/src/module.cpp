@@ -59,4 +59,5 @@ PYBIND11_MODULE(_vsearch, module) {
   vsearch::python::define_index(module);
   vsearch::python::define_catalog(module);
   vsearch::python::define_measure(module);
+  vsearch::python::define_train(module);
 }

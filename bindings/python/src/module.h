@@ -26,5 +26,6 @@ void define_encoder(pybind11::module_& module);
 void define_index(pybind11::module_& module);
 void define_catalog(pybind11::module_& module);
 void define_measure(pybind11::module_& module);  // after the others
+void define_train(pybind11::module_& module);    // after define_measure()
 
 }  // namespace vsearch::python

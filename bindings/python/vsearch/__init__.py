@@ -82,6 +82,7 @@ if TYPE_CHECKING:
         SyncFailure,
         SyncReport,
     )
+    from ._train import Augmentation, TrainReport, TrainState, train
 
     __version__: str
 
@@ -90,6 +91,7 @@ __all__ = [
     "AddReport",
     "AlreadyExistsError",
     "Audit",
+    "Augmentation",
     "BadImageError",
     "BadModelError",
     "BusyError",
@@ -141,6 +143,8 @@ __all__ = [
     "SyncChange",
     "SyncFailure",
     "SyncReport",
+    "TrainReport",
+    "TrainState",
     "UnavailableError",
     "__version__",
     "audit",
@@ -151,6 +155,7 @@ __all__ = [
     "evaluate",
     "open",
     "score_retrieval",
+    "train",
     "write_report",
 ]
 
@@ -160,6 +165,7 @@ _LAZY = {
     "AddFailure": "_items",
     "AddReport": "_items",
     "Audit": "_measure",
+    "Augmentation": "_train",
     "Catalog": "_catalog",
     "CatalogEvaluation": "_measure",
     "CheckReport": "_care",
@@ -197,6 +203,8 @@ _LAZY = {
     "SyncChange": "_sync",
     "SyncFailure": "_sync",
     "SyncReport": "_sync",
+    "TrainReport": "_train",
+    "TrainState": "_train",
     "audit": "_measure",
     "compare_paired": "_measure",
     "create": "_catalog",
@@ -205,6 +213,7 @@ _LAZY = {
     "evaluate": "_measure",
     "open": "_catalog",
     "score_retrieval": "_measure",
+    "train": "_train",
     "write_report": "_measure",
 }
 

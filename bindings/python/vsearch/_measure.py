@@ -95,6 +95,8 @@ class DatasetPicture(NamedTuple):
     split: str
     crop: tuple[float, float, float, float]
     """(left, top, right, bottom) in shares."""
+    mask: str
+    """A picture of what is meant, relative to the root: bright is subject. Empty: none."""
 
 
 class Dataset:

@@ -20,6 +20,7 @@ try:
         evaluate_rows,
         load_dataset,
         score_retrieval,
+        train,
         version,
         write_report,
     )
@@ -51,6 +52,7 @@ __all__ = [
     "evaluate_rows",
     "load_dataset",
     "score_retrieval",
+    "train",
     "version",
     "write_report",
 ]

@@ -235,11 +235,11 @@ class Dataset:
     def name(self) -> str: ...
     @property
     def root(self) -> str: ...
-    # (path, label, domain, split, crop)
+    # (path, label, domain, split, crop, mask)
     @property
     def pictures(
         self,
-    ) -> list[tuple[str, int, int, str, tuple[float, float, float, float]]]: ...
+    ) -> list[tuple[str, int, int, str, tuple[float, float, float, float], str]]: ...
     @property
     def classes(self) -> list[str]: ...
     @property
@@ -337,6 +337,17 @@ def audit_encoder(
     seed: int,
     progress: _Progress | None,
 ) -> Audit: ...
+
+# The report as JSON. Options that are not there have their default; progress gets the fields of
+# TrainState.
+def train(
+    model: PathLike | None,
+    dataset: Dataset,
+    output: PathLike,
+    options: dict[str, Any],
+    keep_apart: list[Dataset],
+    progress: Callable[..., bool | None] | None,
+) -> str: ...
 def write_report(
     path: PathLike,
     evaluations: list[Evaluation],

@@ -1,0 +1,145 @@
+// Training, for Python.
+#include "vsearch/trainer.h"
+
+#include <fmt/format.h>
+#include <pybind11/stl.h>
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "convert.h"
+#include "module.h"
+#include "vsearch/encoder.h"
+
+namespace vsearch::python {
+namespace {
+
+// Keyword arguments: those that are not there leave their value as it is.
+class GivenOptions {
+ public:
+  explicit GivenOptions(py::dict given) : given_(std::move(given)) {}
+
+  // Throws TypeError, which names the argument.
+  template <class T>
+  void take(const char* name, T& value) const {
+    if (!given_.contains(name)) return;
+    const py::object object = given_[name];
+    try {
+      value = object.cast<T>();
+    } catch (const py::cast_error&) {
+      throw py::type_error(
+          fmt::format("{} cannot be {}", name, py::repr(object).cast<std::string>()));
+    }
+  }
+
+  template <class T>
+  void take(const char* name, std::optional<T>& value) const {
+    if (!given_.contains(name)) return;
+    T found{};
+    take(name, found);
+    value = found;
+  }
+
+  void take_path(const char* name, std::filesystem::path& value) const {
+    if (given_.contains(name)) value = to_path(given_[name]);
+  }
+
+  // One of the names that `find` knows. Throws kInvalidArgument, with them.
+  template <class T, class Find>
+  void take_name(const char* name, T& value, const Find& find, const char* names) const {
+    std::string text;
+    take(name, text);
+    if (!given_.contains(name)) return;
+    const std::optional<T> found = find(text);
+    if (!found) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("{} must be {}, not '{}'", name, names, text));
+    }
+    value = *found;
+  }
+
+ private:
+  py::dict given_;
+};
+
+TrainOptions to_train_options(const py::dict& given) {
+  const GivenOptions options(given);
+  TrainOptions how;
+  options.take_name("depth", how.depth, find_depth, "'head', 'partial' or 'full'");
+  options.take_name("loss", how.loss, find_loss,
+                    "'arcface', 'subcentre', 'cosface', 'normsoftmax', 'proxyanchor', 'supcon', "
+                    "'triplet' or 'multisimilarity'");
+  options.take("margin", how.margin);
+  options.take("scale", how.scale);
+  options.take("sub_centres", how.sub_centres);
+  options.take("label_fields", how.label_fields);
+  options.take("split", how.split);
+  options.take("held_out_classes", how.held_out_classes);
+  options.take("epochs", how.epochs);
+  options.take("batch_size", how.batch_size);
+  options.take("rate", how.rate);
+  options.take("head_rate", how.head_rate);
+  options.take("weight_decay", how.weight_decay);
+  options.take("layer_decay", how.layer_decay);
+  options.take("warm_up", how.warm_up);
+  options.take("clip_gradients", how.clip_gradients);
+  options.take("blocks", how.blocks);
+  options.take("per_class", how.per_class);
+  options.take("balance_classes", how.balance_classes);
+  options.take("dim", how.dim);
+  options.take("random_crop", how.augmentation.random_crop);
+  options.take("flip", how.augmentation.flip);
+  options.take("colour_jitter", how.augmentation.colour_jitter);
+  options.take("greyscale", how.augmentation.greyscale);
+  options.take("new_background", how.augmentation.new_background);
+  options.take("erase", how.augmentation.erase);
+  options.take("keep_start", how.keep_start);
+  options.take("mix_with_start", how.mix_with_start);
+  options.take("patience", how.patience);
+  options.take_name("precision", how.precision, find_precision, "'auto', 'fp32' or 'bf16'");
+  bool cuda = false;
+  options.take("cuda", cuda);
+  how.device = cuda ? Device::kCuda : Device::kCpu;
+  options.take("device_index", how.device_index);
+  options.take("seed", how.seed);
+  options.take_path("work", how.work);
+  options.take_path("cache", how.cache);
+  return how;
+}
+
+// The report as JSON.
+std::string train_model(py::handle model, const Dataset& dataset, py::handle output,
+                        const py::dict& given, const std::vector<const Dataset*>& keep_apart,
+                        py::object progress) {
+  TrainOptions options = to_train_options(given);
+  for (const Dataset* const other : keep_apart) options.keep_apart.push_back(*other);
+  const std::string name = model.is_none() ? std::string(kDefaultEncoder) : to_path(model);
+  const std::string file = to_path(output);
+  const bool is_told = !progress.is_none();
+  LongCall call{py::none()};
+  return call.run([&](const Progress& go_on) {
+    const TrainProgress told = [&](const TrainState& state) {
+      if (!go_on(state.step, state.steps)) return false;
+      return !is_told || call.ask([&]() -> py::object {
+        return progress(state.epoch, state.epochs, state.step, state.steps, state.loss,
+                        state.seconds_left);
+      });
+    };
+    return to_json(train(find_encoder(name), dataset, file, options, told));
+  });
+}
+
+}  // namespace
+
+void define_train(py::module_& module) {
+  module.def("train", [](py::handle model, const Dataset& dataset, py::handle output,
+                         const py::dict& options, const std::vector<const Dataset*>& keep_apart,
+                         py::object progress) {
+    return from_message(
+        train_model(model, dataset, output, options, keep_apart, std::move(progress)));
+  });
+}
+
+}  // namespace vsearch::python

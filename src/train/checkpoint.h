@@ -1,0 +1,43 @@
+// Where a run stands after an epoch, on disk, so that an interrupted one goes on.
+#pragma once
+
+#include <ATen/ATen.h>
+#include <torch/optim/optimizer.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "vsearch/trainer.h"
+
+namespace vsearch::training {
+
+// Borrowed: what is saved and what load() fills.
+struct CheckpointState {
+  std::vector<at::Tensor> values;  // network and class vectors, in a fixed order
+  std::vector<at::Tensor>* best = nullptr;
+  torch::optim::Optimizer* optimizer = nullptr;
+  TrainReport* report = nullptr;  // epochs and best_epoch
+};
+
+// FOLDER/checkpoint.pt, and beside it FOLDER/log.jsonl with a line an epoch. Each is there whole or
+// as it was before. Without a folder nothing is saved.
+class Checkpoint {
+ public:
+  // `key` says what run it is, with all that its weights come from: one with another key is not
+  // gone on from, but replaced.
+  // Throws kIo (the folder cannot be made).
+  Checkpoint(std::filesystem::path folder, std::string key);
+
+  // Whether there was one of this run. Throws kCorrupt, with the remedy, if it is damaged, or none
+  // of ours.
+  bool load(CheckpointState& state) const;
+  // Throws kIo, as for a full disk; the one before is still there then.
+  void save(const CheckpointState& state) const;
+
+ private:
+  std::filesystem::path folder_;
+  std::string key_;
+};
+
+}  // namespace vsearch::training

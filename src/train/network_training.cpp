@@ -1,0 +1,459 @@
+#include "train/network_training.h"
+
+#include <ATen/autocast_mode.h>
+#include <ATen/detail/CUDAHooksInterface.h>
+#include <c10/core/DeviceGuard.h>
+#include <fmt/format.h>
+#include <torch/csrc/jit/runtime/graph_executor.h>
+#include <torch/optim/adamw.h>
+
+#include <chrono>
+#include <cmath>
+#include <utility>
+
+#include "encoder/torch_encoder.h"
+#include "encoder/torch_error.h"
+#include "train/batches.h"
+#include "train/checkpoint.h"
+#include "train/losses.h"
+#include "train/sampler.h"
+#include "train/tensors.h"
+#include "util/processor.h"
+#include "util/sha256.h"
+#include "vsearch/error.h"
+
+namespace vsearch::training {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// So many pictures are measured with after each epoch.
+constexpr std::size_t kMeasuredEachEpoch = 1000;
+constexpr double kMixtures[] = {0.25, 0.5, 0.75};
+
+double seconds_since(Clock::time_point began) {
+  return std::chrono::duration<double>(Clock::now() - began).count();
+}
+
+// Autocast to bfloat16 for as long as this lives; then as it was, for it is the whole thread's.
+class HalfPrecision {
+ public:
+  HalfPrecision(bool is_on, at::Device device)
+      : is_on_(is_on),
+        type_(device.type()),
+        was_enabled_(at::autocast::is_autocast_enabled(type_)),
+        old_dtype_(at::autocast::get_autocast_dtype(type_)) {
+    if (!is_on_) return;
+    at::autocast::set_autocast_enabled(type_, true);
+    at::autocast::set_autocast_dtype(type_, at::kBFloat16);
+    at::autocast::increment_nesting();
+  }
+  ~HalfPrecision() {
+    if (!is_on_) return;
+    at::autocast::decrement_nesting();
+    at::autocast::clear_cache();
+    at::autocast::set_autocast_dtype(type_, old_dtype_);
+    at::autocast::set_autocast_enabled(type_, was_enabled_);
+  }
+  HalfPrecision(const HalfPrecision&) = delete;
+  HalfPrecision& operator=(const HalfPrecision&) = delete;
+
+ private:
+  bool is_on_;
+  at::DeviceType type_;
+  bool was_enabled_;
+  at::ScalarType old_dtype_;
+};
+
+Dataset pictures_of(const Dataset& dataset, const HeldOutTask& task) {
+  Dataset part;
+  part.name = dataset.name;
+  part.root = dataset.root;
+  for (const std::uint32_t picture : task.pictures) {
+    part.pictures.push_back(dataset.pictures[picture]);
+  }
+  return part;
+}
+
+at::Device device_of(const TrainOptions& options) {
+  if (options.device == Device::kCpu) return at::kCPU;
+  return {at::kCUDA, static_cast<c10::DeviceIndex>(options.device_index)};
+}
+
+bool uses_bfloat16(const TrainOptions& options, at::Device device) {
+  if (options.precision != Precision::kAuto) return options.precision == Precision::kBFloat16;
+  if (device.is_cpu()) return util::processor().avx512_bf16;
+  // True from compute capability 8 on: what asks for that itself is in torch's CUDA library alone.
+  const c10::DeviceGuard guard(device);
+  return at::detail::getCUDAHooks().supportsBFloat16ConvolutionWithCuDNNv8();
+}
+
+// A copy whose parameters are leaves: those of a package may require gradients.
+torch::jit::Module leaves_of(const torch::jit::Module& module) {
+  const at::NoGradGuard no_gradients;
+  return module.clone();
+}
+
+class NetworkTraining {
+ public:
+  NetworkTraining(const encoder::Archive& start, const EncoderInfo& info, std::string path,
+                  const Dataset& dataset, const TrainingSet& set, const Matrix& embeddings,
+                  const TrainOptions& options, const Recipe& recipe, const TrainProgress& progress,
+                  TrainReport& report)
+      : start_(start),
+        info_(info),
+        path_(std::move(path)),
+        dataset_(dataset),
+        set_(set),
+        embeddings_(embeddings),
+        options_(options),
+        recipe_(recipe),
+        progress_(progress),
+        report_(report),
+        device_(device_of(options)),
+        is_half_(uses_bfloat16(options, device_)),
+        measured_(held_out_task(set, kMeasuredEachEpoch)),
+        measured_pictures_(pictures_of(dataset, measured_)),
+        network_(leaves_of(start.module)) {
+    network_.eval();
+    network_.to(device_);
+    for (const auto& parameter : network_.named_parameters()) {
+      parameter.value.requires_grad_(false);
+    }
+    parameters_ = choose_parameters(network_, options_, path_);
+    for (TunedParameter& parameter : parameters_) {
+      parameter.value.requires_grad_(true);
+      start_values_.push_back(parameter.value.detach().clone());
+    }
+  }
+
+  torch::jit::Module run() {
+    prepare_loss();
+    prepare_optimizer();
+    const BatchSampler sampler(set_.labels, sampler_settings(options_, recipe_));
+    BatchSettings batches;
+    batches.augmentation = options_.augmentation;
+    batches.seed = options_.seed;
+    BatchLoader loader({&dataset_, set_.pictures, set_.labels}, info_.preprocessing, batches);
+
+    Checkpoint checkpoint(options_.work, checkpoint_key());
+    CheckpointState state = checkpoint_state();
+    std::uint32_t epoch = 1;
+    if (checkpoint.load(state)) {
+      epoch = static_cast<std::uint32_t>(report_.epochs.back().epoch) + 1;
+      best_map_ = report_.epochs[report_.best_epoch].held_out_map;
+    } else {
+      measure(0, 0, 0, 0, 0);
+    }
+    for (; epoch <= recipe_.epochs; ++epoch) {
+      if (is_out_of_patience(epoch)) {
+        report_.stopped = fmt::format("no better in {} epochs", options_.patience);
+        break;
+      }
+      if (!learn(epoch, sampler, loader)) break;
+      checkpoint.save(state);
+    }
+    set_values(best_values_);
+    if (options_.mix_with_start) mix();
+    for (const TunedParameter& parameter : parameters_) parameter.value.requires_grad_(false);
+    network_.to(at::kCPU);
+    return network_;
+  }
+
+ private:
+  void prepare_loss() {
+    LossSettings settings = loss_settings(options_, recipe_, set_.classes.size(), info_.dim);
+    settings.device = device_;
+    loss_ = make_loss(settings);
+    start_at_means(*loss_, rows_of(embeddings_, set_.pictures).to(device_),
+                   tensor_of(set_.labels).to(device_), settings.classes);
+  }
+
+  // A group for each rate; what has one dimension (biases, norms) is not drawn towards 0.
+  void prepare_optimizer() {
+    std::vector<torch::optim::OptimizerParamGroup> groups;
+    const auto add = [&](std::vector<at::Tensor> values, double rate, double decay) {
+      auto group = std::make_unique<torch::optim::AdamWOptions>(rate);
+      group->weight_decay(decay);
+      groups.emplace_back(std::move(values), std::move(group));
+      rates_.push_back(rate);
+    };
+    for (const TunedParameter& parameter : parameters_) {
+      add({parameter.value}, recipe_.rate * parameter.rate_factor,
+          parameter.value.dim() > 1 ? options_.weight_decay : 0.0);
+    }
+    if (!loss_->parameters().empty()) {
+      add(loss_->parameters(), recipe_.head_rate, options_.weight_decay);
+    }
+    optimizer_ = std::make_unique<torch::optim::AdamW>(
+        groups, torch::optim::AdamWOptions(recipe_.rate).weight_decay(options_.weight_decay));
+  }
+
+  bool learn(std::uint32_t epoch, const BatchSampler& sampler, BatchLoader& loader) {
+    const auto began = Clock::now();
+    auto batches = sampler.epoch(epoch);
+    const std::size_t count = batches.size();
+    const std::uint64_t steps = std::uint64_t{recipe_.epochs} * count;
+    loader.start(epoch, std::move(batches));
+    double sum = 0;
+    double factor = 0;
+    std::size_t pictures = 0;
+    for (std::size_t step = 0; step < count; ++step) {
+      const std::optional<Batch> batch = loader.next();
+      if (!batch) break;
+      const std::uint64_t done = (epoch - 1) * count + step;
+      factor = rate_factor(done, steps, options_.warm_up);
+      for (std::size_t i = 0; i < rates_.size(); ++i) {
+        optimizer_->param_groups()[i].options().set_lr(rates_[i] * factor);
+      }
+      const double loss = take_step(*batch);
+      if (!std::isfinite(loss)) {
+        report_.stopped = fmt::format(
+            "the loss became no number in epoch {}, step {}: the best epoch before it was kept; "
+            "train with lower rates, or with precision fp32",
+            epoch, step + 1);
+        return false;
+      }
+      sum += loss;
+      pictures += batch->rows.size();
+      const double each = seconds_since(began) / static_cast<double>(step + 1);
+      if (progress_ && !progress_({epoch, recipe_.epochs, step + 1, count, loss,
+                                   each * static_cast<double>(steps - done - 1)})) {
+        if (epoch == 1) {
+          throw Error(ErrorCode::kCancelled, "asked to stop before anything was learned");
+        }
+        report_.stopped = fmt::format("asked to stop in epoch {}", epoch);
+        return false;
+      }
+    }
+    const double seconds = seconds_since(began);
+    measure(epoch, sum / static_cast<double>(count), recipe_.rate * factor, seconds,
+            static_cast<double>(pictures) / seconds);
+    return true;
+  }
+
+  double take_step(const Batch& batch) {
+    return encoder::run_torch(ErrorCode::kBadModel, path_ + ": a training step",
+                              {encoder::kExportRemedy, kTrainingMemoryRemedy}, [&] {
+                                // Optimising the graph for gradients takes long and gains nothing:
+                                // its operators are large.
+                                const torch::jit::GraphOptimizerEnabledGuard as_written(false);
+                                const at::Tensor pixels = batch.pixels.to(device_);
+                                const at::Tensor labels = batch.labels.to(device_);
+                                at::Tensor loss;
+                                {
+                                  const HalfPrecision half(is_half_, device_);
+                                  const at::Tensor embeddings = encode(network_, pixels);
+                                  loss = loss_->compute(embeddings, labels);
+                                  if (options_.keep_start > 0) {
+                                    at::Tensor before;
+                                    {
+                                      const at::NoGradGuard no_gradients;
+                                      before = encode(start_on_device(), pixels);
+                                    }
+                                    loss = loss + options_.keep_start *
+                                                      cosine_distillation(embeddings, before);
+                                  }
+                                }
+                                optimizer_->zero_grad();
+                                loss.backward();
+                                if (options_.clip_gradients > 0) clip();
+                                const double value = loss.item<double>();
+                                if (std::isfinite(value)) optimizer_->step();
+                                return value;
+                              });
+  }
+
+  at::Tensor encode(const torch::jit::Module& network, const at::Tensor& pixels) const {
+    return network.get_method("encode_image")({pixels}).toTensor();
+  }
+
+  const torch::jit::Module& start_on_device() {
+    if (!start_network_) {
+      start_network_ = start_.module.clone();
+      start_network_->to(device_);
+      start_network_->eval();
+    }
+    return *start_network_;
+  }
+
+  void clip() const {
+    const at::NoGradGuard no_gradients;
+    at::Tensor sum = at::zeros({}, at::TensorOptions(device_));
+    for (const TunedParameter& parameter : parameters_) {
+      if (parameter.value.grad().defined()) sum += parameter.value.grad().square().sum();
+    }
+    const at::Tensor factor = (options_.clip_gradients / (sum.sqrt() + 1e-6)).clamp_max(1.0);
+    for (const TunedParameter& parameter : parameters_) {
+      if (parameter.value.grad().defined()) parameter.value.mutable_grad().mul_(factor);
+    }
+  }
+
+  HeldOutScore score() const {
+    if (measured_.queries == 0) return {std::nan(""), std::nan("")};
+    const auto encoder = encoder_of(network_, info_, device_, path_);
+    try {
+      const DatasetEmbeddings embeddings = embed_dataset(*encoder, measured_pictures_);
+      return score_held_out(measured_, embeddings.rows.view());
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kOutOfMemory) throw;
+      // Its remedy is for those who encode; the memory is the training's.
+      throw Error(error.code(), fmt::format("{}: not enough memory to measure what is held out; {}",
+                                            path_, kTrainingMemoryRemedy));
+    }
+  }
+
+  void measure(std::uint32_t epoch, double loss, double rate, double seconds, double per_second) {
+    TrainEpoch entry{epoch, loss, rate, seconds, per_second, 0, 0};
+    const HeldOutScore found = score();
+    entry.held_out_map = found.map;
+    entry.held_out_recall_at_1 = found.recall_at_1;
+    report_.epochs.push_back(entry);
+    // Without anything held out the last is the best.
+    if (found.map <= best_map_) return;
+    best_map_ = found.map;
+    report_.best_epoch = epoch;
+    best_values_ = values();
+  }
+
+  bool is_out_of_patience(std::uint32_t epoch) const {
+    return options_.patience > 0 && epoch - 1 - report_.best_epoch >= options_.patience;
+  }
+
+  std::vector<at::Tensor> values() const {
+    std::vector<at::Tensor> copies;
+    for (const TunedParameter& parameter : parameters_) {
+      copies.push_back(parameter.value.detach().clone());
+    }
+    return copies;
+  }
+
+  void set_values(const std::vector<at::Tensor>& values) const {
+    const at::NoGradGuard no_gradients;
+    for (std::size_t i = 0; i < parameters_.size(); ++i) parameters_[i].value.copy_(values[i]);
+  }
+
+  // WiSE-FT: the weights on the way from the start to the best that find best.
+  void mix() {
+    if (measured_.queries == 0 || report_.best_epoch == 0) return;
+    std::vector<at::Tensor> best = best_values_;
+    for (const double mixture : kMixtures) {
+      std::vector<at::Tensor> mixed;
+      for (std::size_t i = 0; i < best_values_.size(); ++i) {
+        mixed.push_back(start_values_[i].lerp(best_values_[i], mixture));
+      }
+      set_values(mixed);
+      const double map = score().map;
+      if (map <= best_map_) continue;
+      best_map_ = map;
+      report_.mixture = mixture;
+      best = std::move(mixed);
+    }
+    set_values(best);
+  }
+
+  // Everything that the weights after an epoch come from; patience and the mixture come later.
+  std::string checkpoint_key() const {
+    util::Sha256 hash;
+    const auto add = [&hash](const auto&... values) {
+      const auto add_one = [&hash](const std::string& text) {
+        hash.update(fmt::format("{}:{}", text.size(), text));
+      };
+      (add_one(fmt::format("{}", values)), ...);
+    };
+    add(info_.fingerprint, depth_name(options_.depth), options_.seed, is_half_,
+        c10::DeviceTypeName(device_.type()));
+    add(loss_name(options_.loss), recipe_.margin, recipe_.scale, options_.sub_centres,
+        options_.keep_start);
+    add(recipe_.epochs, recipe_.batch_size, recipe_.per_class, options_.balance_classes,
+        recipe_.rate, recipe_.head_rate, options_.weight_decay, options_.warm_up,
+        options_.clip_gradients);
+    const Augmentation& change = options_.augmentation;
+    add(change.random_crop, change.flip, change.colour_jitter, change.greyscale,
+        change.new_background, change.erase);
+    // The tuned blocks and their decay.
+    for (const TunedParameter& parameter : parameters_) {
+      add(parameter.name, parameter.value.numel(), parameter.rate_factor);
+    }
+    const auto add_picture = [&](std::uint32_t number) {
+      const DatasetPicture& picture = dataset_.pictures[number];
+      const CropBox& crop = picture.crop;
+      add(picture.path, crop.left, crop.top, crop.right, crop.bottom);
+    };
+    add(set_.classes.size(), set_.pictures.size(), set_.held_out_classes_are_new);
+    for (std::size_t i = 0; i < set_.pictures.size(); ++i) {
+      add_picture(set_.pictures[i]);
+      add(set_.classes[static_cast<std::size_t>(set_.labels[i])]);
+    }
+    for (std::size_t i = 0; i < set_.held_out.size(); ++i) {
+      add_picture(set_.held_out[i]);
+      add(set_.held_out_labels[i]);
+    }
+    return hash.hex();
+  }
+
+  CheckpointState checkpoint_state() {
+    CheckpointState state;
+    for (const TunedParameter& parameter : parameters_) state.values.push_back(parameter.value);
+    for (const at::Tensor& value : loss_->parameters()) state.values.push_back(value);
+    state.best = &best_values_;
+    state.optimizer = optimizer_.get();
+    state.report = &report_;
+    return state;
+  }
+
+  const encoder::Archive& start_;
+  const EncoderInfo& info_;
+  const std::string path_;
+  const Dataset& dataset_;
+  const TrainingSet& set_;
+  const Matrix& embeddings_;
+  const TrainOptions& options_;
+  const Recipe& recipe_;
+  const TrainProgress& progress_;
+  TrainReport& report_;
+  const at::Device device_;
+  const bool is_half_;
+  const HeldOutTask measured_;
+  const Dataset measured_pictures_;
+  torch::jit::Module network_;
+  std::optional<torch::jit::Module> start_network_;
+  std::vector<TunedParameter> parameters_;
+  std::vector<at::Tensor> start_values_;
+  std::vector<at::Tensor> best_values_;
+  double best_map_ = -1;
+  std::unique_ptr<RetrievalLoss> loss_;
+  std::unique_ptr<torch::optim::AdamW> optimizer_;
+  std::vector<double> rates_;  // of each group, at its highest
+};
+
+}  // namespace
+
+std::unique_ptr<Encoder> encoder_of(const torch::jit::Module& network, const EncoderInfo& info,
+                                    at::Device device, const std::string& path) {
+  encoder::TorchModel model;
+  model.path = path;
+  model.info = info;
+  model.info.token_dim = 0;
+  model.info.has_text = false;
+  model.info.precision = Precision::kFloat32;
+  model.image = std::make_shared<const encoder::Network>(network, "encode_image", device,
+                                                         at::kFloat, Precision::kFloat32);
+  model.batch_size = device.is_cuda() ? 32 : 4;
+  return std::make_unique<encoder::TorchEncoder>(std::move(model));
+}
+
+torch::jit::Module train_network(const encoder::Archive& start, const EncoderInfo& info,
+                                 const std::string& path, const Dataset& dataset,
+                                 const TrainingSet& set, const Matrix& embeddings,
+                                 const TrainOptions& options, const Recipe& recipe,
+                                 const TrainProgress& progress, TrainReport& report) {
+  return encoder::run_torch(ErrorCode::kBadModel, path,
+                            {encoder::kExportRemedy, kTrainingMemoryRemedy}, [&] {
+                              return NetworkTraining(start, info, path, dataset, set, embeddings,
+                                                     options, recipe, progress, report)
+                                  .run();
+                            });
+}
+
+}  // namespace vsearch::training

@@ -1,0 +1,57 @@
+// Tuning the parameters of a network.
+#pragma once
+
+#include <torch/script.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "encoder/torch_archive.h"
+#include "train/recipe.h"
+#include "train/training_set.h"
+#include "vsearch/encoder.h"
+#include "vsearch/trainer.h"
+
+namespace vsearch::training {
+
+// A parameter that is learned, and how fast beside the fastest.
+struct TunedParameter {
+  std::string name;
+  at::Tensor value;
+  double rate_factor = 1;
+};
+
+// Those of `network` that options.depth and blocks choose, in the network's own order, but for a
+// text tower ("text."). Blocks are told by their names, up to the first part that is a number
+// ("blocks.11" of "blocks.11.mlp.weight", "layer4.0" of "layer4.0.conv1.weight"), and counted as
+// they come. Of kPartial the last options.blocks of them, what follows them, and every norm, told
+// by its name (norm, bn, ln) or its buffers (batch norms). Each block before learns more slowly by
+// options.layer_decay, and what stands before the first by one more.
+// Throws kBadModel, naming `path`, if there are none.
+std::vector<TunedParameter> choose_parameters(const torch::jit::Module& network,
+                                              const TrainOptions& options, const std::string& path);
+
+// What choose_parameters() throws, before hours of encoding; nothing for kHead.
+void check_network(const encoder::Archive& archive, const TrainOptions& options,
+                   const std::string& path);
+
+// What the training pictures that are held out are encoded by: the network as it is now.
+std::unique_ptr<Encoder> encoder_of(const torch::jit::Module& network, const EncoderInfo& info,
+                                    at::Device device, const std::string& path);
+
+// The tuned network, on the CPU, of the epoch that finds best among the held-out pictures, mixed
+// with the start's weights if that finds better. Adds to report.epochs, .best_epoch, .mixture and
+// .stopped. `info` describes the start, `path` names it; `embeddings` are those of the data set's
+// pictures by the start. kAuto steps in bfloat16 where options.device computes in it: CPUs with
+// AVX512-BF16, CUDA from compute capability 8 on (and with cuDNN).
+// Throws kCancelled (asked to stop before the first epoch's end), kCorrupt (a damaged checkpoint),
+// kIo, kOutOfMemory, kBadModel.
+torch::jit::Module train_network(const encoder::Archive& start, const EncoderInfo& info,
+                                 const std::string& path, const Dataset& dataset,
+                                 const TrainingSet& set, const Matrix& embeddings,
+                                 const TrainOptions& options, const Recipe& recipe,
+                                 const TrainProgress& progress, TrainReport& report);
+
+}  // namespace vsearch::training

@@ -1,0 +1,128 @@
+#include "train/recipe.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "train/augmentation.h"
+#include "vsearch/error.h"
+
+namespace vsearch::training {
+namespace {
+
+constexpr double kLastRate = 0.01;
+
+// Margins and scales that do well on some thousand pictures of some dozen to some hundred classes;
+// the papers' are those for millions of faces.
+double tuned_margin(Loss loss, bool is_head) {
+  const bool is_angular = loss == Loss::kArcFace || loss == Loss::kSubCentreArcFace;
+  if (!is_angular) return usual_margin(loss);
+  return is_head ? 0.5 : 0.3;
+}
+
+double tuned_scale(Loss loss, bool is_head) {
+  switch (loss) {
+    case Loss::kArcFace:
+    case Loss::kSubCentreArcFace:
+    case Loss::kCosFace:
+    case Loss::kNormSoftmax:
+      return is_head ? 12 : 24;
+    default:
+      return usual_scale(loss);
+  }
+}
+
+bool compares_pictures(Loss loss) {
+  return loss == Loss::kSupCon || loss == Loss::kTriplet || loss == Loss::kMultiSimilarity;
+}
+
+void require(bool is_right, const char* option, double value, const char* range) {
+  if (is_right) return;
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("{} is {}; it must be {}", option, value, range));
+}
+
+}  // namespace
+
+Recipe make_recipe(const TrainOptions& options) {
+  const bool is_head = options.depth == TrainDepth::kHead;
+  Recipe recipe;
+  recipe.epochs = options.epochs.value_or(is_head ? 60 : 12);
+  recipe.batch_size = options.batch_size.value_or(is_head ? 256 : 48);
+  recipe.rate = options.rate.value_or(options.depth == TrainDepth::kPartial ? 1e-4 : 6e-5);
+  recipe.head_rate = options.head_rate.value_or(is_head ? 1e-3 : 1e-2);
+  recipe.margin = options.margin.value_or(tuned_margin(options.loss, is_head));
+  recipe.scale = options.scale.value_or(tuned_scale(options.loss, is_head));
+  recipe.per_class = options.per_class;
+  if (recipe.per_class == 0 && compares_pictures(options.loss)) recipe.per_class = 4;
+
+  require(recipe.epochs > 0, "epochs", 0, "at least 1");
+  require(recipe.batch_size > 1, "batch_size", recipe.batch_size, "at least 2");
+  require(recipe.rate > 0 && recipe.rate <= 1, "rate", recipe.rate, "above 0, at most 1");
+  require(recipe.head_rate > 0 && recipe.head_rate <= 1, "head_rate", recipe.head_rate,
+          "above 0, at most 1");
+  require(options.weight_decay >= 0 && options.weight_decay <= 1, "weight_decay",
+          options.weight_decay, "0 to 1");
+  require(options.layer_decay > 0 && options.layer_decay <= 1, "layer_decay", options.layer_decay,
+          "above 0, at most 1");
+  require(options.warm_up >= 0 && options.warm_up < 1, "warm_up", options.warm_up,
+          "0 to less than 1, a share of the steps");
+  require(options.clip_gradients >= 0 && std::isfinite(options.clip_gradients), "clip_gradients",
+          options.clip_gradients, "0 (not) or more");
+  require(options.keep_start >= 0 && std::isfinite(options.keep_start), "keep_start",
+          options.keep_start, "0 (not) or more");
+  if (options.precision == Precision::kFloat16 || options.precision == Precision::kInt8) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("precision is {}; training takes fp32 or bf16",
+                            precision_name(options.precision)));
+  }
+  if (options.dim > 0 && !is_head) {
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("dim is {}; only a head changes how long embeddings are: leave it at 0, "
+                    "and put a head behind the tuned package afterwards",
+                    options.dim));
+  }
+  if (options.keep_start > 0 && is_head) {
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("keep_start is {}; a head has no use for it: leave it at 0, or take the "
+                    "depth partial or full",
+                    options.keep_start));
+  }
+  check_augmentation(options.augmentation);
+  return recipe;
+}
+
+LossSettings loss_settings(const TrainOptions& options, const Recipe& recipe, std::size_t classes,
+                           std::size_t dim) {
+  LossSettings settings;
+  settings.loss = options.loss;
+  settings.margin = recipe.margin;
+  settings.scale = recipe.scale;
+  settings.classes = static_cast<std::int64_t>(classes);
+  settings.dim = static_cast<std::int64_t>(dim);
+  settings.sub_centres = options.sub_centres;
+  settings.seed = options.seed;
+  return settings;
+}
+
+SamplerSettings sampler_settings(const TrainOptions& options, const Recipe& recipe) {
+  SamplerSettings settings;
+  settings.batch_size = recipe.batch_size;
+  settings.per_class = recipe.per_class;
+  settings.balance_classes = options.balance_classes;
+  settings.seed = options.seed;
+  return settings;
+}
+
+double rate_factor(std::uint64_t step, std::uint64_t steps, double warm_up) {
+  const double at = (static_cast<double>(step) + 1) / static_cast<double>(steps);
+  if (at < warm_up) return at / warm_up;
+  const double done = std::min(1.0, (at - warm_up) / (1 - warm_up));
+  return kLastRate + (1 - kLastRate) * 0.5 * (1 + std::cos(std::numbers::pi * done));
+}
+
+}  // namespace vsearch::training

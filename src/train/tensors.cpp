@@ -1,0 +1,23 @@
+#include "train/tensors.h"
+
+#include <algorithm>
+
+namespace vsearch::training {
+
+at::Tensor rows_of(const Matrix& embeddings, const std::vector<std::uint32_t>& pictures) {
+  const auto dim = static_cast<std::int64_t>(embeddings.cols);
+  at::Tensor rows = at::empty({static_cast<std::int64_t>(pictures.size()), dim}, at::kFloat);
+  for (std::size_t i = 0; i < pictures.size(); ++i) {
+    std::ranges::copy(embeddings.row(pictures[i]),
+                      rows.data_ptr<float>() + static_cast<std::int64_t>(i) * dim);
+  }
+  return rows;
+}
+
+at::Tensor tensor_of(const std::vector<std::int32_t>& labels) {
+  at::Tensor result = at::empty({static_cast<std::int64_t>(labels.size())}, at::kLong);
+  std::ranges::copy(labels, result.data_ptr<std::int64_t>());
+  return result;
+}
+
+}  // namespace vsearch::training

@@ -1,0 +1,18 @@
+// What is known of training pictures, as tensors.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "vsearch/types.h"
+
+namespace vsearch::training {
+
+// float32 [pictures, dim] on the CPU: rows of `embeddings`.
+at::Tensor rows_of(const Matrix& embeddings, const std::vector<std::uint32_t>& pictures);
+// int64 [labels] on the CPU.
+at::Tensor tensor_of(const std::vector<std::int32_t>& labels);
+
+}  // namespace vsearch::training

@@ -1,0 +1,24 @@
+#include "vsearch/error.h"
+#include "vsearch/trainer.h"
+
+namespace vsearch {
+namespace {
+
+[[noreturn]] void fail_without_torch() {
+  throw Error(ErrorCode::kUnavailable,
+              "training needs torch, which this library was built without; build it with "
+              "VSEARCH_WITH_TORCH=ON");
+}
+
+}  // namespace
+
+TrainReport train(const std::filesystem::path&, const Dataset&, const std::filesystem::path&,
+                  const TrainOptions&, const TrainProgress&) {
+  fail_without_torch();
+}
+
+Dataset held_out_part(const Dataset&, const TrainOptions&) {
+  fail_without_torch();
+}
+
+}  // namespace vsearch

@@ -1,0 +1,162 @@
+// train(): from a package and labelled pictures to a package.
+#include "vsearch/trainer.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "encoder/manifest.h"
+#include "encoder/torch_archive.h"
+#include "encoder/torch_error.h"
+#include "train/head_training.h"
+#include "train/network_training.h"
+#include "train/recipe.h"
+#include "train/training_set.h"
+#include "train/tuned_package.h"
+#include "vsearch/error.h"
+
+namespace vsearch {
+namespace {
+
+using training::TrainingSet;
+
+std::string tuning_of(const Dataset& dataset, const TrainOptions& options,
+                      const training::Recipe& recipe, const TrainReport& report) {
+  return nlohmann::json{{"start", report.start_fingerprint},
+                        {"dataset", dataset.name},
+                        {"pictures", report.data.pictures},
+                        {"classes", report.data.classes},
+                        {"depth", depth_name(options.depth)},
+                        {"loss", loss_name(options.loss)},
+                        {"margin", recipe.margin},
+                        {"scale", recipe.scale},
+                        {"epoch", report.best_epoch},
+                        {"mixture", report.mixture},
+                        {"seed", options.seed}}
+      .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+void check_output(const std::filesystem::path& model, const std::filesystem::path& output) {
+  std::error_code ignored;
+  if (std::filesystem::equivalent(model, output, ignored)) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{}: the tuned package would replace its start; name another file",
+                            output.string()));
+  }
+  const std::filesystem::path folder = output.parent_path();
+  if (!folder.empty() && !std::filesystem::is_directory(folder, ignored)) {
+    throw Error(ErrorCode::kFileNotFound,
+                fmt::format("{}: no such folder; make it first", folder.string()));
+  }
+}
+
+// Every picture of the data set by the start model: those in no set are not encoded.
+DatasetEmbeddings embed(const Encoder& encoder, const Dataset& dataset, const TrainingSet& set,
+                        const EvaluationOptions& evaluation) {
+  Dataset part;
+  part.name = dataset.name;
+  part.root = dataset.root;
+  std::vector<std::uint32_t> numbers = set.pictures;
+  numbers.insert(numbers.end(), set.held_out.begin(), set.held_out.end());
+  std::ranges::sort(numbers);  // in the cache, what is held out next time is the same list
+  for (const std::uint32_t number : numbers) part.pictures.push_back(dataset.pictures[number]);
+  DatasetEmbeddings found = embed_dataset(encoder, part, evaluation);
+  DatasetEmbeddings all;
+  all.rows = Matrix(dataset.pictures.size(), encoder.info().dim);
+  std::ranges::fill(all.rows.data, std::numeric_limits<float>::quiet_NaN());
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    std::ranges::copy(std::as_const(found.rows).row(i), all.rows.row(numbers[i]).begin());
+  }
+  return all;
+}
+
+}  // namespace
+
+TrainReport train(const std::filesystem::path& model, const Dataset& dataset,
+                  const std::filesystem::path& output, const TrainOptions& options,
+                  const TrainProgress& progress) {
+  const auto began = std::chrono::steady_clock::now();
+  const training::Recipe recipe = training::make_recipe(options);
+  check_output(model, output);
+  TrainingSet set = training::choose_pictures(dataset, options);
+
+  training::check_writable(output);
+  EncoderOptions encoder_options;
+  // What is learned is behind exact embeddings, and the same on every machine.
+  encoder_options.precision = Precision::kFloat32;
+  encoder_options.device = options.device;
+  encoder_options.device_index = options.device_index;
+  const std::shared_ptr<Encoder> encoder = load_encoder(model, encoder_options);
+  const encoder::Archive archive = encoder::open_archive(model);
+  if (archive.manifest.empty()) {
+    throw Error(ErrorCode::kBadModel,
+                fmt::format("{}: a TorchScript file without {}; {}", model.string(),
+                            encoder::kManifestFile, encoder::kExportRemedy));
+  }
+
+  // What can be known before hours of encoding.
+  if (options.depth != TrainDepth::kHead) training::check_network(archive, options, model.string());
+  training::make_loss(
+      training::loss_settings(options, recipe, set.classes.size(), encoder->info().dim));
+  training::BatchSampler(set.labels, training::sampler_settings(options, recipe));
+
+  TrainReport report;
+  report.depth = options.depth;
+  report.loss = options.loss;
+  report.start_fingerprint = encoder->info().fingerprint;
+  report.package = output;
+  EvaluationOptions evaluation;
+  evaluation.cache = options.cache;
+  TrainProgress learning;
+  if (progress) {
+    evaluation.progress = [&](std::uint64_t done, std::uint64_t total) {
+      TrainState state;
+      state.epochs = recipe.epochs;
+      state.step = done;
+      state.steps = total;
+      return progress(state);
+    };
+    learning = [&](const TrainState& step) {
+      TrainState state = step;
+      state.data = &report.data;
+      return progress(state);
+    };
+  }
+  const DatasetEmbeddings embeddings = embed(*encoder, dataset, set, evaluation);
+  training::drop_unreadable(set, dataset, embeddings);
+  std::vector<DatasetEmbeddings> others;
+  std::vector<training::Measured> measured;
+  others.reserve(options.keep_apart.size());
+  for (const Dataset& other : options.keep_apart) {
+    others.push_back(embed_dataset(*encoder, other, evaluation));
+    measured.push_back({&other, &others.back().rows});
+  }
+  auto leaks = training::drop_leaks(set, dataset, embeddings.rows, measured);
+  report.data = training::describe(set, embeddings.rows);
+  report.data.leak_count = leaks.size();
+  if (leaks.size() > training::kListed) leaks.resize(training::kListed);
+  report.data.leaks = std::move(leaks);
+
+  training::TunedModel tuned;
+  if (options.depth == TrainDepth::kHead) {
+    tuned.network = archive.module;
+    tuned.head = encoder::run_torch(
+        ErrorCode::kInternal, model.string() + ": learning a head", "please report this", [&] {
+          return training::train_head(set, embeddings.rows, options, recipe, learning, report);
+        });
+  } else {
+    tuned.network = training::train_network(archive, encoder->info(), model.string(), dataset, set,
+                                            embeddings.rows, options, recipe, learning, report);
+  }
+  tuned.name = output.stem().stem().string();
+  tuned.tuning = tuning_of(dataset, options, recipe, report);
+  training::WrittenPackage written = training::write_package(archive, tuned, output);
+  report.fingerprint = std::move(written.fingerprint);
+  report.dropped_forms = std::move(written.dropped_forms);
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  return report;
+}
+
+}  // namespace vsearch

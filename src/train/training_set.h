@@ -1,0 +1,77 @@
+// Which pictures are learned from, with which labels, and which are kept to measure with.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "vsearch/dataset.h"
+#include "vsearch/evaluator.h"
+#include "vsearch/trainer.h"
+
+namespace vsearch::training {
+
+// Of rare classes, suspects and leaks so many are listed.
+inline constexpr std::size_t kListed = 50;
+
+struct TrainingSet {
+  std::vector<std::uint32_t> pictures;        // learned from: numbers in the data set, ascending
+  std::vector<std::int32_t> labels;           // [pictures], of `classes`
+  std::vector<std::string> classes;           // in the order of their names
+  std::vector<std::uint32_t> held_out;        // to measure with, ascending
+  std::vector<std::int32_t> held_out_labels;  // [held_out]
+  // Then they look for each other, and their labels have numbers of their own; else they look for
+  // pictures that are learned from, and their labels are of `classes`.
+  bool held_out_classes_are_new = false;
+};
+
+// Learned from are the pictures of options.split (empty: "train", or where no picture has that,
+// those of no split that is measured with: val, test, query, gallery) that have a label: their
+// class, or the values of options.label_fields together. Held out are those of the split "val"
+// where there are any, of new classes if most of them are of classes that are not learned; else the
+// share options.held_out_classes of the classes of two or more pictures, evenly in the order of
+// their names, but two at least: one alone could not be mistaken for another. Of fewer than four
+// such classes none is held out. Throws kInvalidArgument: no such split or field, with those there
+// are; nothing with a label; one class alone; no class with two pictures; numbers out of range.
+TrainingSet choose_pictures(const Dataset& dataset, const TrainOptions& options);
+
+// Takes out pictures that cannot be read (NaN rows of the embeddings [pictures of the data set]).
+// Throws kInvalidArgument if too few are left.
+void drop_unreadable(TrainingSet& set, const Dataset& dataset, const DatasetEmbeddings& embeddings);
+
+// Coverage and label noise, from the start model's embeddings.
+TrainingData describe(const TrainingSet& set, const Matrix& embeddings);
+
+// Takes out near-duplicates of the pictures that are held out and of `others` (data sets with
+// their embeddings by the same model), and says which. Throws kInvalidArgument if too few are left.
+struct Measured {
+  const Dataset* dataset = nullptr;
+  const Matrix* embeddings = nullptr;
+};
+std::vector<TrainingData::Leak> drop_leaks(TrainingSet& set, const Dataset& dataset,
+                                           const Matrix& embeddings,
+                                           const std::vector<Measured>& others);
+
+// What is held out as a task of retrieval: the first `queries` pictures look among those from
+// `gallery` on, which are all (gallery 0) or those after the queries.
+struct HeldOutTask {
+  std::vector<std::uint32_t> pictures;
+  std::vector<std::int32_t> labels;  // [pictures]
+  std::size_t queries = 0;
+  std::size_t gallery = 0;
+};
+// Of at most about `most` pictures: of each class as many as of any other, if it has them, and if
+// there are too many classes, of some. No picture if fewer than two classes have an answer.
+HeldOutTask held_out_task(const TrainingSet& set,
+                          std::size_t most = std::numeric_limits<std::size_t>::max());
+
+// mAP and R@1; NaN where nothing is held out. `rows`: an embedding of each of task.pictures.
+struct HeldOutScore {
+  double map = 0;
+  double recall_at_1 = 0;
+};
+HeldOutScore score_held_out(const HeldOutTask& task, MatrixView rows);
+
+}  // namespace vsearch::training

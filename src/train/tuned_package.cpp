@@ -1,0 +1,268 @@
+#include "train/tuned_package.h"
+
+#include <c10/core/InferenceMode.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <utility>
+
+#include "encoder/golden.h"
+#include "encoder/manifest.h"
+#include "encoder/torch_error.h"
+#include "encoder/torch_fingerprint.h"
+#include "encoder/torch_preprocess.h"
+#include "train/whole_file.h"
+#include "vsearch/error.h"
+
+namespace vsearch::training {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+constexpr char kHeadScript[] = R"(
+def encode_image(self, pixels: Tensor) -> Tensor:
+    features = self.network.encode_image(pixels)
+    features = features / torch.norm(features, 2, 1, True).clamp(min=1e-12)
+    return torch.linear(features, self.head_weight, self.head_bias)
+)";
+
+constexpr char kForwardScript[] = R"(
+def forward(self, pixels: Tensor) -> Tensor:
+    return self.encode_image(pixels)
+)";
+
+constexpr char kTokensScript[] = R"(
+def encode_tokens(self, pixels: Tensor) -> Tensor:
+    return self.network.encode_tokens(pixels)
+)";
+
+constexpr char kTextScript[] = R"(
+def encode_text(self, texts: List[str]) -> Tensor:
+    features = self.network.encode_text(texts)
+    features = features / torch.norm(features, 2, 1, True).clamp(min=1e-12)
+    return torch.linear(features, self.head_weight, self.head_bias)
+)";
+
+constexpr char kPrepareScript[] = R"(
+def prepare(self, weights: Dict[str, Tensor]):
+    own: Dict[str, Tensor] = {}
+    for name, value in weights.items():
+        if name.startswith("network."):
+            own[name[8:]] = value
+    self.network.prepare(own)
+    self.head_weight = weights["head_weight"]
+    self.head_bias = weights["head_bias"]
+)";
+
+constexpr char kOtherForms[] = "the package has the others";
+
+// Below these a fast form does not give the model's embeddings; the exporter holds them to the
+// same.
+double least_cosine(Precision precision) {
+  switch (precision) {
+    case Precision::kBFloat16:
+      return 0.998;
+    case Precision::kInt8:
+      return 0.98;
+    default:
+      return 0.99999;
+  }
+}
+
+std::string fast_file(Precision precision) {
+  return fmt::format("fast_{}.pt", precision_name(precision));
+}
+
+struct GoldenPicture {
+  std::uint32_t width_px, height_px;
+  std::uint64_t seed;
+};
+
+// One lies and one stands; where nothing is resized both have the input's size.
+std::vector<GoldenPicture> golden_sizes(const Preprocessing& input) {
+  if (input.resize_edge == ResizeEdge::kNone) {
+    return {{input.width_px, input.height_px, 1}, {input.width_px, input.height_px, 2}};
+  }
+  return {{320, 240, 1}, {240, 320, 2}};
+}
+
+class PackageWriting {
+ public:
+  PackageWriting(const encoder::Archive& start, const TunedModel& model, const fs::path& path)
+      : start_(start),
+        model_(model),
+        path_(path),
+        module_(model.head ? with_head(model.network, *model.head) : model.network),
+        old_(encoder::parse_manifest(start.manifest, path.string())),
+        preparer_(old_.info.preprocessing) {
+    module_.eval();
+  }
+
+  WrittenPackage run() {
+    WrittenPackage written;
+    Json manifest = Json::parse(start_.manifest);
+    manifest["name"] = model_.name;
+    manifest["tuning"] = Json::parse(model_.tuning);
+    if (model_.head) {
+      manifest["architecture"] = manifest["architecture"].get<std::string>() + " head";
+      manifest["dim"] = model_.head->weight.size(0);
+      manifest["outputs"]["embedding"] = model_.head->weight.size(0);
+    }
+    manifest["golden"] = golden_pairs();
+    if (old_.info.has_text) manifest["golden_text"] = golden_texts();
+    manifest.erase("fast");
+    for (const encoder::FastForm& form : old_.fast) keep(form, manifest, written.dropped_forms);
+    const std::string text = manifest.dump(1, ' ', false, Json::error_handler_t::replace);
+    written.fingerprint = encoder::fingerprint(
+        encoder::parse_manifest(text, path_.string()).canonical, module_, path_.string());
+    save(text);
+    return written;
+  }
+
+ private:
+  at::Tensor pixels_of(const GoldenPicture& golden) const {
+    const Image picture = encoder::golden_picture(golden.width_px, golden.height_px, golden.seed);
+    const ImageView view = picture.view();
+    return preparer_.prepare({&view, 1}, 0);
+  }
+
+  Json golden_pairs() {
+    const c10::InferenceMode inference;
+    Json pairs = Json::array();
+    for (const GoldenPicture& golden : golden_sizes(old_.info.preprocessing)) {
+      const at::Tensor pixels = pixels_of(golden);
+      const at::Tensor row = embedding(module_.get_method("encode_image")({pixels}));
+      golden_.emplace_back(pixels, row);
+      pairs.push_back({{"width", golden.width_px},
+                       {"height", golden.height_px},
+                       {"seed", golden.seed},
+                       {"embedding", numbers(row)}});
+    }
+    return pairs;
+  }
+
+  Json golden_texts() {
+    const c10::InferenceMode inference;
+    Json texts = Json::array();
+    for (const encoder::GoldenText& golden : old_.golden_text) {
+      c10::List<std::string> list;
+      list.push_back(golden.text);
+      const at::Tensor row = embedding(module_.get_method("encode_text")({list}));
+      texts.push_back({{"text", golden.text}, {"embedding", numbers(row)}});
+    }
+    return texts;
+  }
+
+  at::Tensor embedding(const c10::IValue& output) const {
+    at::Tensor row = output.toTensor()[0].to(at::kFloat).contiguous();
+    if (!row.isfinite().all().item<bool>() || row.norm().item<float>() == 0) {
+      throw Error(ErrorCode::kBadModel,
+                  fmt::format("{}: the tuned model gives embeddings that are zero or not finite; "
+                              "train with lower rates",
+                              path_.string()));
+    }
+    return row;
+  }
+
+  static Json numbers(const at::Tensor& row) {
+    const std::vector<float> values(row.data_ptr<float>(), row.data_ptr<float>() + row.numel());
+    return values;
+  }
+
+  void keep(const encoder::FastForm& form, Json& manifest, std::vector<std::string>& dropped) {
+    const std::string name(precision_name(form.precision));
+    try {
+      std::string archive;
+      const double cosine = encoder::run_torch(
+          ErrorCode::kUnavailable, "it cannot be made here", {kOtherForms, kOtherForms}, [&] {
+            const std::string& old = start_.fast.at(form.precision);
+            archive = model_.head ? fast_form_with_head(old) : old;
+            return cosine_of(archive, form.precision);
+          });
+      if (!(cosine >= least_cosine(form.precision))) {
+        dropped.push_back(
+            fmt::format("{}: the cosine to the plain form fell to {:.5f}", name, cosine));
+        return;
+      }
+      const double promised = std::min(0.9999, 1 - 3 * (1 - cosine));
+      manifest["fast"][name] = {{"min_cosine", std::round(promised * 1e6) / 1e6}};
+      fast_[form.precision] = std::move(archive);
+    } catch (const Error& error) {
+      dropped.push_back(fmt::format("{}: {}", name, error.what()));
+    }
+  }
+
+  // The least of the golden pictures, between this form and the plain one; NaN if one is NaN.
+  double cosine_of(const std::string& archive, Precision precision) const {
+    const torch::jit::Module form =
+        encoder::open_fast_form(archive, precision, module_, path_.string());
+    const c10::InferenceMode inference;
+    double least = 1;
+    for (const auto& [pixels, row] : golden_) {
+      const at::Tensor fast = form.get_method("encode_image")({pixels}).toTensor()[0];
+      const double cosine = at::cosine_similarity(fast.to(at::kFloat), row, 0).item<double>();
+      if (!(cosine >= least)) least = cosine;
+      if (std::isnan(least)) break;
+    }
+    return least;
+  }
+
+  void save(const std::string& manifest) const {
+    torch::jit::ExtraFilesMap extra{{encoder::kManifestFile, manifest}};
+    for (const auto& [precision, archive] : fast_) extra[fast_file(precision)] = archive;
+    std::ostringstream content;
+    module_.save(content, extra);
+    replace_file(path_, content.view());
+  }
+
+  const encoder::Archive& start_;
+  const TunedModel& model_;
+  const fs::path path_;
+  torch::jit::Module module_;
+  const encoder::Manifest old_;
+  const encoder::PixelPreparer preparer_;
+  std::vector<std::pair<at::Tensor, at::Tensor>> golden_;  // pixels and embeddings
+  std::map<Precision, std::string> fast_;
+};
+
+}  // namespace
+
+torch::jit::Module with_head(const torch::jit::Module& network, const Head& head) {
+  torch::jit::Module module("Tuned");
+  module.register_module("network", network);
+  module.register_parameter("head_weight", head.weight, false);
+  module.register_parameter("head_bias", head.bias, false);
+  module.define(kHeadScript);
+  module.define(kForwardScript);
+  if (network.find_method("encode_tokens")) module.define(kTokensScript);
+  if (network.find_method("encode_text")) module.define(kTextScript);
+  return module;
+}
+
+std::string fast_form_with_head(const std::string& archive) {
+  std::istringstream input(archive);
+  const torch::jit::Module network = torch::jit::load(input, at::kCPU);
+  torch::jit::Module module("TunedFast");
+  module.register_module("network", network);
+  module.register_attribute("head_weight", c10::TensorType::get(), at::zeros({1, 1}));
+  module.register_attribute("head_bias", c10::TensorType::get(), at::zeros({1}));
+  module.define(kHeadScript);
+  module.define(kPrepareScript);
+  std::ostringstream output;
+  module.save(output);
+  return output.str();
+}
+
+WrittenPackage write_package(const encoder::Archive& start, const TunedModel& model,
+                             const fs::path& path) {
+  return encoder::run_torch(ErrorCode::kBadModel, path.string(),
+                            {encoder::kExportRemedy, "free some and try again"},
+                            [&] { return PackageWriting(start, model, path).run(); });
+}
+
+}  // namespace vsearch::training

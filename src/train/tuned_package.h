@@ -1,0 +1,51 @@
+// The package that training makes: the start's script over other weights, with a linear map behind
+// it if one was learned.
+#pragma once
+
+#include <torch/script.h>
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "encoder/torch_archive.h"
+#include "train/whole_file.h"  // check_writable(), before a model is tuned
+
+namespace vsearch::training {
+
+// What stands behind a network: y = weight · x / |x| + bias.
+struct Head {
+  at::Tensor weight;  // float32 [dim, dim before]
+  at::Tensor bias;    // float32 [dim]
+};
+
+// The methods of `network` that a package has, each followed by `head` but for encode_tokens(),
+// whose tokens stay as they are. The network's parameters are named "network.NAME".
+// Shares the tensors of `network` and `head`.
+torch::jit::Module with_head(const torch::jit::Module& network, const Head& head);
+
+// The fast form in `archive`, likewise: it prepares itself from the parameters of with_head().
+std::string fast_form_with_head(const std::string& archive);
+
+// A tuned model as it is to be written.
+struct TunedModel {
+  torch::jit::Module network;  // on the CPU, float32, in evaluation mode
+  std::optional<Head> head;
+  std::string name;
+  std::string tuning;  // JSON: what it was tuned on and how, for the manifest
+};
+
+struct WrittenPackage {
+  std::string fingerprint;
+  std::vector<std::string> dropped_forms;  // "int8: ..."
+};
+
+// Writes `model`, which was tuned from `start`, to `path`: a new manifest with golden pairs of its
+// own, and those fast forms that still give its embeddings; one that fails in any way is dropped.
+// The file is there whole or not at all. Bytes of a name that are no UTF-8 become U+FFFD.
+// Throws kIo, kBadModel (embeddings that are not finite), kOutOfMemory.
+WrittenPackage write_package(const encoder::Archive& start, const TunedModel& model,
+                             const std::filesystem::path& path);
+
+}  // namespace vsearch::training

@@ -1,0 +1,136 @@
+/* Training through the C interface: options as JSON in, the report as JSON out. The stand-in learns
+ * nothing and tells in its report what it was asked for. */
+#define _XOPEN_SOURCE 700
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "support.h"
+
+/* A folder of classes: two, of two pictures each. */
+static const char* make_classes(const char* name) {
+  const char* root = temp_path(name);
+  mkdir(root, 0700);
+  for (int i = 0; i < 2; ++i) {
+    char path[64];
+    snprintf(path, sizeof path, "%s/%s", name, picture_name(i));
+    mkdir(temp_path(path), 0700);
+    for (int copy = 0; copy < 2; ++copy) {
+      snprintf(path, sizeof path, "%s/%s/%d.bmp", name, picture_name(i), copy);
+      write_bmp(i, temp_path(path));
+    }
+  }
+  return root;
+}
+
+static void check_has(const vsearch_text* json, const char* text) {
+  CHECK(vsearch_text_data(json) != NULL && strstr(vsearch_text_data(json), text) != NULL);
+}
+
+static int count_epochs(void* user, const vsearch_train_state* state) {
+  CHECK(state->epochs == 3 && state->step == 3 && state->steps == 4);
+  CHECK_NEAR(state->loss, 0.5, 1e-9);
+  CHECK_NEAR(state->seconds_left, 60, 1e-9);
+  CHECK(state->epoch == (uint32_t)++ * (int*)user);
+  return 0;
+}
+
+static int stop_in_epoch_2(void* user, const vsearch_train_state* state) {
+  (void)user;
+  return state->epoch == 2;
+}
+
+static void test_options(const char* model, const char* root, const char* tuned) {
+  vsearch_text* json = NULL;
+  CHECK_OK(vsearch_train(model, NULL, root, tuned, NULL, NULL, NULL, &json, &error));
+  CHECK(vsearch_text_size(json) == strlen(vsearch_text_data(json)));
+  check_has(json, "\"depth\": \"head\"");
+  check_has(json, "\"loss\": \"arcface\"");
+  check_has(json, "tuned.vsm.pt");
+  check_has(json, "\"pictures\": 4");
+  check_has(json, "\"held_out\": 0");
+  vsearch_text_free(json);
+
+  char options[1024];
+  snprintf(options, sizeof options,
+           "{\"depth\": \"partial\", \"loss\": \"supcon\", \"epochs\": 3, \"rate\": 0.0625,"
+           " \"head_rate\": 0.75, \"warm_up\": 0.375, \"mix_with_start\": false, \"margin\": null,"
+           " \"augmentation\": {\"erase\": 0.875}, \"label_fields\": [], \"device\": \"cpu\","
+           " \"keep_apart\": [{\"root\": \"%s\"}, {\"dataset\": \"folder\", \"root\": \"%s\"}]}",
+           root, root);
+  int calls = 0;
+  CHECK_OK(
+      vsearch_train(model, "folder", root, tuned, options, count_epochs, &calls, &json, &error));
+  CHECK(calls == 3);
+  check_has(json, "\"depth\": \"partial\"");
+  check_has(json, "\"loss\": \"supcon\"");
+  check_has(json, "\"held_out\": 8");
+  check_has(json, "\"loss\": 0.0625");
+  check_has(json, "\"rate\": 0.75");
+  check_has(json, "\"seconds\": 0.375");
+  check_has(json, "\"pictures_per_second\": 0.875");
+  check_has(json, "\"held_out_mAP\": null");
+  check_has(json, "\"held_out_R@1\": 0.0");
+  vsearch_text_free(json);
+
+  CHECK_OK(vsearch_train(model, "folder", root, tuned, "{\"epochs\": 9}", stop_in_epoch_2, NULL,
+                         &json, &error));
+  check_has(json, "asked to stop");
+  CHECK(strstr(vsearch_text_data(json), "\"epoch\": 3") == NULL);
+  vsearch_text_free(json);
+}
+
+static void test_bad_input(const char* model, const char* root, const char* tuned) {
+  static const struct {
+    const char* options;
+    const char* message; /* holds this */
+  } cases[] = {
+      {"epochs = 3", "options is no JSON: 'epochs = 3'"},
+      {"[3]", "options is [3]; it must be an object"},
+      {"{\"epoch\": 3}", "options has no 'epoch'; it has: depth, loss"},
+      {"{\"loss\": \"magic\"}", "options.loss is \"magic\"; it must be arcface, subcentre"},
+      {"{\"depth\": 1}", "options.depth is 1; it must be a text"},
+      {"{\"depth\": \"deep\"}", "it must be head, partial or full"},
+      {"{\"epochs\": -1}", "options.epochs is -1; it must be a whole number from 0 to 4294967295"},
+      {"{\"epochs\": 4294967296}", "options.epochs is 4294967296"},
+      {"{\"rate\": \"fast\"}", "options.rate is \"fast\"; it must be a number"},
+      {"{\"balance_classes\": 1}", "options.balance_classes is 1; it must be true or false"},
+      {"{\"label_fields\": \"colour\"}", "it must be a list of texts"},
+      {"{\"augmentation\": {\"blur\": 1}}", "options.augmentation has no 'blur'; it has: random_"},
+      {"{\"keep_apart\": \"test/\"}", "options.keep_apart is \"test/\"; it must be a list"},
+      {"{\"keep_apart\": [{\"dataset\": \"folder\"}]}", "options.keep_apart[0].root is \"\""},
+      {"{\"device\": \"tpu\"}", "it must be cpu or cuda"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+    vsearch_text* json = NULL;
+    CHECK_FAILS(
+        vsearch_train(model, "folder", root, tuned, cases[i].options, NULL, NULL, &json, &error),
+        VSEARCH_INVALID_ARGUMENT, cases[i].message);
+    CHECK(json == NULL);
+  }
+  vsearch_text* json = NULL;
+  CHECK_FAILS(vsearch_train(NULL, NULL, root, tuned, NULL, NULL, NULL, &json, &error),
+              VSEARCH_INVALID_ARGUMENT, "model is NULL");
+  CHECK_FAILS(vsearch_train(model, NULL, NULL, tuned, NULL, NULL, NULL, &json, &error),
+              VSEARCH_INVALID_ARGUMENT, "root is NULL");
+  CHECK_FAILS(vsearch_train(model, NULL, root, NULL, NULL, NULL, NULL, &json, &error),
+              VSEARCH_INVALID_ARGUMENT, "output is NULL");
+  CHECK_FAILS(vsearch_train(model, NULL, root, model, NULL, NULL, NULL, &json, &error),
+              VSEARCH_INVALID_ARGUMENT, "would replace its start");
+  CHECK_FAILS(vsearch_train("no-such-model", NULL, root, tuned, NULL, NULL, NULL, &json, &error),
+              VSEARCH_FILE_NOT_FOUND, "no-such-model");
+  CHECK_FAILS(
+      vsearch_train(model, "folder", temp_path("nowhere"), tuned, NULL, NULL, NULL, &json, &error),
+      VSEARCH_FILE_NOT_FOUND, "nowhere");
+  CHECK_FAILS(vsearch_train(model, NULL, root, tuned, NULL, NULL, NULL, NULL, &error),
+              VSEARCH_INVALID_ARGUMENT, "out is NULL");
+}
+
+int main(void) {
+  const char* model = stand_in("grid.vsm.pt");
+  const char* root = make_classes("classes");
+  const char* tuned = temp_path("tuned.vsm.pt");
+  test_options(model, root, tuned);
+  test_bad_input(model, root, tuned);
+  return test_result();
+}

@@ -1,0 +1,143 @@
+"""vsx train: from a folder of classes to a package, and what it says on the way."""
+
+import json
+import re
+import signal
+
+import numpy as np
+import pytest
+from conftest import Terminal
+from PIL import Image
+
+CLASSES, PICTURES = 8, 4
+
+
+def write_classes(root, seed=5, classes=CLASSES):
+    """Each class is a pattern of colours that half of a picture's own is mixed with."""
+    random = np.random.default_rng(seed)
+    for c in range(classes):
+        (root / f"class-{c}").mkdir(parents=True)
+        pattern = random.integers(0, 256, (4, 4, 3))
+        for i in range(PICTURES):
+            mixed = (pattern + random.integers(0, 256, (4, 4, 3))) // 2
+            picture = Image.fromarray(mixed.astype(np.uint8)).resize((64, 64), Image.BICUBIC)
+            picture.save(root / f"class-{c}" / f"{i}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def classes(tmp_path_factory):
+    return write_classes(tmp_path_factory.mktemp("classes") / "shop")
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    return write_classes(tmp_path_factory.mktemp("other") / "other", seed=6, classes=3)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+def test_one_command_on_a_folder(vsx, model, classes, other, cache, tmp_path):
+    tuned = tmp_path / "tuned.vsm.pt"
+    done = vsx(
+        *("train", model, "--dataset", "folder", "--root", classes, "-o", tuned, "--cache", cache),
+        *("--epochs", 3, "--held-out", "25%", "--also", f"folder:{other}"),
+        *("--json", tmp_path / "report.json", "--html", tmp_path / "report.html"),
+    )
+    assert "learning from 24 pictures of 6 classes in shop" in done.stderr
+    assert "held out to measure with: 8 pictures of classes that are not learned" in done.stderr
+    assert f"wrote '{tuned}'" in done.stderr
+    assert f"vsx reencode shop.vsearch --encoder '{tuned}'" in done.stderr
+    header, first, second, note = done.stdout.splitlines()
+    assert header.split("  ")[0] == "measured on"
+    assert header.split()[-4:] == ["R@1", "R@5", "R@20", "mAP"]
+    assert first.startswith("shop, held out")
+    assert second.startswith("other, leave-one-out")
+    assert first.count("→") == second.count("→") == 4
+    assert "before and after" in note
+
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["epochs"][-1]["epoch"] == 3
+    assert report["data"]["pictures"] == 24
+    held_out, forgotten = report["measured"]
+    assert (held_out["dataset"], held_out["protocol"]) == ("shop", "held out")
+    assert held_out["queries"] == 8
+    assert 0 < held_out["before"]["mAP"] <= 1
+    assert 0 < held_out["after"]["mAP"] <= 1
+    assert forgotten["queries"] == 12
+    assert (tmp_path / "report.html").stat().st_size > 1000
+    # What was measured before is what vsx eval measures.
+    evaluated = json.loads(vsx("eval", model, "--root", other, "--cache", cache, "--json").stdout)
+    expected = evaluated[0]["protocols"][0]["metrics"]["mAP"]["mean"]
+    assert forgotten["before"]["mAP"] == pytest.approx(expected)
+
+    assert vsx.info(tuned)["fingerprint"] == report["fingerprint"]
+    vsx("model", "verify", tuned)
+
+
+def test_a_split_of_its_own(vsx, model, classes, cache, tmp_path):
+    """Learned from train/, measured on test/ and on val/."""
+    rows = ["path,label,split"]
+    for c in range(CLASSES):
+        tuned_with = ("val", "val") if c < 2 else ("train", "train")
+        for i, split in enumerate(("train", "test", *tuned_with)):
+            rows.append(f"class-{c}/{i}.png,{c},{split}")
+    table = classes / "labels.csv"
+    table.write_text("\n".join(rows) + "\n")
+    done = vsx(
+        *("train", model, "--dataset", "csv", "--root", table, "-o", tmp_path / "t.vsm.pt", "-q"),
+        *("--epochs", 1, "--cache", cache),
+    )
+    table.unlink()
+    _, held_out, own, _ = done.stdout.splitlines()
+    assert re.match(r".*, held out +4 ", held_out)
+    assert re.match(r".*, test-train +8 ", own)
+    assert "learning" not in done.stderr
+
+
+def test_ctrl_c_keeps_the_best_so_far(vsx, model, classes, cache, tmp_path):
+    tuned = tmp_path / "tuned.vsm.pt"
+    arguments = ("train", model, "--root", classes, "-o", tuned, "--cache", cache)
+    terminal = Terminal(vsx.command(*arguments, "--epochs", 20000))
+    terminal.wait_for(r"learning, epoch \d+ of 20000 .* steps  loss \d+\.\d+ .* left")
+    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.finish() == 130
+    assert "stopping; press Ctrl-C again to stop at once" in terminal.seen
+    assert "asked to stop in epoch" in terminal.seen
+    assert f"wrote '{tuned}'" in terminal.seen
+    assert vsx.info(tuned)["name"] == "tuned"
+
+
+def test_wrong_usage_is_named(vsx, model, classes, tmp_path):
+    output = tmp_path / "no.vsm.pt"
+    start = ("train", model, "--root", classes, "-o", output, "--cache", "none")
+    for options, message in (
+        (("--loss", "magic"), "--loss is arcface, subcentre, .* not 'magic'"),
+        (("--held-out", "2"), "--held-out is a share .* not '2'"),
+        (("--also", "photos/"), "--also is NAME:DIR, such as folder:photos/, not 'photos/'"),
+        (("--held-out", "0", "--html", tmp_path / "r.html"), "--html .* nothing is"),
+    ):
+        assert_says(vsx(*start, *options, code=2), message)
+    assert_says(vsx("train", model, "-o", output, code=2), "--root")
+    assert not output.exists()
+
+
+def test_wrong_input_is_named(vsx, model, classes, tmp_path):
+    output = tmp_path / "no.vsm.pt"
+
+    def refused(*options, root=classes, to=output):
+        return vsx("train", model, "--root", root, "-o", to, "--cache", "none", *options, code=1)
+
+    assert_says(refused("--rate", "-1"), "rate is -1; it must be above 0")
+    assert_says(refused(to=model), "would replace its start; name another file")
+    assert_says(refused(root=tmp_path / "nowhere"), "nowhere")
+    one = write_classes(tmp_path / "one", classes=1)
+    assert_says(refused("--dataset", "folder", root=one), "class-0.*two or more classes")
+    assert not output.exists()
+
+
+def assert_says(done, message):
+    assert re.search(message, done.stderr), done.stderr

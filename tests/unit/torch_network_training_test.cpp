@@ -1,0 +1,110 @@
+// What a run of training over a network keeps, gives up and ends with.
+#include <torch/script.h>
+
+#include <catch2/catch.hpp>
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+
+#include "support/errors.h"
+#include "support/temp_dir.h"
+#include "support/trainable_package.h"
+#include "vsearch/trainer.h"
+
+namespace fs = std::filesystem;
+using Catch::Matchers::Contains;
+using vsearch::Dataset;
+using vsearch::ErrorCode;
+using vsearch::TrainDepth;
+using vsearch::TrainOptions;
+using vsearch::TrainReport;
+using vsearch_test::error_message;
+using vsearch_test::TempDir;
+
+namespace {
+
+struct RunBench {
+  RunBench()
+      : start(vsearch_test::save_trainable_package(folder / "start.vsm.pt")),
+        dataset(vsearch_test::bright_quarters(pictures, 8, 9)) {}
+
+  TrainReport tune(const TrainOptions& options, const vsearch::TrainProgress& progress = {}) const {
+    return vsearch::train(start, dataset, folder / "tuned.vsm.pt", options, progress);
+  }
+
+  TempDir folder;
+  TempDir pictures;
+  fs::path start;
+  Dataset dataset;
+};
+
+TrainOptions short_run(TrainDepth depth) {
+  TrainOptions options;
+  options.depth = depth;
+  options.epochs = 6;
+  options.batch_size = 12;
+  options.rate = 0.01;
+  options.held_out_classes = 0.25;
+  options.augmentation = {false, false, 0, 0, 0, 0};
+  options.precision = vsearch::Precision::kFloat32;
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("a checkpoint of another run is not gone on from", "[trainer]") {
+  RunBench bench;
+  TrainOptions options = short_run(TrainDepth::kFull);
+  options.epochs = 1;
+  options.loss = vsearch::Loss::kSubCentreArcFace;
+  options.work = bench.folder / "work";
+  const auto steps_of_run = [&] {
+    std::uint64_t steps = 0;
+    bench.tune(options, [&steps](const vsearch::TrainState& state) {
+      if (state.epoch > 0) ++steps;
+      return true;
+    });
+    return steps;
+  };
+  CHECK(steps_of_run() > 0);
+  CHECK(steps_of_run() == 0);
+  options.sub_centres = 2;  // class vectors of another shape
+  CHECK(steps_of_run() > 0);
+  options.weight_decay = 0.01;
+  CHECK(steps_of_run() > 0);
+  options.augmentation.erase = 0.5;
+  CHECK(steps_of_run() > 0);
+  bench.dataset.pictures.back().label =
+      bench.dataset.pictures[bench.dataset.pictures.size() / 2].label;
+  CHECK(steps_of_run() > 0);
+  CHECK(steps_of_run() == 0);
+}
+
+TEST_CASE("what is stopped before its first epoch has ended writes nothing", "[trainer]") {
+  const RunBench bench;
+  for (const TrainDepth depth : {TrainDepth::kHead, TrainDepth::kFull}) {
+    CHECK_THAT(error_message(ErrorCode::kCancelled,
+                             [&] {
+                               bench.tune(short_run(depth),
+                                          [](const auto& state) { return state.epoch == 0; });
+                             }),
+               Contains("before anything was learned"));
+    CHECK_FALSE(fs::exists(bench.folder / "tuned.vsm.pt"));
+  }
+}
+
+TEST_CASE("training ends when it finds no better", "[trainer]") {
+  const RunBench bench;
+  TrainOptions options = short_run(TrainDepth::kFull);
+  options.rate = 1e-12;  // too little to change a weight
+  options.patience = 2;
+  const TrainReport report = bench.tune(options);
+  CHECK(report.best_epoch == 0);
+  CHECK(report.epochs.size() == 3);
+  CHECK(report.stopped == "no better in 2 epochs");
+  options.held_out_classes = 0;  // the last is the best then
+  options.patience = std::numeric_limits<std::uint32_t>::max();
+  const TrainReport whole = bench.tune(options);
+  CHECK(whole.best_epoch == 6);
+  CHECK(whole.stopped.empty());
+}

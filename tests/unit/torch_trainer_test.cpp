@@ -1,0 +1,513 @@
+// Training from a package and pictures to a package, on a network of a few hundred weights.
+#include <torch/script.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "support/errors.h"
+#include "support/temp_dir.h"
+#include "support/trainable_package.h"
+#include "train/training_set.h"
+#include "vsearch/trainer.h"
+
+namespace fs = std::filesystem;
+using Catch::Matchers::Contains;
+using vsearch::Dataset;
+using vsearch::ErrorCode;
+using vsearch::TrainDepth;
+using vsearch::TrainOptions;
+using vsearch::TrainReport;
+using vsearch_test::error_message;
+using vsearch_test::TempDir;
+
+namespace {
+
+struct Bench {
+  Bench()
+      : start(vsearch_test::save_trainable_package(folder / "start.vsm.pt")),
+        dataset(vsearch_test::bright_quarters(pictures, 8, 9)) {}
+
+  TrainReport tune(const std::string& name, const TrainOptions& options,
+                   const vsearch::TrainProgress& progress = {}) const {
+    return vsearch::train(start, dataset, folder / name, options, progress);
+  }
+
+  TempDir folder;
+  TempDir pictures;
+  fs::path start;
+  Dataset dataset;
+};
+
+TrainOptions quick(TrainDepth depth) {
+  TrainOptions options;
+  options.depth = depth;
+  options.epochs = 6;
+  options.batch_size = 12;
+  options.rate = 0.01;
+  options.held_out_classes = 0.25;
+  options.augmentation = {false, false, 0, 0, 0, 0};
+  options.precision = vsearch::Precision::kFloat32;
+  return options;
+}
+
+std::map<std::string, at::Tensor> weights_of(const fs::path& package) {
+  std::map<std::string, at::Tensor> weights;
+  for (const auto& [name, value] : torch::jit::load(package.string()).named_parameters()) {
+    weights[name] = value;
+  }
+  return weights;
+}
+
+vsearch::Matrix embed(const fs::path& package, const Dataset& dataset) {
+  return vsearch::embed_dataset(*vsearch::load_encoder(package), dataset).rows;
+}
+
+// Least cosine of rows of the same number.
+double least_cosine(const vsearch::Matrix& a, const vsearch::Matrix& b) {
+  double least = 1;
+  for (std::size_t i = 0; i < a.rows; ++i) {
+    double product = 0;
+    double aa = 0;
+    double bb = 0;
+    for (std::size_t d = 0; d < a.cols; ++d) {
+      product += a.row(i)[d] * b.row(i)[d];
+      aa += a.row(i)[d] * a.row(i)[d];
+      bb += b.row(i)[d] * b.row(i)[d];
+    }
+    least = std::min(least, product / std::sqrt(aa * bb));
+  }
+  return least;
+}
+
+double map_of(const fs::path& package, const Dataset& dataset) {
+  const auto result = vsearch::evaluate(*vsearch::load_encoder(package), dataset).protocols.at(0);
+  const auto metric = std::ranges::find(result.metrics, "mAP");
+  REQUIRE(metric != result.metrics.end());
+  return result.estimates.at(static_cast<std::size_t>(metric - result.metrics.begin())).mean;
+}
+
+// A callback that notes the epochs of steps.
+vsearch::TrainProgress noting(std::vector<std::uint32_t>& epochs) {
+  return [&epochs](const vsearch::TrainState& state) {
+    if (state.epoch > 0) epochs.push_back(state.epoch);
+    return true;
+  };
+}
+
+}  // namespace
+
+TEST_CASE("a head finds classes that it has never seen better", "[trainer]") {
+  const Bench bench;
+  TrainOptions options = quick(TrainDepth::kHead);
+  options.epochs = 20;
+  const TrainReport report = bench.tune("head.vsm.pt", options);
+  CHECK(report.data.pictures == 6 * 9);
+  CHECK(report.data.classes == 6);
+  CHECK(report.data.held_out == 2 * 9);
+  CHECK(report.data.held_out_classes_are_new);
+  CHECK(report.package == bench.folder / "head.vsm.pt");
+
+  const auto encoder = vsearch::load_encoder(report.package);  // golden pairs hold
+  CHECK(encoder->info().fingerprint == report.fingerprint);
+  CHECK(report.fingerprint != report.start_fingerprint);
+  CHECK(encoder->info().dim == 8);
+
+  // The start's embeddings through the map that the package holds are its embeddings.
+  const auto weights = weights_of(report.package);
+  const vsearch::Matrix before = embed(bench.start, bench.dataset);
+  const vsearch::Matrix after = embed(report.package, bench.dataset);
+  const at::Tensor rows = at::from_blob(const_cast<float*>(before.data.data()),
+                                        {static_cast<std::int64_t>(before.rows), 8});
+  const at::Tensor expected =
+      at::linear(rows / rows.norm(2, 1, true), weights.at("head_weight"), weights.at("head_bias"));
+  vsearch::Matrix by_hand(before.rows, 8);
+  std::copy_n(expected.contiguous().data_ptr<float>(), by_hand.data.size(), by_hand.data.begin());
+  CHECK(least_cosine(after, by_hand) > 0.99999);
+}
+
+TEST_CASE("a head makes embeddings shorter", "[trainer]") {
+  const Bench bench;
+  TrainOptions options = quick(TrainDepth::kHead);
+  options.dim = 5;
+  const TrainReport report = bench.tune("short.vsm.pt", options);
+  CHECK(vsearch::load_encoder(report.package)->info().dim == 5);
+  options.dim = 9;
+  CHECK_THAT(
+      error_message(ErrorCode::kInvalidArgument, [&] { bench.tune("long.vsm.pt", options); }),
+      Contains("dim is 9") && Contains("8"));
+  CHECK_FALSE(fs::exists(bench.folder / "long.vsm.pt"));
+}
+
+TEST_CASE("every loss trains a head and a network", "[trainer]") {
+  const Bench bench;
+  const double before = map_of(bench.start, bench.dataset);
+  for (const char* const name : {"arcface", "subcentre", "cosface", "normsoftmax", "proxyanchor",
+                                 "supcon", "triplet", "multisimilarity"}) {
+    INFO(name);
+    for (const TrainDepth depth : {TrainDepth::kHead, TrainDepth::kFull}) {
+      TrainOptions options = quick(depth);
+      options.loss = vsearch::find_loss(name).value();
+      options.epochs = 12;
+      options.held_out_classes = 0;
+      const TrainReport report = bench.tune(std::string(name) + ".vsm.pt", options);
+      CHECK(report.loss == options.loss);
+      const double after = map_of(report.package, bench.dataset);
+      INFO("mAP " << before << " before, " << after << " after");
+      CHECK(after > before + 0.05);
+    }
+  }
+}
+
+TEST_CASE("all of a network is tuned, or its last blocks and norms", "[trainer]") {
+  const Bench bench;
+  TrainOptions options = quick(TrainDepth::kFull);
+  options.mix_with_start = false;
+  const auto before = weights_of(bench.start);
+  const auto full = weights_of(bench.tune("full.vsm.pt", options).package);
+  REQUIRE(full.size() == before.size());
+  for (const auto& [name, value] : full) {
+    INFO(name);
+    CHECK_FALSE(at::equal(value, before.at(name)));
+  }
+  options.depth = TrainDepth::kPartial;
+  options.blocks = 1;
+  const auto partial = weights_of(bench.tune("partial.vsm.pt", options).package);
+  for (const auto& [name, value] : partial) {
+    INFO(name);
+    const bool is_tuned = name.starts_with("blocks.1.") || name.starts_with("norm.");
+    CHECK(at::equal(value, before.at(name)) != is_tuned);
+  }
+}
+
+TEST_CASE("blocks near the pictures learn more slowly", "[trainer]") {
+  const Bench bench;
+  TrainOptions options = quick(TrainDepth::kFull);
+  options.mix_with_start = false;
+  options.layer_decay = 0.1;
+  options.weight_decay = 0;
+  const auto before = weights_of(bench.start);
+  const auto after = weights_of(bench.tune("decay.vsm.pt", options).package);
+  const auto moved = [&](const std::string& name) {
+    return (after.at(name) - before.at(name)).abs().mean().item<double>();
+  };
+  CHECK(moved("stem.weight") < 0.3 * moved("blocks.0.weight"));
+  CHECK(moved("blocks.0.weight") < 0.3 * moved("blocks.1.weight"));
+}
+
+TEST_CASE("the same seed gives the same package, another another", "[trainer]") {
+  const Bench bench;
+  for (const TrainDepth depth : {TrainDepth::kHead, TrainDepth::kFull}) {
+    TrainOptions options = quick(depth);
+    options.augmentation = {};
+    const std::string one = bench.tune("one.vsm.pt", options).fingerprint;
+    fs::rename(bench.folder / "one.vsm.pt", bench.folder / "first.vsm.pt");
+    CHECK(bench.tune("one.vsm.pt", options).fingerprint == one);
+    options.seed = 2;
+    CHECK(bench.tune("one.vsm.pt", options).fingerprint != one);
+  }
+}
+
+TEST_CASE("an interrupted run goes on and ends with the same weights", "[trainer]") {
+  const Bench bench;
+  TrainOptions options = quick(TrainDepth::kFull);
+  options.augmentation = {};
+  const std::string whole = bench.tune("tuned.vsm.pt", options).fingerprint;
+
+  options.work = bench.folder / "work";
+  const TrainReport stopped = bench.tune(
+      "tuned.vsm.pt", options,
+      [](const vsearch::TrainState& state) { return state.epoch < 4 || state.step < 2; });
+  CHECK_THAT(stopped.stopped, Contains("epoch 4"));
+  CHECK(stopped.epochs.size() == 4);  // 0 to 3
+  CHECK(stopped.fingerprint != whole);
+  std::vector<std::uint32_t> seen;
+  const TrainReport resumed = bench.tune("tuned.vsm.pt", options, noting(seen));
+  CHECK(seen.front() == 4);
+  CHECK(resumed.epochs.size() == 7);
+  CHECK(resumed.fingerprint == whole);
+
+  std::ifstream log(options.work / "log.jsonl");
+  std::string line;
+  for (std::uint32_t epoch = 0; std::getline(log, line); ++epoch) {
+    CHECK(nlohmann::json::parse(line).at("epoch") == epoch);
+  }
+
+  // Another run in the same folder begins anew.
+  seen.clear();
+  options.seed = 5;
+  bench.tune("tuned.vsm.pt", options, noting(seen));
+  CHECK(seen.front() == 1);
+}
+
+TEST_CASE("a damaged checkpoint and a full disk are named", "[trainer]") {
+  const Bench bench;
+  TrainOptions options = quick(TrainDepth::kFull);
+  options.epochs = 2;
+  options.work = bench.folder / "work";
+  bench.tune("tuned.vsm.pt", options);
+  fs::resize_file(options.work / "checkpoint.pt", 1000);
+  CHECK_THAT(error_message(ErrorCode::kCorrupt, [&] { bench.tune("tuned.vsm.pt", options); }),
+             Contains("checkpoint.pt") && Contains("delete it"));
+
+  fs::remove(options.work / "checkpoint.pt");
+  fs::create_symlink("/dev/full", options.work / "checkpoint.pt.unfinished");
+  CHECK_THAT(error_message(ErrorCode::kIo, [&] { bench.tune("other.vsm.pt", options); }),
+             Contains("checkpoint.pt") && Contains("room"));
+  CHECK_FALSE(fs::exists(bench.folder / "other.vsm.pt"));
+}
+
+TEST_CASE("a run that is stopped leaves the best so far", "[trainer]") {
+  const Bench bench;
+  for (const TrainDepth depth : {TrainDepth::kHead, TrainDepth::kFull}) {
+    const TrainReport report =
+        bench.tune("tuned.vsm.pt", quick(depth), [](const vsearch::TrainState& state) {
+          CHECK(state.epochs == 6);
+          if (state.epoch == 0) {
+            CHECK(state.steps == 72);  // pictures
+            CHECK(state.data == nullptr);
+            return true;
+          }
+          CHECK(state.steps == 4);
+          CHECK(state.data->pictures == 54);
+          CHECK(std::isfinite(state.loss));
+          return state.epoch < 3;
+        });
+    CHECK_THAT(report.stopped, Contains("asked to stop in epoch 3"));
+    CHECK(report.best_epoch <= 2);
+    CHECK_NOTHROW(vsearch::load_encoder(report.package));
+  }
+}
+
+TEST_CASE("a loss that is no number ends training with the best before it", "[trainer]") {
+  const Bench bench;
+  TrainOptions options = quick(TrainDepth::kFull);
+  options.clip_gradients = 0;
+  options.rate = 1;
+  options.warm_up = 0;
+  torch::jit::Module network = vsearch_test::network_of_blocks();
+  network.define(
+      "def forward(self, x):\n"
+      "    return x\n");
+  // Grows without bounds as soon as the stem's weights do.
+  torch::jit::Module unstable("Unstable");
+  unstable.register_module("inner", network);
+  unstable.define(
+      "def encode_image(self, x):\n"
+      "    return torch.exp(torch.pow(self.inner.encode_image(x), 3))\n");
+  nlohmann::json description = vsearch_test::manifest();
+  description["dim"] = 8;
+  description["outputs"] = {{"embedding", 8}};
+  const fs::path start =
+      vsearch_test::save_with_golden_pairs(bench.folder / "unstable.vsm.pt", unstable, description);
+  const TrainReport report =
+      vsearch::train(start, bench.dataset, bench.folder / "tuned.vsm.pt", options);
+  CHECK_THAT(report.stopped, Contains("no number in epoch") && Contains("lower rates"));
+  CHECK_NOTHROW(vsearch::load_encoder(report.package));
+}
+
+TEST_CASE("embeddings are held near those of the start", "[trainer]") {
+  const Bench bench;
+  TrainOptions options = quick(TrainDepth::kFull);
+  options.mix_with_start = false;
+  options.held_out_classes = 0;
+  const vsearch::Matrix before = embed(bench.start, bench.dataset);
+  const double loose =
+      least_cosine(before, embed(bench.tune("loose.vsm.pt", options).package, bench.dataset));
+  options.keep_start = 300;
+  const double held =
+      least_cosine(before, embed(bench.tune("held.vsm.pt", options).package, bench.dataset));
+  INFO(loose << " without, " << held << " with keep_start");
+  CHECK(1 - held < 0.5 * (1 - loose));
+}
+
+TEST_CASE("pictures that are measured with are not learned from", "[trainer]") {
+  const Bench bench;
+  const auto leaked =
+      std::ranges::find(bench.dataset.pictures, "class-5/4.bmp", &vsearch::DatasetPicture::path);
+  REQUIRE(leaked != bench.dataset.pictures.end());
+  const TempDir elsewhere;
+  fs::copy_file(bench.pictures / "class-5/4.bmp", elsewhere / "same.bmp");
+  Dataset other;
+  other.root = elsewhere.path();
+  other.pictures.resize(1);
+  other.pictures[0].path = "same.bmp";
+  TrainOptions options = quick(TrainDepth::kHead);
+  options.epochs = 1;
+  options.keep_apart = {other};
+  const TrainReport report = bench.tune("tuned.vsm.pt", options);
+  REQUIRE(report.data.leaks.size() == 1);
+  CHECK(report.data.leaks[0].picture ==
+        static_cast<std::uint32_t>(leaked - bench.dataset.pictures.begin()));
+  CHECK_THAT(report.data.leaks[0].of, Contains("same.bmp"));
+  CHECK(report.data.pictures == 53);
+  const auto json = nlohmann::json::parse(vsearch::to_json(report));
+  CHECK(json.dump().find("same.bmp") != std::string::npos);
+}
+
+TEST_CASE("rare classes and labels that are likely wrong are told", "[trainer]") {
+  // Three classes around the axes; the last of the first looks like the second.
+  vsearch::training::TrainingSet set;
+  set.classes = {"a", "b", "c"};
+  const std::vector<std::int32_t> axis{0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2};
+  vsearch::Matrix rows(axis.size(), 3);
+  for (std::uint32_t i = 0; i < axis.size(); ++i) {
+    set.pictures.push_back(i);
+    set.labels.push_back(i == 4 ? 0 : axis[i]);
+    rows.row(i)[static_cast<std::size_t>(axis[i])] = 1.0F;
+    rows.row(i)[(static_cast<std::size_t>(axis[i]) + 1) % 3] = 0.05F * static_cast<float>(i);
+  }
+  const vsearch::TrainingData data = vsearch::training::describe(set, rows);
+  CHECK(data.pictures == 11);
+  CHECK(data.classes == 3);
+  REQUIRE(data.rare.size() == 1);
+  CHECK(data.rare[0].name == "c");
+  CHECK(data.rare[0].pictures == 2);
+  REQUIRE(data.suspects.size() == 1);
+  CHECK(data.suspects[0].picture == 4);
+  CHECK(data.suspects[0].label == "a");
+  CHECK(data.suspects[0].looks_like == "b");
+  CHECK(data.suspects[0].margin > 0.1);
+}
+
+TEST_CASE("what is held out is of split val, or of classes that are not learned", "[trainer]") {
+  Bench bench;
+  for (std::size_t i = 0; i < bench.dataset.pictures.size(); ++i) {
+    bench.dataset.pictures[i].split = i % 3 == 0 ? "val" : i % 3 == 1 ? "train" : "test";
+  }
+  TrainOptions options = quick(TrainDepth::kHead);
+  Dataset part = vsearch::held_out_part(bench.dataset, options);
+  CHECK(part.protocols.at(0).queries.size() == 24);  // look for what is learned from
+  CHECK(part.protocols.at(0).gallery.size() == 24);
+  CHECK(part.pictures.size() == 48);
+  CHECK(bench.tune("tuned.vsm.pt", options).data.held_out_classes_are_new == false);
+
+  for (auto& picture : bench.dataset.pictures) picture.split = picture.label < 3 ? "val" : "train";
+  part = vsearch::held_out_part(bench.dataset, options);
+  CHECK(part.pictures.size() == 27);  // look for each other
+  CHECK(part.protocols.at(0).gallery == part.protocols.at(0).queries);
+  const TrainReport report = bench.tune("tuned.vsm.pt", options);
+  CHECK(report.data.held_out_classes_are_new);
+  CHECK(report.data.pictures == 45);
+
+  for (auto& picture : bench.dataset.pictures) picture.split.clear();
+  CHECK(vsearch::held_out_part(bench.dataset, options).pictures.size() == 18);
+  options.held_out_classes = 0;
+  CHECK(vsearch::held_out_part(bench.dataset, options).pictures.empty());
+
+  // One class alone could not be mistaken for another: two, or of few classes none.
+  const auto held_out_of = [&](std::int32_t classes) {
+    Dataset few = bench.dataset;
+    std::erase_if(few.pictures, [&](const auto& picture) { return picture.label >= classes; });
+    return vsearch::held_out_part(few, quick(TrainDepth::kHead)).pictures.size();
+  };
+  CHECK(held_out_of(5) == 18);
+  CHECK(held_out_of(4) == 18);
+  CHECK(held_out_of(3) == 0);
+
+  // Without a split "train" what is measured with elsewhere is not learned from.
+  for (std::size_t i = 0; i < bench.dataset.pictures.size(); ++i) {
+    bench.dataset.pictures[i].split = i % 3 == 0 ? "test" : "";
+  }
+  options.held_out_classes = 0;
+  CHECK(bench.tune("tuned.vsm.pt", options).data.pictures == 48);
+  for (auto& picture : bench.dataset.pictures) picture.split = "query";
+  CHECK_THAT(
+      error_message(ErrorCode::kInvalidArgument, [&] { bench.tune("tuned.vsm.pt", options); }),
+      Contains("query") && Contains("name the split"));
+}
+
+TEST_CASE("many held-out pictures are measured with evenly", "[trainer]") {
+  vsearch::training::TrainingSet set;
+  set.held_out_classes_are_new = true;
+  for (std::uint32_t i = 0; i < 3000; ++i) {
+    set.held_out.push_back(i);
+    set.held_out_labels.push_back(i < 2000 ? 0 : static_cast<std::int32_t>(i % 4 + 1));
+  }
+  const auto labels_of = [](const vsearch::training::HeldOutTask& task) {
+    std::map<std::int32_t, std::size_t> counts;
+    for (const std::int32_t label : task.labels) ++counts[label];
+    return counts;
+  };
+  vsearch::training::HeldOutTask task = held_out_task(set, 500);
+  CHECK(task.queries == 500);
+  CHECK(task.gallery == 0);
+  CHECK(labels_of(task) ==
+        std::map<std::int32_t, std::size_t>{{0, 100}, {1, 100}, {2, 100}, {3, 100}, {4, 100}});
+  CHECK(held_out_task(set).queries == 3000);
+  // Fewer than two of a class.
+  CHECK(labels_of(held_out_task(set, 4)).size() == 2);
+
+  // Those that look for what is learned find it.
+  set.held_out_classes_are_new = false;
+  for (std::uint32_t i = 0; i < 2000; ++i) {
+    set.pictures.push_back(3000 + i);
+    set.labels.push_back(static_cast<std::int32_t>(i % 3 + 2));
+  }
+  task = held_out_task(set, 600);
+  CHECK(task.queries == 300);
+  CHECK(task.gallery == 300);
+  CHECK(labels_of(task) == std::map<std::int32_t, std::size_t>{{2, 200}, {3, 200}, {4, 200}});
+}
+
+TEST_CASE("what cannot be trained on is refused with the remedy", "[trainer]") {
+  Bench bench;
+  const auto refused = [&](TrainOptions options) {
+    return error_message(ErrorCode::kInvalidArgument, [&] { bench.tune("tuned.vsm.pt", options); });
+  };
+  TrainOptions options = quick(TrainDepth::kHead);
+  options.split = "holdout";
+  CHECK_THAT(refused(options), Contains("holdout"));
+  options = quick(TrainDepth::kHead);
+  options.label_fields = {"colour"};
+  CHECK_THAT(refused(options), Contains("colour"));
+  options = quick(TrainDepth::kHead);
+  options.rate = -1;
+  CHECK_THAT(refused(options), Contains("rate is -1"));
+  options = quick(TrainDepth::kHead);
+  options.held_out_classes = 0.7;
+  CHECK_THAT(refused(options), Contains("held_out_classes is 0.7"));
+  options = quick(TrainDepth::kHead);
+  options.loss = vsearch::Loss::kTriplet;
+  options.batch_size = 10;
+  CHECK_THAT(refused(options), Contains("batch size") && Contains("10"));
+  CHECK_THAT(error_message(ErrorCode::kInvalidArgument,
+                           [&] { bench.tune("start.vsm.pt", quick(TrainDepth::kHead)); }),
+             Contains("would replace its start"));
+  CHECK_THAT(error_message(ErrorCode::kFileNotFound,
+                           [&] { bench.tune("nowhere/tuned.vsm.pt", quick(TrainDepth::kHead)); }),
+             Contains("no such folder"));
+
+  for (auto& picture : bench.dataset.pictures) picture.label = 0;
+  CHECK_THAT(refused(quick(TrainDepth::kHead)), Contains("two or more classes"));
+  for (auto& picture : bench.dataset.pictures) picture.label = -1;
+  CHECK_THAT(refused(quick(TrainDepth::kHead)), Contains("has a label"));
+  CHECK_FALSE(fs::exists(bench.folder / "tuned.vsm.pt"));
+}
+
+TEST_CASE("a network whose weights are constants is refused, but takes a head", "[trainer]") {
+  const Bench bench;
+  torch::jit::Module frozen("Frozen");
+  frozen.define(
+      "def encode_image(self, x):\n"
+      "    x = x.reshape([x.size(0), 3, 2, 3, 2, 4]).mean([3, 5]).flatten(1)\n"
+      "    return x - 0.1\n");
+  nlohmann::json description = vsearch_test::manifest();
+  description["dim"] = 12;
+  description["outputs"] = {{"embedding", 12}};
+  const fs::path start =
+      vsearch_test::save_with_golden_pairs(bench.folder / "frozen.vsm.pt", frozen, description);
+  const auto tune = [&](TrainDepth depth) {
+    return vsearch::train(start, bench.dataset, bench.folder / "tuned.vsm.pt", quick(depth));
+  };
+  CHECK_THAT(error_message(ErrorCode::kBadModel, [&] { tune(TrainDepth::kFull); }),
+             Contains("constants") && Contains("--depth head") && Contains("frozen.vsm.pt"));
+  CHECK_NOTHROW(tune(TrainDepth::kHead));
+}

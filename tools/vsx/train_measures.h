@@ -1,0 +1,49 @@
+// What training has gained and what it has cost: the same pictures, found by two models.
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "catalogs.h"
+#include "vsearch/dataset.h"
+#include "vsearch/evaluator.h"
+#include "vsearch/trainer.h"
+
+namespace vsx {
+
+// What of the data set that is learned from can be measured on.
+struct OwnParts {
+  // What training holds out, and the protocols whose queries are of a split that is not learned
+  // from, with the pictures that they need alone.
+  std::vector<vsearch::Dataset> measured;
+  // The pictures of these protocols that are not learned from: to be kept apart.
+  std::vector<vsearch::Dataset> keep_apart;
+};
+// Throws what vsearch::held_out_part() throws.
+OwnParts own_parts(const vsearch::Dataset& dataset, const vsearch::TrainOptions& options);
+
+// The start model and the tuned one on one data set.
+struct BeforeAndAfter {
+  vsearch::Evaluation before;
+  vsearch::Evaluation after;
+};
+
+struct MeasureOptions {
+  ModelOptions model;
+  std::filesystem::path cache;
+  bool keep_answers = false;  // for a report
+  bool quiet = false;
+};
+
+// Throws what load_model() and vsearch::evaluate() throw; kCancelled by Ctrl-C.
+std::vector<BeforeAndAfter> measure_tuning(const std::string& start, const std::string& tuned,
+                                           const std::vector<vsearch::Dataset>& parts,
+                                           const MeasureOptions& options);
+
+// Recall at 1, 5 and 20 and mAP, before and after.
+std::string tuning_table(const std::vector<BeforeAndAfter>& measured);
+nlohmann::ordered_json tuning_json(const std::vector<BeforeAndAfter>& measured);
+
+}  // namespace vsx

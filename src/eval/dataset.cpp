@@ -95,7 +95,7 @@ constexpr Layout kLayouts[] = {
      eval::load_csv,
      eval::fits_csv},
     {{"folder", "a folder of classes", "pictures of your own", "docs/datasets.md",
-      "CLASS/**, or query/CLASS/** and gallery/CLASS/**, or train/ and test/; masks/"},
+      "CLASS/**, or query/CLASS/** and gallery/CLASS/**, or train/ and test/ or val/; masks/"},
      eval::load_folder,
      eval::fits_folder},
 };

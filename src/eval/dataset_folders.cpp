@@ -247,7 +247,10 @@ Dataset load_folder(const fs::path& root, const DatasetOptions& options) {
     protocol.name = fmt::format("{}-{}", split->queries, split->gallery);
     protocol.queries = builder.in_splits({split->queries});
     protocol.gallery = builder.in_splits({split->gallery});
-    builder.add_protocol(std::move(protocol));
+    // What is held out of training may be of classes that are new.
+    builder.add_protocol(std::move(protocol), split->queries == "val"
+                                                  ? DatasetBuilder::Answers::kAsTheyCome
+                                                  : DatasetBuilder::Answers::kPromised);
   }
   return builder.finish();
 }

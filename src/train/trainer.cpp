@@ -10,6 +10,7 @@
 #include "encoder/manifest.h"
 #include "encoder/torch_archive.h"
 #include "encoder/torch_error.h"
+#include "train/batches.h"
 #include "train/head_training.h"
 #include "train/network_training.h"
 #include "train/recipe.h"
@@ -142,10 +143,11 @@ TrainReport train(const std::filesystem::path& model, const Dataset& dataset,
   training::TunedModel tuned;
   if (options.depth == TrainDepth::kHead) {
     tuned.network = archive.module;
-    tuned.head = encoder::run_torch(
-        ErrorCode::kInternal, model.string() + ": learning a head", "please report this", [&] {
-          return training::train_head(set, embeddings.rows, options, recipe, learning, report);
-        });
+    tuned.head = encoder::run_torch(ErrorCode::kInternal, model.string() + ": learning a head",
+                                    {"please report this", training::kTrainingMemoryRemedy}, [&] {
+                                      return training::train_head(set, embeddings.rows, options,
+                                                                  recipe, learning, report);
+                                    });
   } else {
     tuned.network = training::train_network(archive, encoder->info(), model.string(), dataset, set,
                                             embeddings.rows, options, recipe, learning, report);

@@ -173,6 +173,7 @@ class Store {
   void verify();
   std::uint64_t number_meta(std::string_view key, std::uint64_t most);
   std::vector<StoredPicture> pictures_of(std::int64_t item);
+  std::optional<StoredMetadata> row_of(std::string_view key);  // without its pictures
   std::vector<float> floats(std::span<const std::byte> blob, std::uint32_t dim, Id picture) const;
   void note_removals(std::int64_t item);
 

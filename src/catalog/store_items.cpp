@@ -52,25 +52,25 @@ std::vector<StoredPicture> Store::pictures_of(std::int64_t item) {
   return pictures;
 }
 
+std::optional<StoredMetadata> Store::row_of(std::string_view key) {
+  Query query = database_.query("SELECT id, metadata FROM items WHERE key = ?1");
+  query.bind(key);
+  if (!query.step()) return std::nullopt;
+  return StoredMetadata{query.integer(0), std::string(query.text(1)), {}};
+}
+
 std::optional<StoredItem> Store::item(std::string_view key) {
-  std::optional<StoredMetadata> known = metadata_of(key);
-  if (!known) return std::nullopt;
-  return StoredItem{known->id, std::string(key), std::move(known->metadata),
-                    pictures_of(known->id)};
+  std::optional<StoredMetadata> row = row_of(key);
+  if (!row) return std::nullopt;
+  return StoredItem{row->id, std::string(key), std::move(row->metadata), pictures_of(row->id)};
 }
 
 std::optional<StoredMetadata> Store::metadata_of(std::string_view key) {
-  StoredMetadata item;
-  {
-    Query query = database_.query("SELECT id, metadata FROM items WHERE key = ?1");
-    query.bind(key);
-    if (!query.step()) return std::nullopt;
-    item.id = query.integer(0);
-    item.metadata = query.text(1);
-  }
+  std::optional<StoredMetadata> item = row_of(key);
+  if (!item) return std::nullopt;
   Query query = database_.query("SELECT id FROM pictures WHERE item_id = ?1");  // in an index
-  query.bind(item.id);
-  while (query.step()) item.pictures.push_back(to_id(query.integer(0)));
+  query.bind(item->id);
+  while (query.step()) item->pictures.push_back(to_id(query.integer(0)));
   return item;
 }
 

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <utility>
 
+#include "train/losses_common.h"
 #include "train/sampler.h"
 #include "train/tensors.h"
 #include "vsearch/error.h"
@@ -20,10 +21,6 @@ constexpr double kShrinkage = 0.1;
 // So many pictures are measured with after each epoch: it takes no longer than the epoch.
 constexpr std::size_t kHeldOutAtMost = 20'000;
 constexpr std::int64_t kRowsAtOnce = 16'384;
-
-at::Tensor unit_rows(const at::Tensor& rows) {
-  return rows / rows.norm(2, 1, true).clamp_min(1e-12);
-}
 
 MatrixView view_of_rows(const at::Tensor& rows) {
   return {rows.data_ptr<float>(), static_cast<std::size_t>(rows.size(0)),
@@ -45,7 +42,7 @@ class HeadTraining {
         recipe_(recipe),
         progress_(progress),
         report_(report),
-        features_(unit_rows(rows_of(embeddings, set.pictures))),
+        features_(to_unit(rows_of(embeddings, set.pictures))),
         held_out_task_(held_out_task(set, kHeldOutAtMost)),
         held_out_(rows_of(embeddings, held_out_task_.pictures)),
         labels_(tensor_of(set.labels)) {}
@@ -60,7 +57,6 @@ class HeadTraining {
     if (dim == features_.size(1)) {
       head_ = {at::eye(dim), at::zeros({dim})};  // the start itself
       measure(0, 0, 0);
-      best_ = {head_.weight.clone(), head_.bias.clone()};
     } else {
       const HeldOutScore start = score_held_out(held_out_task_, view_of_rows(held_out_));
       report_.epochs.push_back({0, 0, 0, 0, 0, start.map, start.recall_at_1});
@@ -239,7 +235,7 @@ Head whitening_head(const at::Tensor& features, const at::Tensor& labels, std::i
 }
 
 at::Tensor apply_head(const Head& head, const at::Tensor& embeddings) {
-  return at::linear(unit_rows(embeddings), head.weight, head.bias);
+  return at::linear(to_unit(embeddings), head.weight, head.bias);
 }
 
 Head train_head(const TrainingSet& set, const Matrix& embeddings, const TrainOptions& options,

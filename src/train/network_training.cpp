@@ -65,16 +65,6 @@ class HalfPrecision {
   at::ScalarType old_dtype_;
 };
 
-Dataset pictures_of(const Dataset& dataset, const HeldOutTask& task) {
-  Dataset part;
-  part.name = dataset.name;
-  part.root = dataset.root;
-  for (const std::uint32_t picture : task.pictures) {
-    part.pictures.push_back(dataset.pictures[picture]);
-  }
-  return part;
-}
-
 at::Device device_of(const TrainOptions& options) {
   if (options.device == Device::kCpu) return at::kCPU;
   return {at::kCUDA, static_cast<c10::DeviceIndex>(options.device_index)};
@@ -113,7 +103,7 @@ class NetworkTraining {
         device_(device_of(options)),
         is_half_(uses_bfloat16(options, device_)),
         measured_(held_out_task(set, kMeasuredEachEpoch)),
-        measured_pictures_(pictures_of(dataset, measured_)),
+        measured_pictures_(part_of(dataset, measured_.pictures)),
         network_(leaves_of(start.module)) {
     network_.eval();
     network_.to(device_);

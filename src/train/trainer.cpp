@@ -56,19 +56,16 @@ void check_output(const std::filesystem::path& model, const std::filesystem::pat
 // Every picture of the data set by the start model: those in no set are not encoded.
 DatasetEmbeddings embed(const Encoder& encoder, const Dataset& dataset, const TrainingSet& set,
                         const EvaluationOptions& evaluation) {
-  Dataset part;
-  part.name = dataset.name;
-  part.root = dataset.root;
   std::vector<std::uint32_t> numbers = set.pictures;
   numbers.insert(numbers.end(), set.held_out.begin(), set.held_out.end());
   std::ranges::sort(numbers);  // in the cache, what is held out next time is the same list
-  for (const std::uint32_t number : numbers) part.pictures.push_back(dataset.pictures[number]);
-  DatasetEmbeddings found = embed_dataset(encoder, part, evaluation);
+  const DatasetEmbeddings found =
+      embed_dataset(encoder, training::part_of(dataset, numbers), evaluation);
   DatasetEmbeddings all;
   all.rows = Matrix(dataset.pictures.size(), encoder.info().dim);
   std::ranges::fill(all.rows.data, std::numeric_limits<float>::quiet_NaN());
   for (std::size_t i = 0; i < numbers.size(); ++i) {
-    std::ranges::copy(std::as_const(found.rows).row(i), all.rows.row(numbers[i]).begin());
+    std::ranges::copy(found.rows.row(i), all.rows.row(numbers[i]).begin());
   }
   return all;
 }

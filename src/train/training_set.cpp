@@ -13,6 +13,7 @@
 #include "eval/near_duplicates.h"
 #include "eval/picture_changes.h"
 #include "train/batches.h"
+#include "train/losses_common.h"
 #include "train/tensors.h"
 #include "vsearch/error.h"
 #include "vsearch/index.h"
@@ -238,6 +239,14 @@ class TrainingLooks {
 
 }  // namespace
 
+Dataset part_of(const Dataset& dataset, const std::vector<std::uint32_t>& pictures) {
+  Dataset part;
+  part.name = dataset.name;
+  part.root = dataset.root;
+  for (const std::uint32_t picture : pictures) part.pictures.push_back(dataset.pictures[picture]);
+  return part;
+}
+
 TrainingSet choose_pictures(const Dataset& dataset, const TrainOptions& options) {
   if (!(options.held_out_classes >= 0 && options.held_out_classes <= 0.5)) {
     refuse_training(
@@ -332,7 +341,7 @@ TrainingData describe(const TrainingSet& set, const Matrix& embeddings) {
     const at::Tensor rows =
         rows_of(embeddings, {set.pictures.begin() + static_cast<std::ptrdiff_t>(begin),
                              set.pictures.begin() + static_cast<std::ptrdiff_t>(end)});
-    const at::Tensor cosines = (rows / rows.norm(2, 1, true).clamp_min(1e-12)).matmul(centres.t());
+    const at::Tensor cosines = to_unit(rows).matmul(centres.t());
     const at::Tensor labels = tensor_of({set.labels.begin() + static_cast<std::ptrdiff_t>(begin),
                                          set.labels.begin() + static_cast<std::ptrdiff_t>(end)});
     const at::Tensor own = cosines.gather(1, labels.unsqueeze(1)).squeeze(1).contiguous();

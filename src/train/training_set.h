@@ -27,6 +27,9 @@ struct TrainingSet {
   bool held_out_classes_are_new = false;
 };
 
+// These pictures of `dataset`, to be encoded: without classes, fields and protocols.
+Dataset part_of(const Dataset& dataset, const std::vector<std::uint32_t>& pictures);
+
 // Learned from are the pictures of options.split (empty: "train", or where no picture has that,
 // those of no split that is measured with: val, test, query, gallery) that have a label: their
 // class, or the values of options.label_fields together. Held out are those of the split "val"

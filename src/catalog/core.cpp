@@ -369,7 +369,9 @@ std::vector<std::string> CatalogCore::patch(std::span<const MetadataPatch> patch
   const std::lock_guard writer(writer_mutex_);
   struct Change {
     db::StoredMetadata item;
-    std::string after;
+    MetadataValue before;
+    MetadataValue after;
+    std::string text;  // of `after`
   };
   std::unordered_map<std::string_view, std::optional<Change>> changes;  // none: no such item
   std::vector<std::string> absent;
@@ -379,8 +381,7 @@ std::vector<std::string> CatalogCore::patch(std::span<const MetadataPatch> patch
       if (!is_new) continue;
       std::optional<db::StoredMetadata> item = store.metadata_of(patch.key);
       if (item) {
-        std::string metadata = item->metadata;
-        change->second = {*std::move(item), std::move(metadata)};
+        change->second.emplace().item = *std::move(item);
       } else {
         absent.push_back(patch.key);
       }
@@ -388,27 +389,30 @@ std::vector<std::string> CatalogCore::patch(std::span<const MetadataPatch> patch
   });
   for (const MetadataPatch& patch : patches) {
     std::optional<Change>& change = changes[patch.key];
-    if (change) change->after = merged_metadata(change->after, patch);
+    if (!change) continue;
+    if (change->text.empty()) {
+      change->before = stored_metadata(change->item.metadata, patch.key);
+      change->after = change->before;
+    }
+    change->text = merge(change->after, patch);
   }
+  // In the order in which they lie in the file.
+  std::vector<const Change*> in_order;
   for (const auto& [key, change] : changes) {
+    if (!change || change->text == change->item.metadata) continue;
     try {
-      if (change) check_fields(change->after);
+      check_fields(change->after);
     } catch (const Error& e) {
       throw Error(e.code(), fmt::format("item {}: {}", util::shorten(key), e.what()));
     }
+    in_order.push_back(&*change);
   }
-  std::erase_if(changes, [](const auto& entry) {
-    return !entry.second || entry.second->item.metadata == entry.second->after;
-  });
-  if (changes.empty()) return absent;
-  // In the order in which they lie in the file.
-  std::vector<const Change*> in_order;
-  for (const auto& entry : changes) in_order.push_back(&*entry.second);
+  if (in_order.empty()) return absent;
   std::ranges::sort(in_order, {}, [](const Change* change) { return change->item.id; });
   in_transaction([&](db::Store& store) {
     for (const Change* const change : in_order) {
-      store.set_metadata(change->item.id, change->after);
-      store.fields().update(change->item.pictures, change->item.metadata, change->after);
+      store.set_metadata(change->item.id, change->text);
+      store.fields().update(change->item.pictures, change->before, change->after);
     }
     store.next_generation();
   });

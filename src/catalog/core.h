@@ -131,7 +131,10 @@ class CatalogCore {
   IdFilter match(const Filter& filter) const;
 
   // Throws kInvalidArgument if a declared field has a value of another type.
-  void check_fields(std::string_view metadata) const { store_->fields().check(metadata); }
+  template <typename Metadata>  // a text or a value
+  void check_fields(const Metadata& metadata) const {
+    store_->fields().check(metadata);
+  }
   void declare_field(const Field& field);
   void drop_field(const std::string& name);
 

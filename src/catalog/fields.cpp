@@ -10,7 +10,6 @@
 
 #include "catalog/filter_node.h"
 #include "catalog/filter_sql.h"
-#include "catalog/metadata_value.h"
 #include "catalog/refuse.h"
 #include "util/utf8.h"
 
@@ -204,12 +203,20 @@ void FieldIndex::check(std::string_view metadata) const {
   if (!fields->empty()) rows_of(*fields, metadata);
 }
 
+void FieldIndex::check(const MetadataValue& metadata) const {
+  rows_of(*declared(), metadata);
+}
+
 std::vector<FieldIndex::Row> FieldIndex::rows_of(const DeclaredFields& fields,
                                                  std::string_view metadata) {
-  const MetadataValue parsed = detail::parse_metadata(metadata, "the metadata");
+  return rows_of(fields, detail::parse_metadata(metadata, "the metadata"));
+}
+
+std::vector<FieldIndex::Row> FieldIndex::rows_of(const DeclaredFields& fields,
+                                                 const MetadataValue& metadata) {
   std::vector<Row> rows;
   for (const DeclaredField& field : fields) {
-    const MetadataValue* const value = detail::find_value(parsed, field.path);
+    const MetadataValue* const value = detail::find_value(metadata, field.path);
     if (value == nullptr) continue;
     if (!is_of_type(*value, field.field.type)) {
       refuse(
@@ -295,9 +302,10 @@ bool FieldIndex::drop(std::string_view name) {
   return true;
 }
 
+template <typename Metadata>
 std::vector<FieldIndex::Row> FieldIndex::stored_rows(const DeclaredFields& fields,
                                                      std::span<const Id> pictures,
-                                                     std::string_view metadata) {
+                                                     const Metadata& metadata) {
   try {
     return rows_of(fields, metadata);
   } catch (const Error&) {
@@ -329,13 +337,24 @@ void FieldIndex::erase(std::span<const Id> pictures, std::string_view metadata) 
   }
 }
 
-void FieldIndex::update(std::span<const Id> pictures, std::string_view before,
-                        std::string_view after) {
+template <typename Metadata>
+void FieldIndex::change(std::span<const Id> pictures, const Metadata& before,
+                        const Metadata& after) {
   const std::shared_ptr<const DeclaredFields> fields = current();
   if (fields->empty()) return;
   const std::vector<Row> new_rows = rows_of(*fields, after);
   const std::vector<Row> old_rows = stored_rows(*fields, pictures, before);
   for (const Id picture : pictures) change_rows(picture, old_rows, new_rows);
+}
+
+void FieldIndex::update(std::span<const Id> pictures, std::string_view before,
+                        std::string_view after) {
+  change(pictures, before, after);
+}
+
+void FieldIndex::update(std::span<const Id> pictures, const MetadataValue& before,
+                        const MetadataValue& after) {
+  change(pictures, before, after);
 }
 
 void FieldIndex::change_rows(Id picture, const std::vector<Row>& before,

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "catalog/metadata_value.h"
 #include "catalog/sqlite.h"
 #include "vsearch/field.h"
 #include "vsearch/index.h"
@@ -66,6 +67,7 @@ class FieldIndex {
   // Throws kInvalidArgument if `metadata`, a JSON object, have a value of another type in a
   // declared field. Costs nothing if none is declared.
   void check(std::string_view metadata) const;
+  void check(const detail::MetadataValue& metadata) const;
 
   // Declares a field and indexes the metadata of all items; false if that field is declared with
   // that type already. Throws kInvalidArgument: no such name is possible, it has another type, or
@@ -84,6 +86,8 @@ class FieldIndex {
   void insert(std::span<const Id> pictures, std::string_view metadata);
   void erase(std::span<const Id> pictures, std::string_view metadata);
   void update(std::span<const Id> pictures, std::string_view before, std::string_view after);
+  void update(std::span<const Id> pictures, const detail::MetadataValue& before,
+              const detail::MetadataValue& after);
 
   // declared(), read anew if need be.
   std::shared_ptr<const DeclaredFields> current();
@@ -96,10 +100,15 @@ class FieldIndex {
   struct Row;
   // Sorted. Throws for a wrong type.
   static std::vector<Row> rows_of(const DeclaredFields& fields, std::string_view metadata);
-  // The rows that the pictures have, if `metadata` are theirs. If damage has made them unusable,
-  // all rows of the pictures are searched for and deleted, which takes long.
+  static std::vector<Row> rows_of(const DeclaredFields& fields,
+                                  const detail::MetadataValue& metadata);
+  // The rows that the pictures have, if `metadata` (a text or a value) are theirs. If damage has
+  // made them unusable, all rows of the pictures are searched for and deleted, which takes long.
+  template <typename Metadata>
   std::vector<Row> stored_rows(const DeclaredFields& fields, std::span<const Id> pictures,
-                               std::string_view metadata);
+                               const Metadata& metadata);
+  template <typename Metadata>
+  void change(std::span<const Id> pictures, const Metadata& before, const Metadata& after);
   void change_rows(Id picture, const std::vector<Row>& before, const std::vector<Row>& after);
 
   Database& database_;

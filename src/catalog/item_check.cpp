@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "catalog/metadata_value.h"
 #include "catalog/picture_file.h"
 #include "catalog/refuse.h"
 #include "index/vectors.h"
@@ -36,18 +35,20 @@ std::string normalise_metadata(const std::string& metadata) {
   return stored(parse_object(metadata, "the metadata"));
 }
 
-std::string merged_metadata(const std::string& metadata, const MetadataPatch& patch) {
-  MetadataValue merged;
+MetadataValue stored_metadata(const std::string& metadata, const std::string& key) {
   try {
-    merged = parse_object(metadata, "what is stored");
+    return parse_object(metadata, "what is stored");
   } catch (const Error&) {
     throw Error(ErrorCode::kCorrupt,
                 fmt::format("the metadata of item {} are damaged; add the item anew",
-                            util::shorten(patch.key)));
+                            util::shorten(key)));
   }
+}
+
+std::string merge(MetadataValue& metadata, const MetadataPatch& patch) {
   try {
-    merge_patch(merged, parse_object(patch.changes, "a patch"));
-    return stored(merged);
+    merge_patch(metadata, parse_object(patch.changes, "a patch"));
+    return stored(metadata);
   } catch (const Error& e) {
     throw Error(e.code(), fmt::format("item {}: {}", util::shorten(patch.key), e.what()));
   }

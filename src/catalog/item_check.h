@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 
+#include "catalog/metadata_value.h"
 #include "vsearch/catalog.h"
 
 namespace vsearch::detail {
@@ -16,9 +17,12 @@ inline constexpr std::size_t kMaxRoleBytes = 256;
 // Throws kInvalidArgument, without the name of the item.
 std::string normalise_metadata(const std::string& metadata);
 
-// Stored metadata with `patch` merged into it, in the same way. Throws kInvalidArgument, which
-// names the item, and kCorrupt (what is stored is no object).
-std::string merged_metadata(const std::string& metadata, const MetadataPatch& patch);
+// The metadata that are stored of item `key`. Throws kCorrupt, which names it: they are no object.
+MetadataValue stored_metadata(const std::string& metadata, const std::string& key);
+
+// Merges `patch` into metadata of its item and returns them as normalise_metadata() does. Throws
+// kInvalidArgument, which names the item.
+std::string merge(MetadataValue& metadata, const MetadataPatch& patch);
 
 // Why the index would not take `embedding` ("is all zeros"), or an empty text.
 std::string embedding_problem(std::span<const float> embedding, std::uint32_t dim, Metric metric);

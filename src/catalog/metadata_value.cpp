@@ -150,7 +150,10 @@ std::string to_text(const MetadataValue& value) {
 }
 
 std::string to_text(std::string_view text) {
-  return json(text).dump();
+  // Nearly all texts have nothing to escape, and nothing that could be no UTF-8.
+  const bool is_plain = std::ranges::all_of(
+      text, [](char c) { return c >= ' ' && c < '\x7f' && c != '"' && c != '\\'; });
+  return is_plain ? fmt::format("\"{}\"", text) : json(text).dump();
 }
 
 std::string to_text(double number) {

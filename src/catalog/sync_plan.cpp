@@ -260,8 +260,8 @@ class Planner {
 }  // namespace
 
 std::string linked_metadata(const std::string& metadata, const std::string& key) {
-  return merged_metadata(metadata,
-                         {key, fmt::format("{{{}:{}}}", to_text(kLinkField), to_text(key))});
+  MetadataValue linked = stored_metadata(metadata, key);
+  return merge(linked, {key, fmt::format("{{{}:{}}}", to_text(kLinkField), to_text(key))});
 }
 
 std::vector<SyncChange> SyncPlan::changes() const {

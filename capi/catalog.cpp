@@ -120,15 +120,16 @@ vsearch_status vsearch_catalog_create(const char* path, const vsearch_catalog_op
     capi::require(path, "path");
     const auto given = capi::read_options(options, "options");
     const std::string encoder(given.encoder != nullptr ? given.encoder : vsearch::kDefaultEncoder);
-    vsearch::CatalogOptions opened = to_open_options(given);
-    opened.encoder = opened.encoder_loader(encoder);
+    const vsearch::CatalogOptions opened = to_open_options(given);
     vsearch::CatalogCreateOptions created;
-    created.encoder = opened.encoder;
+    created.encoder = opened.encoder_loader(encoder);
     created.encoder_ref = vsearch::encoder_reference(encoder);
+    created.encoder_loader = opened.encoder_loader;
+    created.fetch = opened.fetch;
+    created.snapshot_changes = opened.snapshot_changes;
     created.log = opened.log;
-    // Opened anew, with all that can be said about an open catalogue.
-    static_cast<void>(vsearch::Catalog::create(path, created));
-    return std::make_unique<vsearch_catalog>(vsearch_catalog{vsearch::Catalog::open(path, opened)});
+    return std::make_unique<vsearch_catalog>(
+        vsearch_catalog{vsearch::Catalog::create(path, created)});
   });
 }
 

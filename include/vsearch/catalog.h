@@ -149,6 +149,9 @@ struct CatalogCreateOptions {
   std::string encoder_ref{};  // what EncoderLoader will be given: a name, or an absolute path
   std::uint32_t links = 16;   // of the index, see IndexOptions
   std::uint32_t build_breadth = 200;
+  EncoderLoader encoder_loader{};  // of encoders that it is moved to later; this and what follows
+  Fetch fetch{};                   // as in CatalogOptions
+  std::uint64_t snapshot_changes = 20'000;
   LogCallback log{};
 };
 

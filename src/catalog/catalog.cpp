@@ -93,6 +93,9 @@ Catalog Catalog::create(const std::filesystem::path& path, const CatalogCreateOp
     });
     CatalogOptions open_options;
     open_options.encoder = options.encoder;
+    open_options.encoder_loader = options.encoder_loader;
+    open_options.fetch = options.fetch;
+    open_options.snapshot_changes = options.snapshot_changes;
     open_options.log = options.log;
     return open(path, open_options);
   });

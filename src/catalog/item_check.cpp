@@ -39,9 +39,9 @@ MetadataValue stored_metadata(const std::string& metadata, const std::string& ke
   try {
     return parse_object(metadata, "what is stored");
   } catch (const Error&) {
-    throw Error(ErrorCode::kCorrupt,
-                fmt::format("the metadata of item {} are damaged; add the item anew",
-                            util::shorten(key)));
+    throw Error(
+        ErrorCode::kCorrupt,
+        fmt::format("the metadata of item {} are damaged; add the item anew", util::shorten(key)));
   }
 }
 

@@ -45,6 +45,13 @@ TEST_CASE("a catalogue is made whole or not at all") {
     Catalog::create(dir / "empty", options);
     CHECK(Catalog::open(dir / "empty").keys().empty());
   }
+  SECTION("and what it is told of fetching pictures holds at once") {
+    auto fetching = options;
+    fetching.fetch = [](const std::string&) { return plain_bmp({255, 0, 0}); };
+    Catalog catalog = Catalog::create(dir / "shop", fetching);
+    const Item shirt = file_item("shirt", "shop://shirt");
+    CHECK(catalog.add({&shirt, 1}).added == 1);
+  }
   SECTION("not where something is already") {
     Catalog::create(dir / "shop", options);
     CHECK_ERROR(Catalog::create(dir / "shop", options), ErrorCode::kAlreadyExists,

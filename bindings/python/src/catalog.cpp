@@ -29,16 +29,17 @@ CatalogOptions to_options(const LoadedEncoder* encoder, py::object log, py::obje
 std::unique_ptr<OpenCatalog> create(py::handle path, const LoadedEncoder& encoder, py::object log,
                                     py::object fetch, std::uint64_t snapshot_changes) {
   const std::string folder = to_path(path);
-  const CatalogOptions open_options =
+  const CatalogOptions opened =
       to_options(&encoder, std::move(log), std::move(fetch), snapshot_changes);
   CatalogCreateOptions options;
   options.encoder = encoder.encoder;
   options.encoder_ref = encoder.reference;
-  options.log = open_options.log;
+  options.encoder_loader = opened.encoder_loader;
+  options.fetch = opened.fetch;
+  options.snapshot_changes = opened.snapshot_changes;
+  options.log = opened.log;
   const py::gil_scoped_release no_gil;
-  // Opened anew, with what only open() takes.
-  static_cast<void>(Catalog::create(folder, options));
-  return std::make_unique<OpenCatalog>(Catalog::open(folder, open_options));
+  return std::make_unique<OpenCatalog>(Catalog::create(folder, options));
 }
 
 std::unique_ptr<OpenCatalog> open(py::handle path, const LoadedEncoder* encoder, py::object log,

@@ -38,15 +38,16 @@ std::vector<vsearch::Hit> search(const vsearch::Catalog& catalog, const vsearch_
                                  const vsearch::QueryOptions& options) {
   const int set = (query.like != nullptr) + (query.image_path != nullptr) +
                   (query.image_bytes != nullptr) + (query.pixels.data != nullptr) +
-                  (query.embedding != nullptr);
+                  (query.embedding != nullptr) + (query.text != nullptr);
   if (set != 1) {
     throw vsearch::Error(vsearch::ErrorCode::kInvalidArgument,
-                         "query must set exactly one of like, image_path, image_bytes, pixels.data "
-                         "and embedding; it sets " +
+                         "query must set exactly one of like, image_path, image_bytes, pixels.data, "
+                         "embedding and text; it sets " +
                              std::to_string(set));
   }
   const vsearch::Searcher searcher(catalog);
   if (query.like != nullptr) return searcher.search(vsearch::Query::like(query.like), options);
+  if (query.text != nullptr) return searcher.search(vsearch::Query::text(query.text), options);
   if (query.embedding != nullptr) {
     return searcher.search(vsearch::Query::vector({query.embedding, query.embedding_dim}), options);
   }

@@ -1,11 +1,7 @@
 // The C interface to training.
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
-#include <algorithm>
 #include <cstdint>
-#include <filesystem>
-#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -16,127 +12,18 @@
 
 #include "boundary.h"
 #include "handles.h"
+#include "options.h"
 #include "vsearch/dataset.h"
 #include "vsearch/encoder.h"
+#include "vsearch/text_trainer.h"
 #include "vsearch/trainer.h"
 
 namespace capi = vsearch::capi;
 
 namespace {
 
+using capi::OptionReader;
 using Json = nlohmann::json;
-
-// Takes the values of a JSON object one by one. What is missing or null is left as it is.
-// Every member throws kInvalidArgument, which names the value and what it must be.
-class OptionReader {
- public:
-  OptionReader(const Json& object, std::string name) : object_(object), name_(std::move(name)) {
-    if (!object_.is_object()) fail_of(name_, object_, "an object, such as {\"epochs\": 8}");
-  }
-
-  void take(const char* key, bool& value) {
-    const Json* const given = find(key);
-    if (given == nullptr) return;
-    if (!given->is_boolean()) fail(key, *given, "true or false");
-    value = given->get<bool>();
-  }
-  void take(const char* key, double& value) {
-    const Json* const given = find(key);
-    if (given == nullptr) return;
-    if (!given->is_number()) fail(key, *given, "a number");
-    value = given->get<double>();
-  }
-  void take(const char* key, std::uint32_t& value) {
-    std::uint64_t wide = value;
-    take_whole(key, wide, std::numeric_limits<std::uint32_t>::max());
-    value = static_cast<std::uint32_t>(wide);
-  }
-  void take(const char* key, std::uint64_t& value) {
-    take_whole(key, value, std::numeric_limits<std::uint64_t>::max());
-  }
-  void take(const char* key, std::string& value) {
-    const Json* const given = find(key);
-    if (given == nullptr) return;
-    if (!given->is_string()) fail(key, *given, "a text");
-    value = given->get<std::string>();
-  }
-  void take(const char* key, std::filesystem::path& value) {
-    std::string text = value.string();
-    take(key, text);
-    value = text;
-  }
-  void take(const char* key, std::vector<std::string>& value) {
-    const Json* const given = find(key);
-    if (given == nullptr) return;
-    value.clear();
-    if (!given->is_array()) fail(key, *given, "a list of texts");
-    for (const Json& text : *given) {
-      if (!text.is_string()) fail(key, *given, "a list of texts");
-      value.push_back(text.get<std::string>());
-    }
-  }
-  template <class T>
-  void take(const char* key, std::optional<T>& value) {
-    if (find(key) == nullptr) return;
-    T given{};
-    take(key, given);
-    value = given;
-  }
-  // One of the names that `find_name` knows.
-  template <class T, class Find>
-  void take_name(const char* key, T& value, const Find& find_name, const char* names) {
-    std::string name;
-    take(key, name);
-    if (find(key) == nullptr) return;
-    const std::optional<T> found = find_name(name);
-    if (!found) fail(key, name, names);
-    value = *found;
-  }
-  const Json* object(const char* key) { return find(key); }
-  std::string name_of(const char* key) const { return name_ + '.' + key; }
-
-  // Nothing was given but what was asked for.
-  void finish() const {
-    for (const auto& [key, value] : object_.items()) {
-      if (std::ranges::find(known_, key) != known_.end()) continue;
-      throw vsearch::Error(
-          vsearch::ErrorCode::kInvalidArgument,
-          fmt::format("{} has no '{}'; it has: {}", name_, key, fmt::join(known_, ", ")));
-    }
-  }
-
-  [[noreturn]] void fail(const char* key, const Json& given, std::string_view wanted) const {
-    fail_of(name_of(key), given, wanted);
-  }
-
- private:
-  const Json* find(const char* key) {
-    if (std::ranges::find(known_, key) == known_.end()) known_.emplace_back(key);
-    const auto found = object_.find(key);
-    return found == object_.end() || found->is_null() ? nullptr : &*found;
-  }
-
-  void take_whole(const char* key, std::uint64_t& value, std::uint64_t most) {
-    const Json* const given = find(key);
-    if (given == nullptr) return;
-    if (!given->is_number_unsigned() || given->get<std::uint64_t>() > most) {
-      fail(key, *given, fmt::format("a whole number from 0 to {}", most));
-    }
-    value = given->get<std::uint64_t>();
-  }
-
-  [[noreturn]] static void fail_of(const std::string& name, const Json& given,
-                                   std::string_view wanted) {
-    throw vsearch::Error(
-        vsearch::ErrorCode::kInvalidArgument,
-        fmt::format("{} is {}; it must be {}", name,
-                    given.dump(-1, ' ', false, Json::error_handler_t::replace), wanted));
-  }
-
-  const Json& object_;
-  std::string name_;
-  std::vector<std::string> known_;
-};
 
 vsearch::Dataset load_labelled(const std::string& kind, const std::string& root, bool incomplete) {
   vsearch::DatasetOptions options;
@@ -193,13 +80,7 @@ struct TrainRequest {
 
 TrainRequest read_train_options(const char* text) {
   TrainRequest request;
-  if (text == nullptr) return request;
-  const Json json = Json::parse(text, nullptr, false);
-  if (json.is_discarded()) {
-    throw vsearch::Error(
-        vsearch::ErrorCode::kInvalidArgument,
-        fmt::format("options is no JSON: '{}'; give an object, such as {{\"epochs\": 8}}", text));
-  }
+  const Json json = capi::parse_options(text);
   OptionReader reader(json, "options");
   vsearch::TrainOptions& how = request.options;
   reader.take_name("depth", how.depth, vsearch::find_depth, "head, partial or full");
@@ -223,6 +104,10 @@ TrainRequest read_train_options(const char* text) {
   reader.take("blocks", how.blocks);
   reader.take("per_class", how.per_class);
   reader.take("balance_classes", how.balance_classes);
+  reader.take("balance_field", how.balance_field);
+  reader.take("batch_field", how.batch_field);
+  reader.take("in_turn", how.in_turn);
+  reader.take("own_classifiers", how.own_classifiers);
   reader.take("dim", how.dim);
   take_augmentation(reader, how.augmentation);
   reader.take("keep_start", how.keep_start);
@@ -249,6 +134,36 @@ vsearch::TrainProgress to_train_progress(vsearch_train_progress callback, void* 
   };
 }
 
+vsearch::TextTrainOptions read_text_options(const char* text) {
+  const Json json = capi::parse_options(text);
+  OptionReader reader(json, "options");
+  vsearch::TextTrainOptions how;
+  std::string model;
+  reader.take("fields", how.fields);
+  reader.take("model", model);
+  reader.take("held_out", how.held_out);
+  reader.take("epochs", how.epochs);
+  reader.take("batch_size", how.batch_size);
+  reader.take("rate", how.rate);
+  reader.take("weight_decay", how.weight_decay);
+  reader.take("width", how.width);
+  reader.take("most_pieces", how.most_pieces);
+  reader.take("patience", how.patience);
+  reader.take("seed", how.seed);
+  reader.finish();
+  if (!model.empty()) how.model = vsearch::find_encoder(model);
+  return how;
+}
+
+vsearch::TextTrainProgress to_text_progress(vsearch_train_progress callback, void* user) {
+  if (callback == nullptr) return {};
+  return [callback, user](const vsearch::TextTrainState& state) {
+    const vsearch_train_state told{state.epoch, state.epochs, state.step,
+                                   state.steps, state.loss,   state.seconds_left};
+    return callback(user, &told) == 0;
+  };
+}
+
 }  // namespace
 
 vsearch_status vsearch_train(const char* model, const char* dataset, const char* root,
@@ -265,5 +180,17 @@ vsearch_status vsearch_train(const char* model, const char* dataset, const char*
                        load_labelled(capi::text_or_empty(dataset), root, request.incomplete),
                        output, request.options, to_train_progress(progress, progress_user));
     return std::make_unique<vsearch_text>(vsearch::to_json(report));
+  });
+}
+
+vsearch_status vsearch_train_text(const vsearch_catalog* catalog, const char* output,
+                                  const char* options, vsearch_train_progress progress,
+                                  void* progress_user, vsearch_text** json, vsearch_error* error) {
+  return capi::make_handle(json, error, [&] {
+    capi::require(catalog, "catalog");
+    capi::require(output, "output");
+    return std::make_unique<vsearch_text>(
+        vsearch::to_json(vsearch::train_text(catalog->catalog, output, read_text_options(options),
+                                             to_text_progress(progress, progress_user))));
   });
 }

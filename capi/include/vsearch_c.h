@@ -422,7 +422,8 @@ VSEARCH_API void vsearch_fields_free(vsearch_fields* fields);
 
 /* ---- Search --------------------------------------------------------------------------------- */
 
-/* What is looked for: set one of like, image_path, image_bytes, pixels.data, embedding. */
+/* What is looked for: set one of like, image_path, image_bytes, pixels.data, embedding,
+ * text. */
 typedef struct vsearch_query {
   size_t struct_size;
   const char* like; /* an item's key: "more like this", itself left out */
@@ -432,6 +433,7 @@ typedef struct vsearch_query {
   vsearch_image pixels;
   const float* embedding;
   size_t embedding_dim;
+  const char* text; /* words; VSEARCH_UNAVAILABLE where the model understands none */
 } vsearch_query;
 
 typedef struct vsearch_search_options {
@@ -948,6 +950,23 @@ VSEARCH_API vsearch_status vsearch_train(const char* model, const char* dataset,
                                          const char* output, const char* options,
                                          vsearch_train_progress progress, void* progress_user,
                                          vsearch_text** json, vsearch_error* error);
+
+/* Search by words for a catalogue whose items have titles: learns a text encoder from the titles
+ * and the embeddings that the catalogue holds, and writes the package `output`, the catalogue's
+ * model with it. Embeddings of pictures stay the same, so that vsearch_catalog_reencode() takes the
+ * package over without encoding one.
+ * `options` is a JSON object with the names of docs/training.md, such as
+ *   {"fields": ["title", "colour"], "model": "start.vsm.pt", "epochs": 20};
+ * what it lacks, or NULL, means the defaults. `json`: what was found out. `progress` tells the
+ * reading of items as epoch 0, and may be NULL. VSEARCH_INVALID_ARGUMENT (an option that does not
+ * exist, with those that do; no item has a text; too few different texts; a model with a text tower
+ * of its own), VSEARCH_ENCODER_MISMATCH (`model` is not the catalogue's), VSEARCH_FILE_NOT_FOUND,
+ * VSEARCH_BAD_MODEL, VSEARCH_CANCELLED (asked to stop before anything was learned),
+ * VSEARCH_UNAVAILABLE (a library without torch). */
+VSEARCH_API vsearch_status vsearch_train_text(const vsearch_catalog* catalog, const char* output,
+                                              const char* options, vsearch_train_progress progress,
+                                              void* progress_user, vsearch_text** json,
+                                              vsearch_error* error);
 
 #ifdef __cplusplus
 }

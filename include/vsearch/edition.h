@@ -93,7 +93,9 @@ struct ReencodeReport {
   bool switched = false;      // whether it serves now
   std::string refusal;        // why not
   std::uint64_t encoded = 0;  // pictures
-  std::uint64_t reused = 0;   // pictures whose embedding was there from an earlier, unfinished run
+  // Pictures whose embedding was there: from an earlier, unfinished run, of the same content, or of
+  // the encoder that served before, where the new one gives the same (EncoderInfo::image_of).
+  std::uint64_t reused = 0;
   struct Missing {
     Id picture = 0;
     std::string key;

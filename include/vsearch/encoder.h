@@ -64,6 +64,9 @@ struct EncoderInfo {
   std::string source;           // where the weights come from, or empty
   std::string fingerprint;      // SHA-256 over manifest and weights, 64 hex digits; see
                                 // docs/models.md. Embeddings of two fingerprints never mix.
+  // The fingerprint of a package whose embeddings of pictures this one gives, too, being it with a
+  // text tower (text_trainer.h); else empty.
+  std::string image_of;
   std::uint32_t dim = 0;        // floats per embedding
   std::uint32_t token_dim = 0;  // floats per local token; 0: no encode_tokens()
   bool has_text = false;        // whether encode_text() works

@@ -31,6 +31,9 @@ class Query {
   }
   // The items that look like the item `key`, itself left out.
   static Query like(std::string key) { return Query(std::move(key)); }
+  // The items whose pictures show what these words say (UTF-8), by the text tower of the
+  // catalogue's encoder; kUnavailable where it has none.
+  static Query text(std::string words) { return Query(Words{std::move(words)}); }
   // The items near this embedding [dim].
   static Query vector(std::span<const float> embedding) { return Query(embedding); }
 
@@ -38,8 +41,11 @@ class Query {
     std::span<const std::byte> bytes;
     std::string name;
   };
-  using Value =
-      std::variant<ImageView, std::filesystem::path, Encoded, std::string, std::span<const float>>;
+  struct Words {
+    std::string text;
+  };
+  using Value = std::variant<ImageView, std::filesystem::path, Encoded, std::string, Words,
+                             std::span<const float>>;
   const Value& value() const { return value_; }
 
  private:

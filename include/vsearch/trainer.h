@@ -91,6 +91,15 @@ struct TrainOptions {
   // least 2, and get 4 if this is 0.
   std::uint32_t per_class = 0;
   bool balance_classes = false;  // rare classes as often as others
+  // Pictures of every value of this field of the data set ("domain": of every domain) come equally
+  // often; empty: as there are. With neither per_class nor balance_classes.
+  std::string balance_field{};
+  // A batch has pictures of one value of this field alone ("domain": of one domain), which are hard
+  // to tell apart, such as those of one category; empty: of any.
+  std::string batch_field{};
+  bool in_turn = false;          // with batch_field: each value has as many batches as any other
+  bool own_classifiers = false;  // with batch_field: pictures are told from classes of their value
+                                 // alone, by the losses that have class vectors
   std::uint32_t dim = 0;  // of the embeddings that kHead makes, at most as before; 0: as before
   Augmentation augmentation{};
   // How strongly a network's embeddings are held near those of the start model (1 - cosine). 0:

@@ -21,6 +21,7 @@
 #include "vsearch/searcher.h"
 #include "vsearch/source.h"
 #include "vsearch/sync.h"
+#include "vsearch/text_trainer.h"
 #include "vsearch/trainer.h"
 #include "vsearch/types.h"
 #include "vsearch/vector_file.h"

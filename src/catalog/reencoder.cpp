@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <limits>
+#include <span>
 #include <utility>
 
 #include "catalog/edition_comparison.h"
@@ -20,6 +22,8 @@ namespace {
 constexpr std::size_t kPage = 512;              // pictures asked of the store at a time
 constexpr std::size_t kReencodeAhead = 128;     // read and decoded ahead
 constexpr std::size_t kReencodedPictures = 64;  // encoded and committed at a time
+constexpr std::size_t kTrialPictures = 8;       // that must agree before embeddings are taken over
+constexpr double kTrialCosine = 0.99;           // between forms of one model
 constexpr std::uint64_t kReencodeBytes = std::uint64_t{64} << 20;
 
 // Commits go to the edition while this lives.
@@ -51,6 +55,18 @@ void check_options(const ReencodeOptions& options) {
   if (!util::is_utf8(options.encoder_ref) || options.encoder_ref.find('\0') != std::string::npos) {
     fail(fmt::format("the encoder's name is not UTF-8: {}", util::shorten(options.encoder_ref)));
   }
+}
+
+double cosine_of(std::span<const float> a, std::span<const float> b) {
+  double product = 0;
+  double squares_a = 0;
+  double squares_b = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    product += static_cast<double>(a[i]) * b[i];
+    squares_a += static_cast<double>(a[i]) * a[i];
+    squares_b += static_cast<double>(b[i]) * b[i];
+  }
+  return product / std::sqrt(squares_a * squares_b);
 }
 
 std::optional<db::EditionHeader> edition_that_served(CatalogCore& core) {
@@ -116,6 +132,7 @@ ReencodeReport Reencoder::run() {
   edition_ = std::make_shared<LiveEdition>(header_, std::move(opened.index), core_.path(), encoder_,
                                            core_.encoder_loader());
   const Building building(core_, edition_);
+  if (gives_what_serves()) same_as_ = core_.serving()->header();
   encode_lacking(false);
   report_.refusal = refusal_for_missing();
   if (report_.refusal.empty() && gated_) {
@@ -168,6 +185,37 @@ void Reencoder::tell(std::uint64_t done) {
                           done_, total_));
 }
 
+bool Reencoder::gives_what_serves() {
+  const db::EditionHeader serving = core_.serving()->header();
+  if (!encoder_ || encoder_->info().image_of != serving.encoder_fingerprint ||
+      header_.dim != serving.dim || header_.metric != serving.metric) {
+    return false;
+  }
+  const std::vector<Id> ids =
+      core_.in_store([&](db::Store& store) { return store.unembedded_ids(header_.id, 0, kPage); });
+  std::size_t tried = 0;
+  for (const Id id : ids) {
+    if (tried == kTrialPictures) break;
+    const Source source = read({id});
+    if (source.gone || source.problem || !source.known.empty()) continue;
+    const std::vector<float> known =
+        core_.in_store([&](db::Store& store) { return store.find_embedding(serving, id); });
+    if (known.empty()) continue;
+    const ImageView view = cropped(source.image, source.crop);
+    const Matrix given = encoder_->encode({&view, 1}, {});
+    const double cosine = cosine_of(known, given.row(0));
+    if (!(cosine >= kTrialCosine)) {
+      core_.log(LogLevel::kWarning,
+                fmt::format("the encoder {} says that its embeddings are those of {}, but that of "
+                            "{} has a cosine of {:.3f} to it; all pictures are encoded anew",
+                            header_.encoder_name, serving.encoder_name, source.path, cosine));
+      return false;
+    }
+    ++tried;
+  }
+  return true;
+}
+
 Reencoder::Source Reencoder::read(const Job& job) const {
   Source source;
   source.picture = job.picture;
@@ -181,6 +229,8 @@ Reencoder::Source Reencoder::read(const Job& job) const {
     source.key = found->second;
     source.path = stored.path;
     source.crop = parse_crop(stored.crop, store.database().path());
+    if (same_as_) source.known = store.find_embedding(*same_as_, job.picture);
+    if (!source.known.empty()) return;
     if (stored.content_hash.empty()) return;
     source.known = store.embedding_of_content(header_, stored.content_hash, stored.crop);
     if (source.known.empty()) file = store.kept_bytes(job.picture);

@@ -45,6 +45,9 @@ class Reencoder {
   };
 
   void begin();
+  // Whether the new encoder gives pictures the embeddings that serve: its package says so, and a
+  // few of the pictures agree.
+  bool gives_what_serves();
   Source read(const Job& job) const;
   // Gives all pictures after cursor_ that lack an embedding one, or notes why it cannot.
   void encode_lacking(bool writers_are_out);
@@ -62,6 +65,7 @@ class Reencoder {
   bool gated_ = true;
   db::EditionHeader header_;
   std::shared_ptr<LiveEdition> edition_;
+  std::optional<db::EditionHeader> same_as_;  // whose embeddings are taken over
   ReencodeReport report_;
   Id cursor_ = 0;
   std::uint64_t done_ = 0;

@@ -66,7 +66,8 @@ Tokens Encoder::encode_tokens(std::span<const ImageView>) const {
 Matrix Encoder::encode_text(std::span<const std::string>) const {
   throw Error(ErrorCode::kUnavailable,
               fmt::format("the encoder {} cannot encode words; use a model with a text tower, such "
-                          "as CLIP, see docs/models.md",
+                          "as CLIP (docs/models.md), or learn words from the titles of a catalogue "
+                          "(vsx train-text, docs/training.md)",
                           info().name));
 }
 

@@ -265,6 +265,7 @@ Manifest parse_manifest(std::string_view text, const std::string& path) {
   }
   if (outputs.has("tokens")) info.token_dim = outputs.at("tokens").size(kMaxDim);
   info.has_text = root.at("text").boolean();
+  if (root.has("image_of")) info.image_of = root.at("image_of").text();
   manifest.golden = read_golden(root.at("golden"), info);
   if (info.has_text) manifest.golden_text = read_golden_text(root.at("golden_text"), info);
   if (root.has("fast")) manifest.fast = read_fast(root.at("fast"));

@@ -69,6 +69,10 @@ Target target_of(const Asked& asked, const std::string& key) {
   }
 }
 
+Target target_of(const Asked& asked, const Query::Words& words) {
+  return {asked.edition->encoder().encode_text({&words.text, 1}), {}, 0};
+}
+
 Target target_of(const Asked& /*asked*/, std::span<const float> embedding) {
   Target target{Matrix(1, embedding.size()), {}, 0};
   std::ranges::copy(embedding, target.vectors.row(0).begin());

@@ -7,8 +7,8 @@
 #include <cmath>
 #include <utility>
 
+#include "train/grouped_sampler.h"
 #include "train/losses_common.h"
-#include "train/sampler.h"
 #include "train/tensors.h"
 #include "vsearch/error.h"
 
@@ -80,7 +80,12 @@ class HeadTraining {
         parameters,
         torch::optim::AdamWOptions(recipe_.head_rate).weight_decay(options_.weight_decay));
 
-    const BatchSampler sampler(set_.labels, sampler_settings(options_, recipe_));
+    const GroupedSampler sampler(set_.labels, set_.groups, options_.in_turn,
+                                 sampler_settings(set_, options_, recipe_));
+    if (options_.own_classifiers) {
+      among_ =
+          class_masks(sampler.classes(), static_cast<std::int64_t>(set_.classes.size()), at::kCPU);
+    }
     std::uint32_t since_best = 0;
     for (std::uint32_t epoch = 1; epoch <= recipe_.epochs; ++epoch) {
       if (!learn(epoch, sampler)) break;
@@ -95,7 +100,7 @@ class HeadTraining {
 
  private:
   // One epoch; false: the caller asked to stop, or the loss is no number any more.
-  bool learn(std::uint32_t epoch, const BatchSampler& sampler) {
+  bool learn(std::uint32_t epoch, const GroupedSampler& sampler) {
     const auto began = Clock::now();
     const auto batches = sampler.epoch(epoch);
     const std::uint64_t steps = std::uint64_t{recipe_.epochs} * batches.size();
@@ -137,12 +142,13 @@ class HeadTraining {
     return true;
   }
 
-  double take_step(const std::vector<std::uint32_t>& batch) {
-    const std::vector<std::int64_t> rows(batch.begin(), batch.end());
+  double take_step(const GroupBatch& batch) {
+    const std::vector<std::int64_t> rows(batch.rows.begin(), batch.rows.end());
     const at::Tensor chosen = at::tensor(rows, at::kLong);
     const at::Tensor embeddings =
         at::linear(features_.index_select(0, chosen), head_.weight, head_.bias);
-    const at::Tensor loss = loss_->compute(embeddings, labels_.index_select(0, chosen));
+    const at::Tensor among = among_.empty() ? at::Tensor() : among_[batch.group];
+    const at::Tensor loss = loss_->compute(embeddings, labels_.index_select(0, chosen), among);
     optimizer_->zero_grad();
     loss.backward();
     optimizer_->step();
@@ -194,6 +200,7 @@ class HeadTraining {
   double best_map_ = -1;
   bool is_best_ = false;
   std::unique_ptr<RetrievalLoss> loss_;
+  std::vector<at::Tensor> among_;  // by group of the sampler; empty: all classes
   std::unique_ptr<torch::optim::AdamW> optimizer_;
   const Clock::time_point started_ = Clock::now();
 };

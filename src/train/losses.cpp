@@ -121,7 +121,8 @@ class CheckedLoss : public RetrievalLoss {
         margin_(settings.margin.value_or(usual_margin(settings.loss))),
         scale_(settings.scale.value_or(usual_scale(settings.loss))) {}
 
-  at::Tensor compute(const at::Tensor& embeddings, const at::Tensor& labels) final {
+  at::Tensor compute(const at::Tensor& embeddings, const at::Tensor& labels,
+                     const at::Tensor& among) final {
     if (embeddings.dim() != 2 || embeddings.size(0) == 0 || embeddings.size(1) != settings_.dim ||
         !embeddings.is_floating_point()) {
       refuse_loss(fmt::format("the loss {} takes embeddings of floating point [batch, {}], not {}",
@@ -133,15 +134,21 @@ class CheckedLoss : public RetrievalLoss {
           fmt::format("the loss {} takes labels of int64 [{}], one for each embedding, not {}",
                       loss_name(settings_.loss), embeddings.size(0), shape_text(labels)));
     }
+    if (among.defined() && (among.dim() != 1 || among.size(0) != settings_.classes ||
+                            among.scalar_type() != at::kBool)) {
+      refuse_loss(fmt::format("the loss {} takes the classes to tell from as Bool [{}], not {}",
+                              loss_name(settings_.loss), settings_.classes, shape_text(among)));
+    }
     const WithoutAutocast no_autocast;
-    return compute_unit(to_unit(embeddings.to(settings_.dtype)), labels);
+    return compute_unit(to_unit(embeddings.to(settings_.dtype)), labels, among);
   }
 
   std::vector<at::Tensor> parameters() override { return {}; }
 
  protected:
   // The same of embeddings of length 1.
-  virtual at::Tensor compute_unit(const at::Tensor& unit, const at::Tensor& labels) const = 0;
+  virtual at::Tensor compute_unit(const at::Tensor& unit, const at::Tensor& labels,
+                                  const at::Tensor& among) const = 0;
 
   const LossSettings settings_;
   const double margin_;
@@ -163,11 +170,11 @@ class ClassLoss : public CheckedLoss {
   std::vector<at::Tensor> parameters() override { return {vectors_}; }
 
  protected:
-  // To each class: [B, classes].
-  at::Tensor cosines(const at::Tensor& unit) const {
-    const at::Tensor all = unit.matmul(to_unit(vectors_).t());
-    if (centres_ == 1) return all;
-    return std::get<0>(all.view({-1, settings_.classes, centres_}).max(2));
+  // To each class: [B, classes]; -infinity to those that are not `among`.
+  at::Tensor cosines(const at::Tensor& unit, const at::Tensor& among) const {
+    at::Tensor all = unit.matmul(to_unit(vectors_).t());
+    if (centres_ > 1) all = std::get<0>(all.view({-1, settings_.classes, centres_}).max(2));
+    return among.defined() ? all.masked_fill(among.logical_not(), -kInfinity) : all;
   }
 
  private:
@@ -180,8 +187,9 @@ class AngularMarginLoss final : public ClassLoss {
   using ClassLoss::ClassLoss;
 
  protected:
-  at::Tensor compute_unit(const at::Tensor& unit, const at::Tensor& labels) const override {
-    const at::Tensor cos = cosines(unit);
+  at::Tensor compute_unit(const at::Tensor& unit, const at::Tensor& labels,
+                          const at::Tensor& among) const override {
+    const at::Tensor cos = cosines(unit, among);
     const at::Tensor own_class = labels.unsqueeze(1);
     const at::Tensor own = cos.gather(1, own_class);
     const at::Tensor sine = (1 - own.square()).clamp_min(kSmallestSquare).sqrt();
@@ -198,8 +206,9 @@ class CosineMarginLoss final : public ClassLoss {
   using ClassLoss::ClassLoss;
 
  protected:
-  at::Tensor compute_unit(const at::Tensor& unit, const at::Tensor& labels) const override {
-    const at::Tensor cos = cosines(unit);
+  at::Tensor compute_unit(const at::Tensor& unit, const at::Tensor& labels,
+                          const at::Tensor& among) const override {
+    const at::Tensor cos = cosines(unit, among);
     const at::Tensor own_class = labels.unsqueeze(1);
     const at::Tensor harder = cos.gather(1, own_class) - margin_;
     return at::cross_entropy_loss(scale_ * cos.scatter(1, own_class, harder), labels);
@@ -211,13 +220,14 @@ class ProxyAnchorLoss final : public ClassLoss {
   using ClassLoss::ClassLoss;
 
  protected:
-  at::Tensor compute_unit(const at::Tensor& unit, const at::Tensor& labels) const override {
-    const at::Tensor cos = cosines(unit);
+  at::Tensor compute_unit(const at::Tensor& unit, const at::Tensor& labels,
+                          const at::Tensor& among) const override {
+    const at::Tensor cos = cosines(unit, among);
     const at::Tensor own =
         labels.unsqueeze(1) == at::arange(settings_.classes, labels.options()).unsqueeze(0);
     const at::Tensor pull = log_one_plus(-scale_ * (cos - margin_), own, 0);
     const at::Tensor push = log_one_plus(scale_ * (cos + margin_), own.logical_not(), 0);
-    return mean_of(pull, own.any(0)) + push.mean();
+    return mean_of(pull, own.any(0)) + (among.defined() ? mean_of(push, among) : push.mean());
   }
 };
 
@@ -239,7 +249,8 @@ class SupConLoss final : public CheckedLoss {
   using CheckedLoss::CheckedLoss;
 
  protected:
-  at::Tensor compute_unit(const at::Tensor& unit, const at::Tensor& labels) const override {
+  at::Tensor compute_unit(const at::Tensor& unit, const at::Tensor& labels,
+                          const at::Tensor& /*among*/) const override {
     const BatchPairs pairs(labels);
     // Not -infinity: a picture alone in its batch would get NaN.
     constexpr double kNever = -1e30;
@@ -255,7 +266,8 @@ class BatchHardTripletLoss final : public CheckedLoss {
   using CheckedLoss::CheckedLoss;
 
  protected:
-  at::Tensor compute_unit(const at::Tensor& unit, const at::Tensor& labels) const override {
+  at::Tensor compute_unit(const at::Tensor& unit, const at::Tensor& labels,
+                          const at::Tensor& /*among*/) const override {
     const BatchPairs pairs(labels);
     constexpr double kBeyondAll = 4;  // distances are 0 to 2
     const at::Tensor distance = (2 - 2 * unit.matmul(unit.t())).clamp_min(kSmallestSquare).sqrt();
@@ -273,7 +285,8 @@ class MultiSimilarityLoss final : public CheckedLoss {
   using CheckedLoss::CheckedLoss;
 
  protected:
-  at::Tensor compute_unit(const at::Tensor& unit, const at::Tensor& labels) const override {
+  at::Tensor compute_unit(const at::Tensor& unit, const at::Tensor& labels,
+                          const at::Tensor& /*among*/) const override {
     const BatchPairs pairs(labels);
     const at::Tensor cos = unit.matmul(unit.t());
     const at::Tensor mined = cos.detach();

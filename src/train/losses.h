@@ -74,7 +74,12 @@ class RetrievalLoss {
   // are finite, whatever their angles; an embedding of length 0 gets none.
   // Throws kInvalidArgument for other shapes and types. That labels are in range is the caller's to
   // see to: to look would make a GPU wait at each step.
-  virtual at::Tensor compute(const at::Tensor& embeddings, const at::Tensor& labels) = 0;
+  //
+  // among: bool [classes], the classes that pictures are told from, those of `labels` at least, so
+  // that each domain has a classifier of its own; not defined: all. Losses without class vectors
+  // have no use for it.
+  virtual at::Tensor compute(const at::Tensor& embeddings, const at::Tensor& labels,
+                             const at::Tensor& among = {}) = 0;
 
   // What is learned too, leaves that require gradients: of the losses of classes one tensor, the
   // class vectors, [classes, dim] ([classes * sub_centres, dim], those of a class in a row) and

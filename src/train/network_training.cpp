@@ -15,8 +15,8 @@
 #include "encoder/torch_error.h"
 #include "train/batches.h"
 #include "train/checkpoint.h"
+#include "train/grouped_sampler.h"
 #include "train/losses.h"
-#include "train/sampler.h"
 #include "train/tensors.h"
 #include "util/processor.h"
 #include "util/sha256.h"
@@ -120,7 +120,12 @@ class NetworkTraining {
   torch::jit::Module run() {
     prepare_loss();
     prepare_optimizer();
-    const BatchSampler sampler(set_.labels, sampler_settings(options_, recipe_));
+    const GroupedSampler sampler(set_.labels, set_.groups, options_.in_turn,
+                                 sampler_settings(set_, options_, recipe_));
+    if (options_.own_classifiers) {
+      among_ =
+          class_masks(sampler.classes(), static_cast<std::int64_t>(set_.classes.size()), device_);
+    }
     BatchSettings batches;
     batches.augmentation = options_.augmentation;
     batches.seed = options_.seed;
@@ -179,9 +184,14 @@ class NetworkTraining {
         groups, torch::optim::AdamWOptions(recipe_.rate).weight_decay(options_.weight_decay));
   }
 
-  bool learn(std::uint32_t epoch, const BatchSampler& sampler, BatchLoader& loader) {
+  bool learn(std::uint32_t epoch, const GroupedSampler& sampler, BatchLoader& loader) {
     const auto began = Clock::now();
-    auto batches = sampler.epoch(epoch);
+    std::vector<std::vector<std::uint32_t>> batches;
+    std::vector<std::size_t> groups;
+    for (GroupBatch& drawn : sampler.epoch(epoch)) {
+      batches.push_back(std::move(drawn.rows));
+      groups.push_back(drawn.group);
+    }
     const std::size_t count = batches.size();
     const std::uint64_t steps = std::uint64_t{recipe_.epochs} * count;
     loader.start(epoch, std::move(batches));
@@ -196,7 +206,7 @@ class NetworkTraining {
       for (std::size_t i = 0; i < rates_.size(); ++i) {
         optimizer_->param_groups()[i].options().set_lr(rates_[i] * factor);
       }
-      const double loss = take_step(*batch);
+      const double loss = take_step(*batch, among_.empty() ? at::Tensor() : among_[groups[step]]);
       if (!std::isfinite(loss)) {
         report_.stopped = fmt::format(
             "the loss became no number in epoch {}, step {}: the best epoch before it was kept; "
@@ -222,7 +232,7 @@ class NetworkTraining {
     return true;
   }
 
-  double take_step(const Batch& batch) {
+  double take_step(const Batch& batch, const at::Tensor& among) {
     return encoder::run_torch(ErrorCode::kBadModel, path_ + ": a training step",
                               {encoder::kExportRemedy, kTrainingMemoryRemedy}, [&] {
                                 // Optimising the graph for gradients takes long and gains nothing:
@@ -234,7 +244,7 @@ class NetworkTraining {
                                 {
                                   const HalfPrecision half(is_half_, device_);
                                   const at::Tensor embeddings = encode(network_, pixels);
-                                  loss = loss_->compute(embeddings, labels);
+                                  loss = loss_->compute(embeddings, labels, among);
                                   if (options_.keep_start > 0) {
                                     at::Tensor before;
                                     {
@@ -355,6 +365,7 @@ class NetworkTraining {
         c10::DeviceTypeName(device_.type()));
     add(loss_name(options_.loss), recipe_.margin, recipe_.scale, options_.sub_centres,
         options_.keep_start);
+    add(options_.balance_field, options_.batch_field, options_.in_turn, options_.own_classifiers);
     add(recipe_.epochs, recipe_.batch_size, recipe_.per_class, options_.balance_classes,
         recipe_.rate, recipe_.head_rate, options_.weight_decay, options_.warm_up,
         options_.clip_gradients);
@@ -413,6 +424,7 @@ class NetworkTraining {
   std::vector<at::Tensor> best_values_;
   double best_map_ = -1;
   std::unique_ptr<RetrievalLoss> loss_;
+  std::vector<at::Tensor> among_;  // by group of the sampler; empty: all classes
   std::unique_ptr<torch::optim::AdamW> optimizer_;
   std::vector<double> rates_;  // of each group, at its highest
 };

@@ -92,6 +92,12 @@ Recipe make_recipe(const TrainOptions& options) {
                     "depth partial or full",
                     options.keep_start));
   }
+  if (options.batch_field.empty() && (options.in_turn || options.own_classifiers)) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{} is about batches of one value of a field, and batch_field is "
+                            "empty; name the field, or \"domain\"",
+                            options.in_turn ? "in_turn" : "own_classifiers"));
+  }
   check_augmentation(options.augmentation);
   return recipe;
 }
@@ -109,11 +115,13 @@ LossSettings loss_settings(const TrainOptions& options, const Recipe& recipe, st
   return settings;
 }
 
-SamplerSettings sampler_settings(const TrainOptions& options, const Recipe& recipe) {
+SamplerSettings sampler_settings(const TrainingSet& set, const TrainOptions& options,
+                                 const Recipe& recipe) {
   SamplerSettings settings;
   settings.batch_size = recipe.batch_size;
   settings.per_class = recipe.per_class;
   settings.balance_classes = options.balance_classes;
+  settings.balanced = set.balanced;
   settings.seed = options.seed;
   return settings;
 }

@@ -7,6 +7,7 @@
 
 #include "train/losses.h"
 #include "train/sampler.h"
+#include "train/training_set.h"
 #include "vsearch/trainer.h"
 
 namespace vsearch::training {
@@ -27,7 +28,8 @@ Recipe make_recipe(const TrainOptions& options);
 // What the loss and the sampler are made with.
 LossSettings loss_settings(const TrainOptions& options, const Recipe& recipe, std::size_t classes,
                            std::size_t dim);
-SamplerSettings sampler_settings(const TrainOptions& options, const Recipe& recipe);
+SamplerSettings sampler_settings(const TrainingSet& set, const TrainOptions& options,
+                                 const Recipe& recipe);
 
 // Rates rise in a line during the first `warm_up` of all steps, then fall along half a cosine to
 // a hundredth (Loshchilov and Hutter, arXiv 1608.03983). step counts from 0; the result is 0 to 1.

@@ -30,6 +30,17 @@ void check_sampler(std::span<const std::int32_t> labels, const SamplerSettings& 
                 fmt::format("a batch of {} cannot be learned from; take a batch size of at least 2",
                             settings.batch_size));
   }
+  if (!settings.balanced.empty() && settings.balanced.size() != labels.size()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{} numbers are to come equally often, of {} pictures",
+                            settings.balanced.size(), labels.size()));
+  }
+  if (!settings.balanced.empty() && (settings.per_class > 0 || settings.balance_classes)) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "the values of a field cannot come equally often in batches of so many pictures "
+                "per class, or beside classes that do; leave out balance_field, or per_class and "
+                "balance_classes and the losses that compare pictures");
+  }
   if (settings.per_class > settings.batch_size) {
     throw Error(ErrorCode::kInvalidArgument,
                 fmt::format("{} pictures per class do not fit into a batch of {}; take larger "
@@ -44,6 +55,17 @@ void check_sampler(std::span<const std::int32_t> labels, const SamplerSettings& 
                             settings.batch_size / settings.per_class * settings.per_class,
                             (settings.batch_size / settings.per_class + 1) * settings.per_class));
   }
+}
+
+// The rows with each number, by number.
+ClassRows by_number(std::span<const std::int32_t> numbers) {
+  std::map<std::int32_t, std::vector<std::uint32_t>> rows;
+  for (std::size_t row = 0; row < numbers.size(); ++row) {
+    rows[numbers[row]].push_back(static_cast<std::uint32_t>(row));
+  }
+  ClassRows result;
+  for (auto& [number, of_number] : rows) result.push_back(std::move(of_number));
+  return result;
 }
 
 // Deals the pictures of each class, in random order and again from the start.
@@ -165,17 +187,15 @@ class ClassRounds {
 BatchSampler::BatchSampler(std::vector<std::int32_t> labels, const SamplerSettings& settings)
     : settings_(settings), picture_count_(labels.size()) {
   check_sampler(labels, settings);
-  std::map<std::int32_t, std::vector<std::uint32_t>> rows_of;
-  for (std::size_t row = 0; row < labels.size(); ++row) {
-    rows_of[labels[row]].push_back(static_cast<std::uint32_t>(row));
-  }
-  if (rows_of.size() < 2) {
+  rows_ = by_number(labels);
+  if (rows_.size() < 2) {
     throw Error(ErrorCode::kInvalidArgument,
                 fmt::format("the {} training pictures have {}; what tells classes apart can be "
                             "learned from two at least",
-                            labels.size(), rows_of.empty() ? "no class" : "a single class"));
+                            labels.size(), rows_.empty() ? "no class" : "a single class"));
   }
-  for (auto& [label, rows] : rows_of) rows_.push_back(std::move(rows));
+  if (settings.balance_classes) balanced_ = rows_;
+  if (!settings.balanced.empty()) balanced_ = by_number(settings.balanced);
   batch_count_ = std::max<std::size_t>(1, picture_count_ / settings.batch_size);
 }
 
@@ -199,9 +219,9 @@ std::vector<std::vector<std::uint32_t>> BatchSampler::epoch(std::uint32_t number
   }
 
   std::vector<std::uint32_t> order;
-  if (settings_.balance_classes) {
-    ClassDecks decks(rows_, random);
-    for (const ClassNumber one : equally_often(rows_.size(), picture_count_, random)) {
+  if (!balanced_.empty()) {
+    ClassDecks decks(balanced_, random);
+    for (const ClassNumber one : equally_often(balanced_.size(), picture_count_, random)) {
       decks.deal(one, 1, order);
     }
   } else {

@@ -20,4 +20,15 @@ at::Tensor tensor_of(const std::vector<std::int32_t>& labels) {
   return result;
 }
 
+std::vector<at::Tensor> class_masks(const std::vector<std::vector<std::int32_t>>& sets,
+                                    std::int64_t count, at::Device device) {
+  std::vector<at::Tensor> masks;
+  for (const std::vector<std::int32_t>& classes : sets) {
+    at::Tensor mask = at::zeros({count}, at::kBool);
+    for (const std::int32_t number : classes) mask.data_ptr<bool>()[number] = true;
+    masks.push_back(mask.to(device));
+  }
+  return masks;
+}
+
 }  // namespace vsearch::training

@@ -14,5 +14,8 @@ namespace vsearch::training {
 at::Tensor rows_of(const Matrix& embeddings, const std::vector<std::uint32_t>& pictures);
 // int64 [labels] on the CPU.
 at::Tensor tensor_of(const std::vector<std::int32_t>& labels);
+// Of each set of classes which they are: bool [count] on the device.
+std::vector<at::Tensor> class_masks(const std::vector<std::vector<std::int32_t>>& sets,
+                                    std::int64_t count, at::Device device);
 
 }  // namespace vsearch::training

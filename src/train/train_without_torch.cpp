@@ -1,4 +1,5 @@
 #include "vsearch/error.h"
+#include "vsearch/text_trainer.h"
 #include "vsearch/trainer.h"
 
 namespace vsearch {
@@ -14,6 +15,11 @@ namespace {
 
 TrainReport train(const std::filesystem::path&, const Dataset&, const std::filesystem::path&,
                   const TrainOptions&, const TrainProgress&) {
+  fail_without_torch();
+}
+
+TextTrainReport train_text(const Catalog&, const std::filesystem::path&, const TextTrainOptions&,
+                           const TextTrainProgress&) {
   fail_without_torch();
 }
 

@@ -11,6 +11,7 @@
 #include "encoder/torch_archive.h"
 #include "encoder/torch_error.h"
 #include "train/batches.h"
+#include "train/grouped_sampler.h"
 #include "train/head_training.h"
 #include "train/network_training.h"
 #include "train/recipe.h"
@@ -39,20 +40,6 @@ std::string tuning_of(const Dataset& dataset, const TrainOptions& options,
       .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-void check_output(const std::filesystem::path& model, const std::filesystem::path& output) {
-  std::error_code ignored;
-  if (std::filesystem::equivalent(model, output, ignored)) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("{}: the tuned package would replace its start; name another file",
-                            output.string()));
-  }
-  const std::filesystem::path folder = output.parent_path();
-  if (!folder.empty() && !std::filesystem::is_directory(folder, ignored)) {
-    throw Error(ErrorCode::kFileNotFound,
-                fmt::format("{}: no such folder; make it first", folder.string()));
-  }
-}
-
 // Every picture of the data set by the start model: those in no set are not encoded.
 DatasetEmbeddings embed(const Encoder& encoder, const Dataset& dataset, const TrainingSet& set,
                         const EvaluationOptions& evaluation) {
@@ -77,8 +64,9 @@ TrainReport train(const std::filesystem::path& model, const Dataset& dataset,
                   const TrainProgress& progress) {
   const auto began = std::chrono::steady_clock::now();
   const training::Recipe recipe = training::make_recipe(options);
-  check_output(model, output);
+  training::check_output(model, output);
   TrainingSet set = training::choose_pictures(dataset, options);
+  training::group_pictures(set, dataset, options);
 
   training::check_writable(output);
   EncoderOptions encoder_options;
@@ -98,7 +86,8 @@ TrainReport train(const std::filesystem::path& model, const Dataset& dataset,
   if (options.depth != TrainDepth::kHead) training::check_network(archive, options, model.string());
   training::make_loss(
       training::loss_settings(options, recipe, set.classes.size(), encoder->info().dim));
-  training::BatchSampler(set.labels, training::sampler_settings(options, recipe));
+  training::GroupedSampler(set.labels, set.groups, options.in_turn,
+                           training::sampler_settings(set, options, recipe));
 
   TrainReport report;
   report.depth = options.depth;
@@ -132,6 +121,7 @@ TrainReport train(const std::filesystem::path& model, const Dataset& dataset,
     measured.push_back({&other, &others.back().rows});
   }
   auto leaks = training::drop_leaks(set, dataset, embeddings.rows, measured);
+  training::group_pictures(set, dataset, options);  // of those that are left
   report.data = training::describe(set, embeddings.rows);
   report.data.leak_count = leaks.size();
   if (leaks.size() > training::kListed) leaks.resize(training::kListed);

@@ -29,16 +29,15 @@ constexpr std::size_t kDescribedAtOnce = 4096;
   throw Error(ErrorCode::kInvalidArgument, message);
 }
 
-const DatasetField& field_of(const Dataset& dataset, const std::string& name) {
+const DatasetField& field_of(const Dataset& dataset, const std::string& name, const char* option) {
   const auto found = std::ranges::find(dataset.fields, name, &DatasetField::name);
   if (found != dataset.fields.end()) return *found;
   std::vector<std::string> names;
   for (const DatasetField& field : dataset.fields) names.push_back(field.name);
-  refuse_training(names.empty()
-                      ? fmt::format("{} has no field '{}': it has none; leave label_fields empty",
-                                    dataset.name, name)
-                      : fmt::format("{} has no field '{}'; it has: {}", dataset.name, name,
-                                    fmt::join(names, ", ")));
+  refuse_training(names.empty() ? fmt::format("{} has no field '{}': it has none; leave {} empty",
+                                              dataset.name, name, option)
+                                : fmt::format("{} has no field '{}'; it has: {}", dataset.name,
+                                              name, fmt::join(names, ", ")));
 }
 
 // The label of every picture in words; empty: none.
@@ -53,7 +52,7 @@ std::vector<std::string> labels_in_words(const Dataset& dataset,
     return labels;
   }
   std::vector<const DatasetField*> fields;
-  for (const std::string& name : names) fields.push_back(&field_of(dataset, name));
+  for (const std::string& name : names) fields.push_back(&field_of(dataset, name, "label_fields"));
   for (std::size_t i = 0; i < labels.size(); ++i) {
     const bool known = std::ranges::all_of(
         fields, [i](const DatasetField* field) { return field->of_picture[i] >= 0; });
@@ -64,6 +63,18 @@ std::vector<std::string> labels_in_words(const Dataset& dataset,
     }
   }
   return labels;
+}
+
+std::vector<std::int32_t> values_of(const TrainingSet& set, const Dataset& dataset,
+                                    const std::string& name, const char* option) {
+  std::vector<std::int32_t> values;
+  if (name.empty()) return values;
+  const bool is_domain = name == "domain" && !dataset.domains.empty();
+  const DatasetField* const field = is_domain ? nullptr : &field_of(dataset, name, option);
+  for (const std::uint32_t picture : set.pictures) {
+    values.push_back(is_domain ? dataset.pictures[picture].domain : field->of_picture[picture]);
+  }
+  return values;
 }
 
 bool is_measured_with(const std::string& split) {
@@ -294,6 +305,11 @@ TrainingSet choose_pictures(const Dataset& dataset, const TrainOptions& options)
   sort_pictures(set.held_out, set.held_out_labels);
   require_two_classes(set, dataset, {});
   return set;
+}
+
+void group_pictures(TrainingSet& set, const Dataset& dataset, const TrainOptions& options) {
+  set.groups = values_of(set, dataset, options.batch_field, "batch_field");
+  set.balanced = values_of(set, dataset, options.balance_field, "balance_field");
 }
 
 void drop_unreadable(TrainingSet& set, const Dataset& dataset,

@@ -25,6 +25,9 @@ struct TrainingSet {
   // Then they look for each other, and their labels have numbers of their own; else they look for
   // pictures that are learned from, and their labels are of `classes`.
   bool held_out_classes_are_new = false;
+  // [pictures], by group_pictures(); empty where the options name no field.
+  std::vector<std::int32_t> groups{};    // of which a batch has one alone
+  std::vector<std::int32_t> balanced{};  // values that come equally often
 };
 
 // These pictures of `dataset`, to be encoded: without classes, fields and protocols.
@@ -43,6 +46,11 @@ TrainingSet choose_pictures(const Dataset& dataset, const TrainOptions& options)
 // Takes out pictures that cannot be read (NaN rows of the embeddings [pictures of the data set]).
 // Throws kInvalidArgument if too few are left.
 void drop_unreadable(TrainingSet& set, const Dataset& dataset, const DatasetEmbeddings& embeddings);
+
+// Fills set.groups and set.balanced for the pictures that are there: numbers of the values of
+// options.batch_field and balance_field, a field of the data set or "domain"; pictures without a
+// value have one of their own together. Throws kInvalidArgument (no such field).
+void group_pictures(TrainingSet& set, const Dataset& dataset, const TrainOptions& options);
 
 // Coverage and label noise, from the start model's embeddings.
 TrainingData describe(const TrainingSet& set, const Matrix& embeddings);

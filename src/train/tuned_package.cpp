@@ -107,14 +107,22 @@ class PackageWriting {
     WrittenPackage written;
     Json manifest = Json::parse(start_.manifest);
     manifest["name"] = model_.name;
-    manifest["tuning"] = Json::parse(model_.tuning);
+    if (!model_.tuning.empty()) {
+      manifest["tuning"] = Json::parse(model_.tuning);
+      manifest.erase("image_of");
+    }
+    if (!model_.text_tuning.empty()) {
+      manifest["text"] = true;
+      manifest["text_tuning"] = Json::parse(model_.text_tuning);
+      manifest["image_of"] = encoder::fingerprint(old_.canonical, start_.module, path_.string());
+    }
     if (model_.head) {
       manifest["architecture"] = manifest["architecture"].get<std::string>() + " head";
       manifest["dim"] = model_.head->weight.size(0);
       manifest["outputs"]["embedding"] = model_.head->weight.size(0);
     }
     manifest["golden"] = golden_pairs();
-    if (old_.info.has_text) manifest["golden_text"] = golden_texts();
+    if (manifest["text"].get<bool>()) manifest["golden_text"] = golden_texts();
     manifest.erase("fast");
     for (const encoder::FastForm& form : old_.fast) keep(form, manifest, written.dropped_forms);
     const std::string text = manifest.dump(1, ' ', false, Json::error_handler_t::replace);
@@ -148,14 +156,18 @@ class PackageWriting {
 
   Json golden_texts() {
     const c10::InferenceMode inference;
-    Json texts = Json::array();
-    for (const encoder::GoldenText& golden : old_.golden_text) {
-      c10::List<std::string> list;
-      list.push_back(golden.text);
-      const at::Tensor row = embedding(module_.get_method("encode_text")({list}));
-      texts.push_back({{"text", golden.text}, {"embedding", numbers(row)}});
+    std::vector<std::string> texts = model_.golden_texts;
+    if (texts.empty()) {
+      for (const encoder::GoldenText& golden : old_.golden_text) texts.push_back(golden.text);
     }
-    return texts;
+    Json pairs = Json::array();
+    for (const std::string& text : texts) {
+      c10::List<std::string> list;
+      list.push_back(text);
+      const at::Tensor row = embedding(module_.get_method("encode_text")({list}));
+      pairs.push_back({{"text", text}, {"embedding", numbers(row)}});
+    }
+    return pairs;
   }
 
   at::Tensor embedding(const c10::IValue& output) const {
@@ -256,6 +268,20 @@ std::string fast_form_with_head(const std::string& archive) {
   std::ostringstream output;
   module.save(output);
   return output.str();
+}
+
+void check_output(const fs::path& model, const fs::path& output) {
+  std::error_code ignored;
+  if (fs::equivalent(model, output, ignored)) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{}: the tuned package would replace its start; name another file",
+                            output.string()));
+  }
+  const fs::path folder = output.parent_path();
+  if (!folder.empty() && !fs::is_directory(folder, ignored)) {
+    throw Error(ErrorCode::kFileNotFound,
+                fmt::format("{}: no such folder; make it first", folder.string()));
+  }
 }
 
 WrittenPackage write_package(const encoder::Archive& start, const TunedModel& model,

@@ -33,13 +33,20 @@ struct TunedModel {
   torch::jit::Module network;  // on the CPU, float32, in evaluation mode
   std::optional<Head> head;
   std::string name;
-  std::string tuning;  // JSON: what it was tuned on and how, for the manifest
+  std::string tuning;  // JSON: what it was tuned on and how, for the manifest; empty: as the start
+  // Of one whose text tower alone is new: JSON likewise, and texts to check it with. Its manifest
+  // says that its embeddings of pictures are those of the start ("image_of").
+  std::string text_tuning{};
+  std::vector<std::string> golden_texts{};
 };
 
 struct WrittenPackage {
   std::string fingerprint;
   std::vector<std::string> dropped_forms;  // "int8: ..."
 };
+
+// Throws kInvalidArgument (it is `model`), kFileNotFound (no such folder).
+void check_output(const std::filesystem::path& model, const std::filesystem::path& output);
 
 // Writes `model`, which was tuned from `start`, to `path`: a new manifest with golden pairs of its
 // own, and those fast forms that still give its embeddings; one that fails in any way is dropped.

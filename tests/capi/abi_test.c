@@ -87,6 +87,7 @@ static void test_layout(void) {
   CHECK(offsetof(vsearch_query, pixels) == 40);
   CHECK(offsetof(vsearch_query, embedding) == 72);
   CHECK(offsetof(vsearch_query, embedding_dim) == 80);
+  CHECK(offsetof(vsearch_query, text) == 88);
 
   CHECK(offsetof(vsearch_search_options, k) == 8);
   CHECK(offsetof(vsearch_search_options, breadth) == 12);

@@ -8,6 +8,7 @@
 #include "support/other_encoder.h"
 #include "vsearch/encoder.h"
 #include "vsearch/error.h"
+#include "vsearch/text_trainer.h"
 #include "vsearch/trainer.h"
 
 namespace vsearch {
@@ -37,6 +38,24 @@ TrainReport train(const std::filesystem::path& model, const Dataset& dataset,
     report.epochs.push_back({epoch, options.rate.value_or(0.25), options.head_rate.value_or(0.125),
                              options.warm_up, options.augmentation.erase, std::nan(""),
                              options.mix_with_start ? 1.0 : 0.0});
+  }
+  return report;
+}
+
+TextTrainReport train_text(const Catalog& catalog, const std::filesystem::path& output,
+                           const TextTrainOptions& options, const TextTrainProgress& progress) {
+  TextTrainReport report;
+  report.package = output;
+  report.pairs = catalog.info().items;
+  report.texts = options.fields.size();
+  report.pieces = options.most_pieces;
+  report.fingerprint = options.model.string();
+  for (std::uint32_t epoch = 1; epoch <= options.epochs && report.stopped.empty(); ++epoch) {
+    if (progress && !progress({epoch, options.epochs, 3, 4, 0.5, 60.0})) {
+      report.stopped = "asked to stop";
+    }
+    report.epochs.push_back(
+        {epoch, options.rate, options.weight_decay, options.held_out, std::nan(""), 0});
   }
   return report;
 }

@@ -126,11 +126,64 @@ static void test_bad_input(const char* model, const char* root, const char* tune
               VSEARCH_INVALID_ARGUMENT, "out is NULL");
 }
 
+static void test_words(const char* tuned) {
+  const vsearch_catalog_options made = {.struct_size = sizeof made,
+                                        .encoder = stand_in("grid.vsm.pt")};
+  vsearch_catalog* shop = NULL;
+  CHECK_OK(vsearch_catalog_create(temp_path("shop"), &made, &shop, &error));
+  vsearch_text* json = NULL;
+  CHECK_OK(vsearch_train_text(shop, tuned, NULL, NULL, NULL, &json, &error));
+  check_has(json, "tuned.vsm.pt");
+  check_has(json, "\"pairs\": 0");
+  check_has(json, "\"pieces\": 20000");
+  check_has(json, "\"epoch\": 30");
+  vsearch_text_free(json);
+
+  int calls = 0;
+  char options[1024];
+  snprintf(options, sizeof options,
+           "{\"fields\": [\"title\", \"colour\"], \"epochs\": 3, \"rate\": 0.0625,"
+           " \"weight_decay\": 0.75, \"held_out\": 0.25, \"most_pieces\": 500, \"width\": 64,"
+           " \"batch_size\": 8, \"patience\": 2, \"seed\": 7, \"model\": \"%s\"}",
+           stand_in("other.vsm.pt"));
+  CHECK_OK(vsearch_train_text(shop, tuned, options, count_epochs, &calls, &json, &error));
+  CHECK(calls == 3);
+  check_has(json, "\"texts\": 2");
+  check_has(json, "\"pieces\": 500");
+  check_has(json, "\"loss\": 0.0625");
+  check_has(json, "\"seconds\": 0.75");
+  check_has(json, "\"recall_at_1\": 0.25");
+  check_has(json, "\"recall_at_10\": null");
+  check_has(json, "other.vsm.pt");
+  vsearch_text_free(json);
+
+  CHECK_FAILS(vsearch_train_text(NULL, tuned, NULL, NULL, NULL, &json, &error),
+              VSEARCH_INVALID_ARGUMENT, "catalog is NULL");
+  CHECK_FAILS(vsearch_train_text(shop, NULL, NULL, NULL, NULL, &json, &error),
+              VSEARCH_INVALID_ARGUMENT, "output is NULL");
+  CHECK_FAILS(vsearch_train_text(shop, tuned, "{\"field\": 1}", NULL, NULL, &json, &error),
+              VSEARCH_INVALID_ARGUMENT, "options has no 'field'; it has: fields, model");
+  CHECK_FAILS(vsearch_train_text(shop, tuned, "{\"model\": \"none\"}", NULL, NULL, &json, &error),
+              VSEARCH_FILE_NOT_FOUND, "none");
+
+  /* The stand-in understands no words, and says how they are learned. */
+  vsearch_hits* hits = NULL;
+  const vsearch_query query = {.struct_size = sizeof query, .text = "red shoes"};
+  const vsearch_search_options how = {.struct_size = sizeof how, .k = 3};
+  CHECK_FAILS(vsearch_catalog_search(shop, &query, &how, &hits, &error), VSEARCH_UNAVAILABLE,
+              "vsx train-text");
+  const vsearch_query both = {.struct_size = sizeof both, .like = "a", .text = "b"};
+  CHECK_FAILS(vsearch_catalog_search(shop, &both, &how, &hits, &error), VSEARCH_INVALID_ARGUMENT,
+              "exactly one of like, image_path, image_bytes, pixels.data, embedding and text");
+  vsearch_catalog_free(shop);
+}
+
 int main(void) {
   const char* model = stand_in("grid.vsm.pt");
   const char* root = make_classes("classes");
   const char* tuned = temp_path("tuned.vsm.pt");
   test_options(model, root, tuned);
   test_bad_input(model, root, tuned);
+  test_words(tuned);
   return test_result();
 }

@@ -299,8 +299,11 @@ def test_a_bad_condition(vsx, filled, where):
     [
         ([], "no command given"),
         (["find"], "find"),
-        (["search", "shop"], "either --image FILE or --like KEY"),
-        (["search", "shop", "--image", "a", "--like", "b"], "either --image FILE or --like KEY"),
+        (["search", "shop"], "one of --image FILE, --like KEY and --text WORDS"),
+        (
+            ["search", "shop", "--image", "a", "--like", "b"],
+            "one of --image FILE, --like KEY and --text WORDS",
+        ),
         (["search", "shop", "--like", "b", "--breadth", "0"], "--breadth must be at least 1"),
         (["search", "shop", "--like"], "--like"),
         (["add", "shop"], "PATH is required"),

@@ -1,6 +1,7 @@
 // A catalogue changes its model: another edition of its embeddings takes the place of the first.
 #include <fmt/format.h>
 
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <memory>
@@ -398,5 +399,68 @@ TEST_CASE("a crash between the switch and the snapshot's new place loses nothing
   Log quiet;
   Catalog catalog = shop.reopened(quiet);
   CHECK(quiet.text().empty());
+  check_found(catalog, 0, kItems);
+}
+
+namespace {
+
+// Says that its embeddings are those of CountingEncoder. `is_true`: whether they are.
+class WordsEncoder : public FakeEncoder {
+ public:
+  explicit WordsEncoder(bool is_true) : info_(FakeEncoder::info()), is_true_(is_true) {
+    info_.name = "grid-with-words";
+    info_.fingerprint = std::string(64, 'd');
+    info_.image_of = std::string(64, 'f');
+  }
+  const vsearch::EncoderInfo& info() const override { return info_; }
+  vsearch::Matrix encode(std::span<const vsearch::ImageView> images,
+                         const vsearch::Progress& progress = {}) const override {
+    encoded += images.size();
+    vsearch::Matrix rows = FakeEncoder::encode(images, progress);
+    if (!is_true_) {
+      for (std::size_t i = 0; i < rows.data.size(); i += 2) rows.data[i] *= -1;
+    }
+    return rows;
+  }
+  mutable std::atomic<std::uint64_t> encoded{0};
+
+ private:
+  vsearch::EncoderInfo info_;
+  bool is_true_;
+};
+
+}  // namespace
+
+TEST_CASE("what an encoder gives as the one before did is taken over") {
+  Shop shop;
+  Catalog catalog = shop.filled();
+  const auto by_words = std::make_shared<WordsEncoder>(true);
+  const Item without_picture = embedded_item("given", std::vector<float>(FakeEncoder::kDim, 0.5F));
+  REQUIRE(catalog.add({&without_picture, 1}).failures.empty());
+  fs::remove(shop.file(149));  // nothing that could be encoded again
+
+  const auto report = catalog.reencode(by_words, options_of("words"));
+  CHECK(report.switched);
+  CHECK(report.encoded == 0);
+  CHECK(report.reused == kItems + 1);
+  CHECK(report.missing.empty());
+  CHECK(report.comparison.overlap == 1.0);
+  CHECK(by_words->encoded == 8);  // a few, to see whether it is so
+  CHECK(catalog.info().encoder_fingerprint == std::string(64, 'd'));
+  check_found(catalog, 0, kItems);
+  CHECK(catalog.get("given").has_value());
+}
+
+TEST_CASE("an encoder that only says so encodes all pictures") {
+  Shop shop;
+  Log log;
+  shop.filled();
+  Catalog catalog = shop.reopened(log);
+  const auto liar = std::make_shared<WordsEncoder>(false);
+  const auto report = catalog.reencode(liar, options_of("words"));
+  CHECK(report.switched);
+  CHECK(report.encoded == kItems);
+  CHECK(report.reused == 0);
+  CHECK_THAT(log.text(), Catch::Contains("all pictures are encoded anew"));
   check_found(catalog, 0, kItems);
 }

@@ -241,8 +241,9 @@ TEST_CASE("an encoder without words or tokens says so") {
                       [&] {
                         FakeEncoder().encode_text({&text, 1});
                       }) ==
-        "the encoder fake-grid cannot encode words; use a model with a text tower, such as CLIP, "
-        "see docs/models.md");
+        "the encoder fake-grid cannot encode words; use a model with a text tower, such as CLIP "
+        "(docs/models.md), or learn words from the titles of a catalogue (vsx train-text, "
+        "docs/training.md)");
   CHECK_THAT(error_message(ErrorCode::kUnavailable, [&] { FakeEncoder().encode_tokens({}); }),
              Catch::StartsWith("the encoder fake-grid gives no local tokens; "));
 }

@@ -478,3 +478,40 @@ TEST_CASE("batches of other shapes and types are refused", "[losses]") {
     CHECK_THROWS_WITH(loss->compute(values, labels.to(at::kInt)), Contains("not Int [4]"));
   }
 }
+
+TEST_CASE("pictures are told from the classes that are named alone", "[losses]") {
+  const at::Tensor among = at::tensor({1, 1, 1, 0, 0}, at::kInt).to(at::kBool);
+  const at::Tensor labels = label_tensor({0, 2, 1, 1});
+  for (const Loss kind : {Loss::kArcFace, Loss::kSubCentreArcFace, Loss::kCosFace,
+                          Loss::kNormSoftmax, Loss::kProxyAnchor}) {
+    CAPTURE(vsearch::loss_name(kind));
+    const auto loss = make_loss(settings_of(kind));
+    LossSettings fewer = settings_of(kind);
+    fewer.classes = 3;
+    const auto loss_of_three = make_loss(fewer);
+    {
+      const at::NoGradGuard no_grad;
+      at::Tensor vectors = loss_of_three->parameters()[0];
+      vectors.copy_(loss->parameters()[0].narrow(0, 0, vectors.size(0)));
+    }
+    at::Tensor embeddings = random_normal(4, 8, 11).requires_grad_();
+    const at::Tensor value = loss->compute(embeddings, labels, among);
+    const at::Tensor wanted = loss_of_three->compute(embeddings, labels);
+    CHECK(value.item<double>() == Approx(wanted.item<double>()));
+    CHECK(value.item<double>() != Approx(loss->compute(embeddings, labels).item<double>()));
+    value.backward();
+    CHECK(is_finite(embeddings.grad()));
+    const at::Tensor gradient = loss->parameters()[0].grad();
+    CHECK(is_finite(gradient));
+    const std::int64_t each = gradient.size(0) / 5;
+    CHECK(gradient.narrow(0, 0, 3 * each).abs().sum().item<double>() > 0);
+    CHECK(gradient.narrow(0, 3 * each, 2 * each).abs().sum().item<double>() == 0);
+  }
+  const auto supcon = make_loss(settings_of(Loss::kSupCon));
+  const at::Tensor embeddings = random_normal(4, 8, 11);
+  CHECK(supcon->compute(embeddings, labels, among).item<double>() ==
+        supcon->compute(embeddings, labels).item<double>());
+  CHECK_THROWS_WITH(
+      make_loss(settings_of(Loss::kArcFace))->compute(embeddings, labels, among.narrow(0, 0, 4)),
+      Contains("as Bool [5], not Bool [4]"));
+}

@@ -28,7 +28,7 @@ using Batches = std::vector<Rows>;
 
 SamplerSettings sampling(std::uint32_t batch_size, std::uint32_t per_class = 0,
                          bool balance_classes = false, std::uint64_t seed = 1) {
-  return {batch_size, per_class, balance_classes, seed};
+  return {batch_size, per_class, balance_classes, seed, {}};
 }
 
 // Class i has sizes[i] pictures, and pictures of all classes are mixed.

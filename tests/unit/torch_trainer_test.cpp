@@ -511,3 +511,52 @@ TEST_CASE("a network whose weights are constants is refused, but takes a head", 
              Contains("constants") && Contains("--depth head") && Contains("frozen.vsm.pt"));
   CHECK_NOTHROW(tune(TrainDepth::kHead));
 }
+
+TEST_CASE("batches are of one value of a field, which takes turns and has its classes",
+          "[trainer]") {
+  const Bench bench;
+  Dataset dataset = bench.dataset;
+  // The first half of the classes is one category.
+  dataset.fields.push_back({"category", {"first", "second"}, {}});
+  for (const auto& picture : dataset.pictures) {
+    dataset.fields[0].of_picture.push_back(picture.label < 4 ? 0 : 1);
+  }
+  dataset.domains = {"studio", "street"};
+  for (std::size_t i = 0; i < dataset.pictures.size(); ++i) {
+    dataset.pictures[i].domain = static_cast<std::int32_t>(i % 3 == 0);
+  }
+  for (const TrainDepth depth : {TrainDepth::kHead, TrainDepth::kFull}) {
+    TrainOptions options = quick(depth);
+    options.batch_field = "category";
+    options.own_classifiers = true;
+    options.in_turn = true;
+    const auto tuned = [&](const TrainOptions& how) {
+      return vsearch::train(bench.start, dataset, bench.folder / "tuned.vsm.pt", how);
+    };
+    const TrainReport report = tuned(options);
+    CHECK(report.best_epoch > 0);
+    CHECK(report.fingerprint == tuned(options).fingerprint);
+    TrainOptions together = options;
+    together.own_classifiers = false;
+    CHECK(report.fingerprint != tuned(together).fingerprint);
+    options.batch_field = "domain";
+    options.balance_field = "category";
+    CHECK(tuned(options).best_epoch > 0);
+  }
+  const auto refused = [&](const TrainOptions& options) {
+    return error_message(ErrorCode::kInvalidArgument, [&] {
+      vsearch::train(bench.start, dataset, bench.folder / "no.vsm.pt", options);
+    });
+  };
+  TrainOptions options = quick(TrainDepth::kHead);
+  options.in_turn = true;
+  CHECK_THAT(refused(options), Contains("in_turn is about batches of one value"));
+  options.in_turn = false;
+  options.own_classifiers = true;
+  CHECK_THAT(refused(options), Contains("own_classifiers is about"));
+  options.batch_field = "colour";
+  CHECK_THAT(refused(options), Contains("has no field 'colour'; it has: category"));
+  options.batch_field = "category";
+  options.balance_field = "domains";
+  CHECK_THAT(refused(options), Contains("has no field 'domains'"));
+}

@@ -63,7 +63,7 @@ int main(int argc, char** argv) {
       compact_command(app),    backup_command(app),   export_command(app),   import_command(app),
       reencode_command(app),   rollback_command(app), editions_command(app), encode_command(app),
       model_command(app),      index_command(app),    eval_command(app),     audit_command(app),
-      train_command(app)};
+      train_command(app), train_text_command(app)};
   app.require_subcommand(0, 1);
   try {
     app.parse(argc, argv);

@@ -29,6 +29,7 @@ struct SearchArguments {
   std::string catalog;
   std::optional<std::string> image;
   std::optional<std::string> like;
+  std::optional<std::string> text;
   std::optional<std::string> where;
   std::uint32_t k = vsearch::QueryOptions().k;
   std::uint32_t breadth = vsearch::QueryOptions().breadth;
@@ -40,8 +41,8 @@ struct SearchArguments {
 
 // Everything that can be wrong with the command line itself, before anything is opened.
 vsearch::QueryOptions query_options(const SearchArguments& options) {
-  if (options.image.has_value() == options.like.has_value()) {
-    throw UsageError("say what to look for: either --image FILE or --like KEY");
+  if (options.image.has_value() + options.like.has_value() + options.text.has_value() != 1) {
+    throw UsageError("say what to look for: one of --image FILE, --like KEY and --text WORDS");
   }
   if (options.k == 0) throw UsageError("-k is the number of hits wanted: at least 1, not 0");
   if (options.breadth == 0) throw UsageError("--breadth must be at least 1, not 0");
@@ -96,6 +97,7 @@ std::vector<vsearch::Hit> search(const vsearch::Catalog& catalog, const SearchAr
                                  const vsearch::QueryOptions& query) {
   const vsearch::Searcher searcher(catalog);
   if (options.like) return searcher.search(vsearch::Query::like(*options.like), query);
+  if (options.text) return searcher.search(vsearch::Query::text(*options.text), query);
   return searcher.search(vsearch::Query::file(*options.image), query);
 }
 
@@ -118,12 +120,15 @@ int run(const SearchArguments& options) {
 Command search_command(CLI::App& vsx) {
   const auto options = std::make_shared<SearchArguments>();
   CLI::App* app =
-      vsx.add_subcommand("search", "Find the items that look like a picture or an item");
+      vsx.add_subcommand("search", "Find the items that look like a picture, an item or words");
   add_positional(app, "CATALOG", options->catalog, "A catalogue made by vsx init");
   app->add_option("--image", options->image, "Look for what is like this picture")
       ->type_name("FILE");
   app->add_option("--like", options->like, "Look for what is like this item, itself left out")
       ->type_name("KEY");
+  app->add_option("--text", options->text,
+                  "Look for what these words say, where the model understands words")
+      ->type_name("WORDS");
   app->add_option("-k", options->k, "Hits wanted, at most")->type_name("N")->capture_default_str();
   app->add_option("--where", options->where, "Only items whose metadata meet this condition")
       ->type_name("EXPR");
@@ -140,6 +145,7 @@ Command search_command(CLI::App& vsx) {
       "  vsx search shop.vsearch --image photo.jpg\n"
       "  vsx search shop.vsearch --like shirts/red.jpg -k 5\n"
       "  vsx search shop.vsearch --image photo.jpg --where \"colour = 'red' AND price < 50\"\n"
+      "  vsx search shop.vsearch --text 'red running shoes'\n"
       "  vsx search shop.vsearch --image photo.jpg --json\n\n"
       "Conditions: = != < <= > >= IN BETWEEN LIKE HAS, IS NULL, IS NOT NULL, AND OR NOT, "
       "parentheses.");

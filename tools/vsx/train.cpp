@@ -296,6 +296,15 @@ void add_step_options(CLI::App* app, TrainArguments& options) {
       ->type_name("N")
       ->capture_default_str();
   app->add_flag("--balance-classes", how.balance_classes, "Rare classes as often as others");
+  app->add_option("--balance-field", how.balance_field,
+                  "Values of this field, or of 'domain', equally often")
+      ->type_name("FIELD");
+  app->add_option("--batch-field", how.batch_field,
+                  "A batch is of one value of this field, or of 'domain': hard to tell apart")
+      ->type_name("FIELD");
+  app->add_flag("--in-turn", how.in_turn, "With --batch-field: values take turns");
+  app->add_flag("--own-classifiers", how.own_classifiers,
+                "With --batch-field: each value has a classifier of its own");
   app->add_option("--patience", how.patience,
                   "End when so many epochs in a row found no better; 0: never")
       ->type_name("N")

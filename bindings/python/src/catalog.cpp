@@ -270,14 +270,17 @@ QueryOptions to_query_options(std::uint32_t k, std::uint32_t breadth, py::handle
   return options;
 }
 
-// Exactly one of image, like and vector is not None.
-py::list search(const OpenCatalog& self, py::handle image, py::handle like, py::handle vector,
-                std::uint32_t k, std::uint32_t breadth, py::handle where, bool where_is_json,
+// Exactly one of image, like, text and vector is not None.
+py::list search(const OpenCatalog& self, py::handle image, py::handle like, py::handle text,
+                py::handle vector, std::uint32_t k, std::uint32_t breadth, py::handle where, bool where_is_json,
                 bool exact) {
   const QueryOptions options = to_query_options(k, breadth, where, where_is_json, exact);
   std::vector<Hit> hits;
   if (!like.is_none()) {
     const Query query = Query::like(to_utf8(like, "like"));
+    hits = without_gil(self, [&](Catalog& c) { return Searcher(c).search(query, options); });
+  } else if (!text.is_none()) {
+    const Query query = Query::text(to_utf8(text, "text"));
     hits = without_gil(self, [&](Catalog& c) { return Searcher(c).search(query, options); });
   } else if (!vector.is_none()) {
     const Floats values = to_floats(vector, 1, "vector");
@@ -355,7 +358,7 @@ void define_catalog(py::module_& module) {
       .def("get_many", &get_many, py::arg("keys"))
       .def("keys", &keys)
       .def("info", &info)
-      .def("search", &search, py::arg("image"), py::arg("like"), py::arg("vector"), py::arg("k"),
+      .def("search", &search, py::arg("image"), py::arg("like"), py::arg("text"), py::arg("vector"), py::arg("k"),
            py::arg("breadth"), py::arg("where"), py::arg("where_is_json"), py::arg("exact"));
   define_sync(catalog);
   define_editions(catalog);

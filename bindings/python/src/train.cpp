@@ -11,7 +11,9 @@
 
 #include "convert.h"
 #include "module.h"
+#include "open_catalog.h"
 #include "vsearch/encoder.h"
+#include "vsearch/text_trainer.h"
 
 namespace vsearch::python {
 namespace {
@@ -88,6 +90,10 @@ TrainOptions to_train_options(const py::dict& given) {
   options.take("blocks", how.blocks);
   options.take("per_class", how.per_class);
   options.take("balance_classes", how.balance_classes);
+  options.take("balance_field", how.balance_field);
+  options.take("batch_field", how.batch_field);
+  options.take("in_turn", how.in_turn);
+  options.take("own_classifiers", how.own_classifiers);
   options.take("dim", how.dim);
   options.take("random_crop", how.augmentation.random_crop);
   options.take("flip", how.augmentation.flip);
@@ -107,6 +113,43 @@ TrainOptions to_train_options(const py::dict& given) {
   options.take_path("work", how.work);
   options.take_path("cache", how.cache);
   return how;
+}
+
+TextTrainOptions to_text_options(const py::dict& given) {
+  const GivenOptions options(given);
+  TextTrainOptions how;
+  options.take("fields", how.fields);
+  std::filesystem::path model;
+  options.take_path("model", model);
+  if (!model.empty()) how.model = find_encoder(model.string());
+  options.take("held_out", how.held_out);
+  options.take("epochs", how.epochs);
+  options.take("batch_size", how.batch_size);
+  options.take("rate", how.rate);
+  options.take("weight_decay", how.weight_decay);
+  options.take("width", how.width);
+  options.take("most_pieces", how.most_pieces);
+  options.take("patience", how.patience);
+  options.take("seed", how.seed);
+  return how;
+}
+
+// The report as JSON.
+std::string train_words(const OpenCatalog& catalog, py::handle output, const py::dict& given,
+                        py::object progress) {
+  const TextTrainOptions options = to_text_options(given);
+  const std::string file = to_path(output);
+  const bool is_told = !progress.is_none();
+  LongCall call{py::none()};
+  return run(call, catalog, [&](const Catalog& open, const Progress& go_on) {
+    return to_json(train_text(open, file, options, [&](const TextTrainState& state) {
+      if (!go_on(state.step, state.steps)) return false;
+      return !is_told || call.ask([&]() -> py::object {
+        return progress(state.epoch, state.epochs, state.step, state.steps, state.loss,
+                        state.seconds_left);
+      });
+    }));
+  });
 }
 
 // The report as JSON.
@@ -134,6 +177,10 @@ std::string train_model(py::handle model, const Dataset& dataset, py::handle out
 }  // namespace
 
 void define_train(py::module_& module) {
+  module.def("train_text", [](const OpenCatalog& catalog, py::handle output,
+                              const py::dict& options, py::object progress) {
+    return from_message(train_words(catalog, output, options, std::move(progress)));
+  });
   module.def("train", [](py::handle model, const Dataset& dataset, py::handle output,
                          const py::dict& options, const std::vector<const Dataset*>& keep_apart,
                          py::object progress) {

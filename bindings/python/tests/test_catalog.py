@@ -230,7 +230,7 @@ def test_items_that_make_no_sense(shop, item, kind, message):
 
 
 def test_queries_that_are_refused(shop, photos):
-    with pytest.raises(ValueError, match="exactly one of image, like and vector, not none"):
+    with pytest.raises(ValueError, match="exactly one of image, like, text and vector, not none"):
         shop.search()
     with pytest.raises(ValueError, match="not image and like"):
         shop.search(image=photos[0], like="item-0")

@@ -83,6 +83,7 @@ if TYPE_CHECKING:
         SyncReport,
     )
     from ._train import Augmentation, TrainReport, TrainState, train
+    from ._train_text import TextTrainReport, TextTrainState, train_text
 
     __version__: str
 
@@ -143,6 +144,8 @@ __all__ = [
     "SyncChange",
     "SyncFailure",
     "SyncReport",
+    "TextTrainReport",
+    "TextTrainState",
     "TrainReport",
     "TrainState",
     "UnavailableError",
@@ -156,6 +159,7 @@ __all__ = [
     "open",
     "score_retrieval",
     "train",
+    "train_text",
     "write_report",
 ]
 
@@ -203,6 +207,8 @@ _LAZY = {
     "SyncChange": "_sync",
     "SyncFailure": "_sync",
     "SyncReport": "_sync",
+    "TextTrainReport": "_train_text",
+    "TextTrainState": "_train_text",
     "TrainReport": "_train",
     "TrainState": "_train",
     "audit": "_measure",
@@ -214,6 +220,7 @@ _LAZY = {
     "open": "_catalog",
     "score_retrieval": "_measure",
     "train": "_train",
+    "train_text": "_train_text",
     "write_report": "_measure",
 }
 

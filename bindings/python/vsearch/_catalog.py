@@ -247,6 +247,7 @@ class Catalog(SyncMethods, EditionMethods, CareMethods):
         *,
         image: Image | None = None,
         like: str | None = None,
+        text: str | None = None,
         vector: npt.ArrayLike | None = None,
         k: SupportsIndex = 10,
         breadth: SupportsIndex = 64,
@@ -254,25 +255,31 @@ class Catalog(SyncMethods, EditionMethods, CareMethods):
         exact: bool = False,
     ) -> list[Hit]:
         """The items that look like ``image``, like the item with the key ``like`` (itself left
-        out), or whose embeddings are near ``vector`` [dim]; exactly one of the three is given. At
-        most k, nearest first; fewer only if fewer match. A picture file is decoded as the catalogue
-        decodes its own.
+        out), as the words of ``text`` say (where the model understands words), or whose embeddings
+        are near ``vector`` [dim]; exactly one of the four is given. At most k, nearest first; fewer
+        only if fewer match. A picture file is decoded as the catalogue decodes its own.
 
         ``where`` keeps only items whose metadata match: ``{"colour": "red", "price": {"<": 50}}``,
         or as text ``"colour = 'red' AND price < 50"``. ``breadth`` trades time for recall;
         ``exact`` compares with every picture.
 
         Raises FileNotFoundError or :class:`BadImageError` (the image), KeyError (like), ValueError
-        (k=0, a vector of a wrong dimension, a condition that cannot be parsed).
+        (k=0, a vector of a wrong dimension, a condition that cannot be parsed),
+        :class:`UnavailableError` (text, and a model without words).
         """
         given = [
             name
-            for name, value in (("image", image), ("like", like), ("vector", vector))
+            for name, value in (
+                ("image", image),
+                ("like", like),
+                ("text", text),
+                ("vector", vector),
+            )
             if value is not None
         ]
         if len(given) != 1:
             raise InvalidArgumentError(
-                "search() takes exactly one of image, like and vector, not "
+                "search() takes exactly one of image, like, text and vector, not "
                 + (" and ".join(given) or "none")
             )
         is_json = isinstance(where, Mapping)
@@ -280,6 +287,7 @@ class Catalog(SyncMethods, EditionMethods, CareMethods):
         hits = self._native.search(
             image,
             like,
+            text,
             vector,
             count(k, "k"),
             count(breadth, "breadth"),

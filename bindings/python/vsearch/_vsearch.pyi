@@ -154,6 +154,7 @@ class Catalog:
         self,
         image: Image | None,
         like: str | None,
+        text: str | None,
         vector: npt.ArrayLike | None,
         k: int,
         breadth: int,
@@ -346,6 +347,12 @@ def train(
     output: PathLike,
     options: dict[str, Any],
     keep_apart: list[Dataset],
+    progress: Callable[..., bool | None] | None,
+) -> str: ...
+def train_text(
+    catalog: Catalog,
+    output: PathLike,
+    options: dict[str, Any],
     progress: Callable[..., bool | None] | None,
 ) -> str: ...
 def write_report(

@@ -1,0 +1,241 @@
+#include "train/text_tower.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <fmt/format.h>
+
+#include <cmath>
+#include <utility>
+
+#include "vsearch/error.h"
+
+namespace vsearch::training {
+namespace {
+
+// A str of TorchScript is bytes in UTF-8.
+constexpr char kReaderScript[] = R"(
+def fold(self, point: int) -> int:
+    # What does not tell words apart: case and accents. 32 is what stands between words, 0 what is
+    # passed over.
+    if point >= 0xFF10 and point <= 0xFF5A:  # full width
+        point = point - 0xFF00 + 32
+    if point < 0x80:
+        if point >= 65 and point <= 90:
+            return point + 32
+        if (point >= 97 and point <= 122) or (point >= 48 and point <= 57):
+            return point
+        return 0 if point == 39 else 32
+    if point < 0x100:
+        if point < 0xC0 or point == 0xD7 or point == 0xF7:
+            return 32
+        return ord("aaaaaaaceeeeiiiidnooooo ouuuuytsaaaaaaaceeeeiiiidnooooo ouuuuyty"[point - 0xC0])
+    if point < 0x180:
+        return ord(("aaaaaaccccccccddddeeeeeeeeeegggggggghhhhiiiiiiiiiiiijjkkkllllllllllnnnnnnnnn"
+                    "oooooooorrrrrrssssssssttttttuuuuuuuuuuuuwwyyyzzzzzzs")[point - 0x100])
+    if point >= 0x300 and point < 0x370:
+        return 0
+    if point >= 0x386 and point <= 0x3FF:
+        if point == 0x386:
+            return 0x3B1
+        if point >= 0x388 and point <= 0x38A:
+            return [0x3B5, 0x3B7, 0x3B9][point - 0x388]
+        if point == 0x38C:
+            return 0x3BF
+        if point == 0x38E or point == 0x38F:
+            return 0x3C5 if point == 0x38E else 0x3C9
+        if point >= 0x391 and point <= 0x3AB:
+            return point + 32
+        if point >= 0x3AC and point <= 0x3AF:
+            return [0x3B1, 0x3B5, 0x3B7, 0x3B9][point - 0x3AC]
+        if point == 0x3C2:
+            return 0x3C3
+        if point >= 0x3CC and point <= 0x3CE:
+            return [0x3BF, 0x3C5, 0x3C9][point - 0x3CC]
+        return point
+    if point >= 0x400 and point < 0x410:
+        return 0x435 if point == 0x401 else point + 80
+    if point >= 0x410 and point < 0x430:
+        return point + 32
+    if point == 0x451:
+        return 0x435
+    if point == 0x2019:
+        return 0
+    if (point >= 0x2000 and point < 0x2E80) or (point >= 0x3000 and point < 0x3040):
+        return 32
+    if point >= 0xFE00 and point < 0xFF66:
+        return 32
+    return point
+
+def points(self, text: str) -> List[int]:
+    data = [ord(byte) for byte in list(text)]
+    points: List[int] = []
+    i = 0
+    while i < len(data):
+        point = data[i]
+        more = 0
+        if point >= 0xF0:
+            more, point = 3, point & 7
+        elif point >= 0xE0:
+            more, point = 2, point & 15
+        elif point >= 0xC0:
+            more, point = 1, point & 31
+        i += 1
+        for k in range(more):
+            if i < len(data) and data[i] & 0xC0 == 0x80:
+                point = (point << 6) | (data[i] & 63)
+                i += 1
+        folded = self.fold(point)
+        if folded != 0:
+            points.append(folded)
+    points.append(32)
+    return points
+
+def read(self, text: str) -> Tuple[List[int], List[int]]:
+    hashes: List[int] = []
+    words: List[int] = []
+    word: List[int] = [60]
+    count = 0
+    for point in self.points(text):
+        if point != 32:
+            if len(word) <= 40:
+                word.append(point)
+            continue
+        if len(word) == 1:
+            continue
+        if count == 64:
+            break
+        word.append(62)
+        whole = 1
+        for letter in word:
+            whole = (whole * 1000003 + letter) % 2199023255579
+        hashes.append(whole)
+        words.append(count)
+        for begin in range(len(word)):
+            # A sign of Chinese or Japanese says as much as a syllable.
+            shortest = 1 if word[begin] >= 0x2E80 else 3
+            piece = 2
+            for length in range(1, min(5, len(word) - begin) + 1):
+                piece = (piece * 1000003 + word[begin + length - 1]) % 2199023255579
+                if length >= shortest and length < len(word):
+                    hashes.append(piece)
+                    words.append(count)
+        count += 1
+        word = [60]
+    return hashes, words
+)";
+
+constexpr char kTowerScript[] = R"(
+def lookup(self, hashes: Tensor) -> Tensor:
+    places = torch.searchsorted(self.pieces, hashes).clamp(max=self.pieces.size(0) - 1)
+    return torch.where(self.pieces[places] == hashes, places + 1, torch.zeros_like(places))
+
+def embed(self, rows: Tensor, offsets: Tensor) -> Tensor:
+    weights = torch.softplus(self.importance[rows])
+    sums = torch.embedding_bag(self.vectors, rows, offsets, False, 0, False, weights)[0]
+    ends = torch.cat([offsets[1:], torch.full([1], rows.size(0), dtype=torch.long, device=rows.device)])
+    bags = torch.repeat_interleave(torch.arange(offsets.size(0), device=rows.device), ends - offsets)
+    totals = torch.zeros([offsets.size(0)], device=rows.device).index_add(0, bags, weights)
+    x = sums / totals.clamp(min=1e-6).unsqueeze(1)
+    x = torch.layer_norm(x, [x.size(1)], self.norm_weight, self.norm_bias)
+    hidden = torch.gelu(torch.linear(x, self.hidden_weight, self.hidden_bias))
+    x = x + torch.linear(hidden, self.back_weight, self.back_bias)
+    return torch.linear(x, self.out_weight, self.out_bias)
+
+def encode_text(self, texts: List[str]) -> Tensor:
+    rows: List[Tensor] = []
+    offsets: List[int] = []
+    count = 0
+    for text in texts:
+        found = self.lookup(torch.tensor(self.read(text)[0], dtype=torch.long, device=self.pieces.device))
+        found = found[found > 0]
+        if found.size(0) == 0:
+            found = torch.zeros([1], dtype=torch.long, device=self.pieces.device)
+        rows.append(found)
+        offsets.append(count)
+        count += found.size(0)
+    return self.embed(torch.cat(rows), torch.tensor(offsets, dtype=torch.long, device=self.pieces.device))
+)";
+
+constexpr char kEncodeText[] = R"(
+def encode_text(self, texts: List[str]) -> Tensor:
+    return self.text.encode_text(texts)
+)";
+
+// Of towers of ours, with the version of the scripts.
+constexpr char kMark[] = "vsearch_text_tower";
+constexpr std::int64_t kVersion = 1;
+
+bool is_ours(const torch::jit::Module& network) {
+  if (!network.hasattr("text") || !network.attr("text").isModule()) return false;
+  const torch::jit::Module text = network.attr("text").toModule();
+  return text.hasattr(kMark) && text.attr(kMark).isInt() && text.attr(kMark).toInt() == kVersion;
+}
+
+}  // namespace
+
+TextReader::TextReader() : module_("TextReader") {
+  module_.define(kReaderScript);
+}
+
+TextPieces TextReader::read(const std::string& text) const {
+  const c10::IValue found = module_.get_method("read")({text});
+  TextPieces pieces;
+  pieces.hashes = found.toTupleRef().elements()[0].toIntVector();
+  for (const std::int64_t word : found.toTupleRef().elements()[1].toIntVector()) {
+    pieces.words.push_back(static_cast<std::int32_t>(word));
+  }
+  return pieces;
+}
+
+torch::jit::Module make_text_tower(const TextTowerSettings& settings) {
+  torch::jit::Module tower("TextTower");
+  at::Generator random = at::make_generator<at::CPUGeneratorImpl>(settings.seed);
+  const std::int64_t width = settings.width;
+  const auto count = static_cast<std::int64_t>(settings.pieces.size());
+  const auto normal = [&](at::IntArrayRef shape, double deviation) {
+    return at::randn(shape, random, at::TensorOptions(at::kFloat)) * deviation;
+  };
+  const auto add = [&](const char* name, at::Tensor value) {
+    tower.register_parameter(name, std::move(value), false);
+  };
+  const double inner = 1 / std::sqrt(static_cast<double>(width));
+  tower.register_attribute(kMark, c10::IntType::get(), kVersion);
+  tower.register_buffer("pieces", at::tensor(settings.pieces, at::kLong));
+  add("vectors", normal({count + 1, width}, 1));
+  add("importance", at::zeros({count + 1}));
+  add("norm_weight", at::ones({width}));
+  add("norm_bias", at::zeros({width}));
+  add("hidden_weight", normal({4 * width, width}, inner));
+  add("hidden_bias", at::zeros({4 * width}));
+  add("back_weight", normal({width, 4 * width}, inner / 4));
+  add("back_bias", at::zeros({width}));
+  add("out_weight", normal({settings.dim, width}, inner));
+  add("out_bias", at::zeros({settings.dim}));
+  tower.define(kReaderScript);
+  tower.define(kTowerScript);
+  tower.eval();
+  return tower;
+}
+
+torch::jit::Module with_text_tower(const torch::jit::Module& network,
+                                   const torch::jit::Module& tower, const std::string& path) {
+  torch::jit::Module joined = network.clone();
+  if (is_ours(network)) {
+    torch::jit::Module old = joined.attr("text").toModule();
+    for (const auto& parameter : tower.named_parameters(false)) {
+      old.setattr(parameter.name, parameter.value);
+    }
+    old.setattr("pieces", tower.attr("pieces"));
+    return joined;
+  }
+  if (network.find_method("encode_text") || network.hasattr("text")) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{}: the model understands words already, by a text tower of its own; "
+                            "train one for a model without",
+                            path));
+  }
+  joined.register_module("text", tower);
+  joined.define(kEncodeText);
+  return joined;
+}
+
+}  // namespace vsearch::training

@@ -92,14 +92,17 @@ def points(self, text: str) -> List[int]:
 def read(self, text: str) -> Tuple[List[int], List[int]]:
     hashes: List[int] = []
     words: List[int] = []
-    word: List[int] = [60]
+    # Not [60]: torch makes a constant of that, to which every call would append.
+    word: List[int] = []
     count = 0
     for point in self.points(text):
         if point != 32:
+            if len(word) == 0:
+                word.append(60)
             if len(word) <= 40:
                 word.append(point)
             continue
-        if len(word) == 1:
+        if len(word) == 0:
             continue
         if count == 64:
             break
@@ -119,21 +122,23 @@ def read(self, text: str) -> Tuple[List[int], List[int]]:
                     hashes.append(piece)
                     words.append(count)
         count += 1
-        word = [60]
+        word.clear()
     return hashes, words
 )";
 
 constexpr char kTowerScript[] = R"(
 def lookup(self, hashes: Tensor) -> Tensor:
-    places = torch.searchsorted(self.pieces, hashes).clamp(max=self.pieces.size(0) - 1)
-    return torch.where(self.pieces[places] == hashes, places + 1, torch.zeros_like(places))
+    pieces = self.pieces_high.to(hashes) * 2097152 + self.pieces_low.to(hashes)
+    places = torch.searchsorted(pieces, hashes).clamp(max=pieces.size(0) - 1)
+    return torch.where(pieces[places] == hashes, places + 1, torch.zeros_like(places))
 
 def embed(self, rows: Tensor, offsets: Tensor) -> Tensor:
+    count = offsets.size(0)
     weights = torch.softplus(self.importance[rows])
     sums = torch.embedding_bag(self.vectors, rows, offsets, False, 0, False, weights)[0]
-    ends = torch.cat([offsets[1:], torch.full([1], rows.size(0), dtype=torch.long, device=rows.device)])
-    bags = torch.repeat_interleave(torch.arange(offsets.size(0), device=rows.device), ends - offsets)
-    totals = torch.zeros([offsets.size(0)], device=rows.device).index_add(0, bags, weights)
+    ends = torch.cat([offsets[1:], torch.tensor([rows.size(0)]).to(offsets)])
+    bags = torch.repeat_interleave(torch.arange(count).to(offsets), ends - offsets)
+    totals = torch.zeros([count]).to(weights).index_add(0, bags, weights)
     x = sums / totals.clamp(min=1e-6).unsqueeze(1)
     x = torch.layer_norm(x, [x.size(1)], self.norm_weight, self.norm_bias)
     hidden = torch.gelu(torch.linear(x, self.hidden_weight, self.hidden_bias))
@@ -145,14 +150,16 @@ def encode_text(self, texts: List[str]) -> Tensor:
     offsets: List[int] = []
     count = 0
     for text in texts:
-        found = self.lookup(torch.tensor(self.read(text)[0], dtype=torch.long, device=self.pieces.device))
+        read = self.read(text)[0]
+        read.append(0)  # of no piece: torch warns of empty lists
+        found = self.lookup(torch.tensor(read).to(self.importance.device))
         found = found[found > 0]
         if found.size(0) == 0:
-            found = torch.zeros([1], dtype=torch.long, device=self.pieces.device)
+            found = torch.tensor([0]).to(found)
         rows.append(found)
         offsets.append(count)
         count += found.size(0)
-    return self.embed(torch.cat(rows), torch.tensor(offsets, dtype=torch.long, device=self.pieces.device))
+    return self.embed(torch.cat(rows), torch.tensor(offsets).to(rows[0]))
 )";
 
 constexpr char kEncodeText[] = R"(
@@ -163,6 +170,7 @@ def encode_text(self, texts: List[str]) -> Tensor:
 // Of towers of ours, with the version of the scripts.
 constexpr char kMark[] = "vsearch_text_tower";
 constexpr std::int64_t kVersion = 1;
+constexpr std::int64_t kHalfHash = 2'097'152;  // hashes are below its square
 
 bool is_ours(const torch::jit::Module& network) {
   if (!network.hasattr("text") || !network.attr("text").isModule()) return false;
@@ -199,7 +207,11 @@ torch::jit::Module make_text_tower(const TextTowerSettings& settings) {
   };
   const double inner = 1 / std::sqrt(static_cast<double>(width));
   tower.register_attribute(kMark, c10::IntType::get(), kVersion);
-  tower.register_buffer("pieces", at::tensor(settings.pieces, at::kLong));
+  // Whoever loads a package makes all of its tensors float32: two of which hold a hash exactly.
+  const at::Tensor pieces = at::tensor(settings.pieces, at::kLong);
+  const at::Tensor high = at::floor_divide(pieces, kHalfHash);
+  tower.register_buffer("pieces_high", high.to(at::kFloat));
+  tower.register_buffer("pieces_low", (pieces - high * kHalfHash).to(at::kFloat));
   add("vectors", normal({count + 1, width}, 1));
   add("importance", at::zeros({count + 1}));
   add("norm_weight", at::ones({width}));
@@ -224,7 +236,7 @@ torch::jit::Module with_text_tower(const torch::jit::Module& network,
     for (const auto& parameter : tower.named_parameters(false)) {
       old.setattr(parameter.name, parameter.value);
     }
-    old.setattr("pieces", tower.attr("pieces"));
+    for (const auto& buffer : tower.named_buffers(false)) old.setattr(buffer.name, buffer.value);
     return joined;
   }
   if (network.find_method("encode_text") || network.hasattr("text")) {

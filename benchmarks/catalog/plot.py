@@ -49,8 +49,9 @@ def main(source: Path) -> None:
         "index.snapshot": size["snapshot_bytes_an_item"],
         "index in memory": size["memory_bytes_an_item"],
     }
-    right.bar(list(parts), list(parts.values()), color=[GREY, ORANGE, ORANGE, BLUE])
-    right.set_ylabel("bytes an item")
+    right.barh(list(parts), list(parts.values()), color=[GREY, ORANGE, ORANGE, BLUE])
+    right.invert_yaxis()
+    right.set_xlabel("bytes an item")
     right.set_title("size", fontsize=10)
 
     for axes in (left, middle, right):

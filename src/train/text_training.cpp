@@ -27,7 +27,7 @@ using TextClock = std::chrono::steady_clock;
 constexpr std::size_t kFewestTexts = 20;
 // In fewer texts than this a piece that comes once is known, too.
 constexpr std::size_t kManyTexts = 1000;
-constexpr std::size_t kMeasuredTexts = 5000;
+constexpr std::size_t kMeasuredTexts = 10'000;
 constexpr std::size_t kExamples = 10;
 constexpr std::size_t kFoundTexts = 5;
 constexpr double kShortened = 0.5;    // share of the texts of which some words are shown

@@ -494,7 +494,7 @@ TEST_CASE("pictures are told from the classes that are named alone", "[losses]")
       at::Tensor vectors = loss_of_three->parameters()[0];
       vectors.copy_(loss->parameters()[0].narrow(0, 0, vectors.size(0)));
     }
-    at::Tensor embeddings = random_normal(4, 8, 11).requires_grad_();
+    at::Tensor embeddings = random_normal(11, 4, 8).requires_grad_();
     const at::Tensor value = loss->compute(embeddings, labels, among);
     const at::Tensor wanted = loss_of_three->compute(embeddings, labels);
     CHECK(value.item<double>() == Approx(wanted.item<double>()));
@@ -508,7 +508,7 @@ TEST_CASE("pictures are told from the classes that are named alone", "[losses]")
     CHECK(gradient.narrow(0, 3 * each, 2 * each).abs().sum().item<double>() == 0);
   }
   const auto supcon = make_loss(settings_of(Loss::kSupCon));
-  const at::Tensor embeddings = random_normal(4, 8, 11);
+  const at::Tensor embeddings = random_normal(11, 4, 8);
   CHECK(supcon->compute(embeddings, labels, among).item<double>() ==
         supcon->compute(embeddings, labels).item<double>());
   CHECK_THROWS_WITH(

@@ -35,8 +35,10 @@ struct EvaluationOptions {
   RetrievalOptions retrieval{};
   std::uint32_t bootstrap = 1000;  // resamples
   std::uint64_t seed = 1;
-  // Where embeddings are kept, by the fingerprint of the encoder and of the pictures, so that a run
-  // that was interrupted goes on. Empty: nowhere.
+  // Where embeddings are kept, a file for each encoder, by the paths, sizes and times of the
+  // pictures, so that a run that was interrupted goes on and what other data sets have of these
+  // pictures is not encoded again. While another process adds to the file nothing is. Empty:
+  // nowhere.
   std::filesystem::path cache{};
   bool exact_decoding = true;  // see EncodeOptions
   Progress progress{};         // counts pictures

@@ -9,7 +9,6 @@
 
 #include "catalog/picture_file.h"
 #include "eval/embedding_cache.h"
-#include "eval/fingerprint.h"
 #include "vsearch/error.h"
 #include "vsearch/evaluator.h"
 
@@ -40,8 +39,12 @@ class Embedding {
 
   DatasetEmbeddings run() {
     if (!options_.cache.empty()) {
-      cache_ =
-          std::make_unique<eval::EmbeddingCache>(options_.cache, cache_key(), result_.rows, known_);
+      std::vector<eval::PictureKey> keys;
+      for (const DatasetPicture& picture : dataset_.pictures) {
+        keys.push_back(eval::key_of_picture(dataset_, picture));
+      }
+      cache_ = std::make_unique<eval::EmbeddingCache>(options_.cache, name_in_cache(),
+                                                      std::move(keys), result_.rows, known_);
     }
     result_.from_cache = static_cast<std::uint64_t>(std::ranges::count(known_, true));
     done_ = result_.from_cache;
@@ -73,11 +76,10 @@ class Embedding {
   }
 
  private:
-  std::string cache_key() const {
+  std::string name_in_cache() const {
     const EncoderInfo& info = encoder_.info();
-    const std::string pictures = eval::fingerprint_of_pictures(dataset_);
-    return fmt::format("{}-{}-{}{}", info.fingerprint.substr(0, 16), pictures.substr(0, 16),
-                       precision_name(info.precision), options_.exact_decoding ? "-exact" : "");
+    return fmt::format("{}-{}{}", info.fingerprint.substr(0, 32), precision_name(info.precision),
+                       options_.exact_decoding ? "-exact" : "");
   }
 
   std::optional<EncodeInput> next() {

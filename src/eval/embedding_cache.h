@@ -1,26 +1,42 @@
-// Embeddings of a data set on disk, added as they are made, so that a run that was interrupted goes
-// on where it stopped.
+// Embeddings of picture files on disk, added as they are made, so that a run that was interrupted
+// goes on where it stopped, and no picture is encoded twice by one encoder.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <span>
 #include <string>
+#include <vector>
 
+#include "vsearch/dataset.h"
 #include "vsearch/types.h"
 
 namespace vsearch::eval {
 
-// One file per encoder and set of pictures. Records are checksummed: what a crash has torn off is
-// made anew.
+// What the embedding of a picture depends on, beside the encoder: its path in the data set, the
+// size and time of its file, its crop. A data set that is moved as a whole keeps its pictures'
+// keys.
+struct PictureKey {
+  std::uint64_t low = 0;
+  std::uint64_t high = 0;
+  auto operator<=>(const PictureKey&) const = default;
+};
+PictureKey key_of_picture(const Dataset& dataset, const DatasetPicture& picture);
+
+// One file for each encoder. Records are checksummed: what a crash has torn off is made anew. While
+// another process adds to the file, what is there is used and nothing is added.
 // Threads: one. Errors: throws kIo, which names the file.
 class EmbeddingCache {
  public:
-  // `key` names what the embeddings depend on; it becomes part of the file's name. Reads what is
-  // there into `rows` [pictures x dim] and marks it in `known` [pictures].
-  EmbeddingCache(const std::filesystem::path& folder, const std::string& key, Matrix& rows,
-                 std::vector<bool>& known);
+  // `encoder` names what all embeddings depend on; it becomes part of the file's name. Reads what
+  // is there into `rows` [pictures x dim] and marks it in `known` [pictures].
+  EmbeddingCache(const std::filesystem::path& folder, const std::string& encoder,
+                 std::vector<PictureKey> keys, Matrix& rows, std::vector<bool>& known);
+  ~EmbeddingCache();
+  EmbeddingCache(const EmbeddingCache&) = delete;
+  EmbeddingCache& operator=(const EmbeddingCache&) = delete;
 
   void add(std::uint32_t picture, std::span<const float> embedding);
   // What was added is in the file when this has returned.
@@ -31,7 +47,9 @@ class EmbeddingCache {
   [[noreturn]] void fail(const char* what) const;
 
   std::filesystem::path path_;
+  std::vector<PictureKey> keys_;  // of the pictures
   std::ofstream file_;
+  int lock_ = -1;  // a descriptor; -1: another process has it
 };
 
 }  // namespace vsearch::eval

@@ -9,21 +9,18 @@
 
 namespace vsearch::eval {
 
-std::string fingerprint_of_pictures(const Dataset& dataset) {
-  util::Sha256 hash;
+std::string fingerprint_of(const Dataset& dataset) {
+  // Of its own: so that fingerprints in reports stay what they were.
+  util::Sha256 pictures;
   for (const DatasetPicture& picture : dataset.pictures) {
     std::error_code gone;
     const auto size = std::filesystem::file_size(dataset.root / picture.path, gone);
     const CropBox& crop = picture.crop;
-    hash.update(fmt::format("{}\n{}\n{} {} {} {}\n", picture.path, gone ? 0 : size, crop.left,
-                            crop.top, crop.right, crop.bottom));
+    pictures.update(fmt::format("{}\n{}\n{} {} {} {}\n", picture.path, gone ? 0 : size, crop.left,
+                                crop.top, crop.right, crop.bottom));
   }
-  return hash.hex();
-}
-
-std::string fingerprint_of(const Dataset& dataset) {
   util::Sha256 hash;
-  hash.update(fingerprint_of_pictures(dataset));
+  hash.update(pictures.hex());
   for (const DatasetPicture& picture : dataset.pictures) {
     hash.update(fmt::format("{} {}\n", picture.label, picture.domain));
   }

@@ -7,9 +7,8 @@
 
 namespace vsearch::eval {
 
-// SHA-256 over the paths, sizes and crops of the pictures: what their embeddings depend on.
-std::string fingerprint_of_pictures(const Dataset& dataset);
-// Over that, the labels and the protocols: what its figures depend on.
+// SHA-256 over the paths, sizes and crops of the pictures, the labels and the protocols: what the
+// figures of a data set depend on.
 std::string fingerprint_of(const Dataset& dataset);
 
 }  // namespace vsearch::eval

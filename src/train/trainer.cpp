@@ -45,7 +45,7 @@ DatasetEmbeddings embed(const Encoder& encoder, const Dataset& dataset, const Tr
                         const EvaluationOptions& evaluation) {
   std::vector<std::uint32_t> numbers = set.pictures;
   numbers.insert(numbers.end(), set.held_out.begin(), set.held_out.end());
-  std::ranges::sort(numbers);  // in the cache, what is held out next time is the same list
+  std::ranges::sort(numbers);
   const DatasetEmbeddings found =
       embed_dataset(encoder, training::part_of(dataset, numbers), evaluation);
   DatasetEmbeddings all;

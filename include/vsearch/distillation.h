@@ -74,8 +74,8 @@ struct DistillModel {
 
 struct DistillReport {
   DistillModel teacher;
-  DistillModel student;  // as it was written
-  std::string start;     // the CONFIG of a fresh student, in full, or the package's fingerprint
+  DistillModel student;   // as it was written
+  std::string start;      // the CONFIG of a fresh student, in full, or the package's fingerprint
   bool has_text = false;  // whether the teacher's words go with the student
   std::uint64_t pictures = 0;  // that were learned from
   std::uint64_t held_out = 0;

@@ -106,7 +106,7 @@ Dataset pictures_at(const std::vector<std::filesystem::path>& paths);
 //                                    its embeddings (the teacher's). Its metric is the cosine; its
 //                                    pictures are prepared as the teacher's are, in its size. The
 //                                    teacher's text tower goes with it where the dimensions agree
-//                                    and the exporter has made the package.
+//                                    and the exporter or train_text() has made it.
 // `progress` is called as by train(); in epoch 0 pictures are read and the teacher encodes those
 // held out. TrainState::data is null.
 // Throws kInvalidArgument (no picture, fewer than two to learn from, numbers that make no sense, a

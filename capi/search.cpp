@@ -40,10 +40,11 @@ std::vector<vsearch::Hit> search(const vsearch::Catalog& catalog, const vsearch_
                   (query.image_bytes != nullptr) + (query.pixels.data != nullptr) +
                   (query.embedding != nullptr) + (query.text != nullptr);
   if (set != 1) {
-    throw vsearch::Error(vsearch::ErrorCode::kInvalidArgument,
-                         "query must set exactly one of like, image_path, image_bytes, pixels.data, "
-                         "embedding and text; it sets " +
-                             std::to_string(set));
+    throw vsearch::Error(
+        vsearch::ErrorCode::kInvalidArgument,
+        "query must set exactly one of like, image_path, image_bytes, pixels.data, "
+        "embedding and text; it sets " +
+            std::to_string(set));
   }
   const vsearch::Searcher searcher(catalog);
   if (query.like != nullptr) return searcher.search(vsearch::Query::like(query.like), options);

@@ -1,18 +1,16 @@
 // The C interface to training.
 #include <fmt/format.h>
 
-#include <cstdint>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "boundary.h"
 #include "handles.h"
 #include "options.h"
+#include "training_options.h"
 #include "vsearch/dataset.h"
 #include "vsearch/encoder.h"
 #include "vsearch/text_trainer.h"
@@ -30,25 +28,6 @@ vsearch::Dataset load_labelled(const std::string& kind, const std::string& root,
   options.check_files = !incomplete;
   options.check_counts = !incomplete;
   return vsearch::load_dataset(kind, root, options);
-}
-
-std::optional<vsearch::Device> find_device(std::string_view name) {
-  if (name == "cpu") return vsearch::Device::kCpu;
-  if (name == "cuda") return vsearch::Device::kCuda;
-  return std::nullopt;
-}
-
-void take_augmentation(OptionReader& options, vsearch::Augmentation& augmentation) {
-  const Json* const given = options.object("augmentation");
-  if (given == nullptr) return;
-  OptionReader reader(*given, options.name_of("augmentation"));
-  reader.take("random_crop", augmentation.random_crop);
-  reader.take("flip", augmentation.flip);
-  reader.take("colour_jitter", augmentation.colour_jitter);
-  reader.take("greyscale", augmentation.greyscale);
-  reader.take("new_background", augmentation.new_background);
-  reader.take("erase", augmentation.erase);
-  reader.finish();
 }
 
 std::vector<vsearch::Dataset> take_keep_apart(OptionReader& options, bool incomplete) {
@@ -109,13 +88,11 @@ TrainRequest read_train_options(const char* text) {
   reader.take("in_turn", how.in_turn);
   reader.take("own_classifiers", how.own_classifiers);
   reader.take("dim", how.dim);
-  take_augmentation(reader, how.augmentation);
+  capi::take_augmentation(reader, how.augmentation);
   reader.take("keep_start", how.keep_start);
   reader.take("mix_with_start", how.mix_with_start);
   reader.take("patience", how.patience);
-  reader.take_name("precision", how.precision, vsearch::find_precision, "auto, fp32 or bf16");
-  reader.take_name("device", how.device, find_device, "cpu or cuda");
-  reader.take("device_index", how.device_index);
+  capi::take_device(reader, how.precision, how.device, how.device_index);
   reader.take("seed", how.seed);
   reader.take("work", how.work);
   reader.take("cache", how.cache);
@@ -123,15 +100,6 @@ TrainRequest read_train_options(const char* text) {
   how.keep_apart = take_keep_apart(reader, request.incomplete);
   reader.finish();
   return request;
-}
-
-vsearch::TrainProgress to_train_progress(vsearch_train_progress callback, void* user) {
-  if (callback == nullptr) return {};
-  return [callback, user](const vsearch::TrainState& state) {
-    const vsearch_train_state told{state.epoch, state.epochs, state.step,
-                                   state.steps, state.loss,   state.seconds_left};
-    return callback(user, &told) == 0;
-  };
 }
 
 vsearch::TextTrainOptions read_text_options(const char* text) {
@@ -178,7 +146,7 @@ vsearch_status vsearch_train(const char* model, const char* dataset, const char*
     const vsearch::TrainReport report =
         vsearch::train(vsearch::find_encoder(model),
                        load_labelled(capi::text_or_empty(dataset), root, request.incomplete),
-                       output, request.options, to_train_progress(progress, progress_user));
+                       output, request.options, capi::to_train_progress(progress, progress_user));
     return std::make_unique<vsearch_text>(vsearch::to_json(report));
   });
 }

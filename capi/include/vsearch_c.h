@@ -968,6 +968,23 @@ VSEARCH_API vsearch_status vsearch_train_text(const vsearch_catalog* catalog, co
                                               void* progress_user, vsearch_text** json,
                                               vsearch_error* error);
 
+/* Teaches a small model the embeddings of the large one `teacher` (a package, or the name of one)
+ * on pictures without labels, and writes the package `output`. `student`: "vit" (NULL means that)
+ * or "vit:width=128,depth=12,heads=4,patch=16,size=128", a fresh one; or a package to start from.
+ * `pictures`: `picture_count` paths of files, and of folders with pictures in them, however deep.
+ * `options` is a JSON object with the names of docs/training.md, such as {"epochs": 100}; what it
+ * lacks, or NULL, means the defaults. `json`: what was found out, as docs/training.md tells.
+ * VSEARCH_INVALID_ARGUMENT (an option or a word of `student` that does not exist, with those that
+ * do; numbers that make no sense; no picture), VSEARCH_FILE_NOT_FOUND, VSEARCH_BAD_IMAGE (no
+ * picture can be read), VSEARCH_BAD_MODEL (no package; a student whose weights are constants),
+ * VSEARCH_CANCELLED (asked to stop before anything was learned), VSEARCH_OUT_OF_MEMORY,
+ * VSEARCH_UNAVAILABLE (a library without torch). `progress` may be NULL. */
+VSEARCH_API vsearch_status vsearch_distill(const char* teacher, const char* student,
+                                           const char* const* pictures, size_t picture_count,
+                                           const char* output, const char* options,
+                                           vsearch_train_progress progress, void* progress_user,
+                                           vsearch_text** json, vsearch_error* error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -6,6 +6,7 @@
 #include "vsearch/catalog.h"
 #include "vsearch/crop.h"
 #include "vsearch/dataset.h"
+#include "vsearch/distillation.h"
 #include "vsearch/edition.h"
 #include "vsearch/encoder.h"
 #include "vsearch/error.h"

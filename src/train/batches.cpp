@@ -123,6 +123,7 @@ Image background_of(const KeptPicture& picture) {
 struct OpenBatch {
   Batch batch;
   float* pixels = nullptr;  // of batch.pixels
+  float* also = nullptr;    // of batch.also
 };
 
 struct PlaceJob {
@@ -180,6 +181,24 @@ Preprocessing augmented_preprocessing(const Preprocessing& preprocessing,
   return result;
 }
 
+namespace {
+
+// Of both networks, so that each has something to crop.
+std::uint32_t shorter_px_of_both(const Preprocessing& preprocessing,
+                                 const BatchSettings& settings) {
+  const std::uint32_t one = kept_shorter_px(preprocessing, settings.augmentation);
+  if (!settings.also || one == 0) return one;
+  const std::uint32_t other = kept_shorter_px(*settings.also, settings.augmentation);
+  return other == 0 ? 0 : std::max(one, other);
+}
+
+float* new_pixels(at::Tensor& pixels, std::int64_t count, const Preprocessing& input) {
+  pixels = at::empty({count, 3, input.height_px, input.width_px}, at::kFloat);
+  return pixels.mutable_data_ptr<float>();
+}
+
+}  // namespace
+
 class BatchLoader::Impl {
  public:
   Impl(LabelledPictures pictures, const Preprocessing& preprocessing, const BatchSettings& settings)
@@ -187,8 +206,12 @@ class BatchLoader::Impl {
         preprocessing_(augmented_preprocessing(preprocessing, settings.augmentation)),
         settings_(settings),
         preparer_(preprocessing_),
-        cache_(pictures_, kept_shorter_px(preprocessing, settings.augmentation),
+        cache_(pictures_, shorter_px_of_both(preprocessing, settings),
                settings.augmentation.new_background > 0, settings.cache_bytes) {
+    if (settings_.also) {
+      settings_.also = augmented_preprocessing(*settings_.also, settings_.augmentation);
+      also_preparer_.emplace(*settings_.also);
+    }
     check_augmentation(settings.augmentation);
     if (pictures_.labels.size() == pictures_.pictures.size()) return;
     throw Error(ErrorCode::kInvalidArgument,
@@ -256,14 +279,13 @@ class BatchLoader::Impl {
     Batch& batch = open->batch;
     batch.rows = std::move(batches_[begun_++]);
     const auto count = static_cast<std::int64_t>(batch.rows.size());
-    encoder::run_torch(
-        ErrorCode::kInternal, fmt::format("a batch of {} pictures", count),
-        {"take smaller batches", kTrainingMemoryRemedy}, [&] {
-          batch.pixels =
-              at::empty({count, 3, preprocessing_.height_px, preprocessing_.width_px}, at::kFloat);
-          batch.labels = at::empty({count}, at::kLong);
-        });
-    open->pixels = batch.pixels.mutable_data_ptr<float>();
+    encoder::run_torch(ErrorCode::kInternal, fmt::format("a batch of {} pictures", count),
+                       {"take smaller batches", kTrainingMemoryRemedy}, [&] {
+                         open->pixels = new_pixels(batch.pixels, count, preprocessing_);
+                         if (settings_.also)
+                           open->also = new_pixels(batch.also, count, *settings_.also);
+                         batch.labels = at::empty({count}, at::kLong);
+                       });
     auto* const labels = batch.labels.mutable_data_ptr<std::int64_t>();
     for (std::size_t i = 0; i < batch.rows.size(); ++i) {
       labels[i] = pictures_.labels[batch.rows[i]];
@@ -281,17 +303,21 @@ class BatchLoader::Impl {
         (pictures_.dataset->root / pictures_.dataset->pictures[picture].path).string();
     const Image image = augmented(row, job.seed);
     const ImageView view = image.view();
-    const at::Tensor prepared = encoder::run_torch(
-        ErrorCode::kInternal, name,
-        {"leave the picture out of the training pictures", kTrainingMemoryRemedy}, [&] {
-          try {
-            return preparer_.prepare({&view, 1}, 0);
-          } catch (const Error& error) {  // which knows no name
-            throw Error(error.code(), fmt::format("{}: {}", name, error.what()));
-          }
-        });
-    const auto values = static_cast<std::size_t>(prepared.numel());
-    std::copy_n(prepared.const_data_ptr<float>(), values, job.batch->pixels + job.place * values);
+    const auto prepare = [&](const encoder::PixelPreparer& preparer, float* to) {
+      const at::Tensor prepared = encoder::run_torch(
+          ErrorCode::kInternal, name,
+          {"leave the picture out of the training pictures", kTrainingMemoryRemedy}, [&] {
+            try {
+              return preparer.prepare({&view, 1}, 0);
+            } catch (const Error& error) {  // which knows no name
+              throw Error(error.code(), fmt::format("{}: {}", name, error.what()));
+            }
+          });
+      const auto values = static_cast<std::size_t>(prepared.numel());
+      std::copy_n(prepared.const_data_ptr<float>(), values, to + job.place * values);
+    };
+    prepare(preparer_, job.batch->pixels);
+    if (also_preparer_) prepare(*also_preparer_, job.batch->also);
   }
 
   Image augmented(std::uint32_t row, std::uint64_t seed) {
@@ -312,8 +338,9 @@ class BatchLoader::Impl {
 
   const LabelledPictures pictures_;
   const Preprocessing preprocessing_;
-  const BatchSettings settings_;
+  BatchSettings settings_;
   const encoder::PixelPreparer preparer_;
+  std::optional<encoder::PixelPreparer> also_preparer_;
   PictureCache cache_;
   std::vector<std::vector<std::uint32_t>> batches_;  // of the epoch
   std::uint64_t epoch_seed_ = 0;

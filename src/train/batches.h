@@ -44,10 +44,13 @@ struct BatchSettings {
   std::uint32_t threads = 0;  // that read and change pictures; 0: one for each processor
   // Pictures are kept as they were read up to so many bytes; the others are read again each time.
   std::uint64_t cache_bytes = std::uint64_t{1} << 30;
+  // Another network sees the same changed pictures, prepared like this.
+  std::optional<Preprocessing> also{};
 };
 
 struct Batch {
   at::Tensor pixels;                // float32 [B, 3, height_px, width_px] on the CPU
+  at::Tensor also;                  // likewise, of BatchSettings::also; undefined without it
   at::Tensor labels;                // int64 [B] on the CPU
   std::vector<std::uint32_t> rows;  // [B] of LabelledPictures
 };

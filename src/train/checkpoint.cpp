@@ -4,6 +4,7 @@
 #include <torch/serialize.h>
 #include <torch/serialize/archive.h>
 
+#include <algorithm>
 #include <sstream>
 #include <system_error>
 #include <utility>
@@ -20,28 +21,21 @@ namespace fs = std::filesystem;
 
 constexpr char kCheckpointFile[] = "checkpoint.pt";
 constexpr char kLogFile[] = "log.jsonl";
-constexpr std::int64_t kEpochNumbers = 7;
 
-at::Tensor epochs_to_tensor(const std::vector<TrainEpoch>& epochs) {
-  at::Tensor rows =
-      at::empty({static_cast<std::int64_t>(epochs.size()), kEpochNumbers}, at::kDouble);
+at::Tensor epochs_to_tensor(const std::vector<std::vector<double>>& epochs) {
+  const std::size_t numbers = epochs.empty() ? 0 : epochs.front().size();
+  at::Tensor rows = at::empty(
+      {static_cast<std::int64_t>(epochs.size()), static_cast<std::int64_t>(numbers)}, at::kDouble);
   double* at = rows.data_ptr<double>();
-  for (const TrainEpoch& epoch : epochs) {
-    for (const double value :
-         {static_cast<double>(epoch.epoch), epoch.loss, epoch.rate, epoch.seconds,
-          epoch.pictures_per_second, epoch.held_out_map, epoch.held_out_recall_at_1}) {
-      *at++ = value;
-    }
-  }
+  for (const std::vector<double>& epoch : epochs) at = std::ranges::copy(epoch, at).out;
   return rows;
 }
 
-std::vector<TrainEpoch> epochs_from_tensor(const at::Tensor& rows) {
-  std::vector<TrainEpoch> epochs;
+std::vector<std::vector<double>> epochs_from_tensor(const at::Tensor& rows) {
+  std::vector<std::vector<double>> epochs;
   for (std::int64_t i = 0; i < rows.size(0); ++i) {
-    const double* row = rows.data_ptr<double>() + i * kEpochNumbers;
-    epochs.push_back(
-        {static_cast<std::uint32_t>(row[0]), row[1], row[2], row[3], row[4], row[5], row[6]});
+    const double* row = rows.data_ptr<double>() + i * rows.size(1);
+    epochs.emplace_back(row, row + rows.size(1));
   }
   return epochs;
 }
@@ -91,8 +85,8 @@ bool Checkpoint::load(CheckpointState& state) const {
         torch::serialize::InputArchive optimizer;
         archive.read("optimizer", optimizer);
         state.optimizer->load(optimizer);
-        state.report->epochs = epochs_from_tensor(numbers);
-        state.report->best_epoch = static_cast<std::uint32_t>(best_epoch.item<std::int64_t>());
+        state.epochs = epochs_from_tensor(numbers);
+        state.best_epoch = static_cast<std::uint32_t>(best_epoch.item<std::int64_t>());
         return true;
       });
 }
@@ -101,9 +95,9 @@ void Checkpoint::save(const CheckpointState& state) const {
   if (folder_.empty()) return;
   torch::serialize::OutputArchive archive;
   archive.write("key", c10::IValue(key_));
-  archive.write("epochs", epochs_to_tensor(state.report->epochs));
+  archive.write("epochs", epochs_to_tensor(state.epochs));
   archive.write("best_epoch",
-                at::scalar_tensor(static_cast<std::int64_t>(state.report->best_epoch), at::kLong));
+                at::scalar_tensor(static_cast<std::int64_t>(state.best_epoch), at::kLong));
   for (std::size_t i = 0; i < state.values.size(); ++i) {
     archive.write(fmt::format("value{}", i), state.values[i].detach());
   }
@@ -118,10 +112,7 @@ void Checkpoint::save(const CheckpointState& state) const {
   std::ostringstream content;
   archive.save_to(content);
   replace_file(folder_ / kCheckpointFile, content.view());
-
-  std::string log;
-  for (const TrainEpoch& epoch : state.report->epochs) log += to_json(epoch) + '\n';
-  replace_file(folder_ / kLogFile, log);
+  replace_file(folder_ / kLogFile, state.log);
 }
 
 }  // namespace vsearch::training

@@ -4,20 +4,22 @@
 #include <ATen/ATen.h>
 #include <torch/optim/optimizer.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
 
-#include "vsearch/trainer.h"
-
 namespace vsearch::training {
 
-// Borrowed: what is saved and what load() fills.
+// What is saved and what load() fills; pointers are borrowed.
 struct CheckpointState {
   std::vector<at::Tensor> values;  // network and class vectors, in a fixed order
   std::vector<at::Tensor>* best = nullptr;
   torch::optim::Optimizer* optimizer = nullptr;
-  TrainReport* report = nullptr;  // epochs and best_epoch
+  // Of each epoch its numbers and its line of the log, which load() leaves empty.
+  std::vector<std::vector<double>> epochs{};
+  std::string log{};
+  std::uint32_t best_epoch = 0;
 };
 
 // FOLDER/checkpoint.pt, and beside it FOLDER/log.jsonl with a line an epoch. Each is there whole or

@@ -135,6 +135,14 @@ std::vector<TunedParameter> choose_parameters(const torch::jit::Module& network,
   return chosen;
 }
 
+std::uint64_t image_parameter_count(const torch::jit::Module& network) {
+  std::uint64_t count = 0;
+  for (const Candidate& candidate : candidates_of(network)) {
+    count += static_cast<std::uint64_t>(candidate.value.numel());
+  }
+  return count;
+}
+
 void check_network(const encoder::Archive& archive, const TrainOptions& options,
                    const std::string& path) {
   if (options.depth != TrainDepth::kHead) choose_parameters(archive.module, options, path);

@@ -1,13 +1,8 @@
 #include "train/network_training.h"
 
-#include <ATen/autocast_mode.h>
-#include <ATen/detail/CUDAHooksInterface.h>
-#include <c10/core/DeviceGuard.h>
 #include <fmt/format.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
-#include <torch/optim/adamw.h>
 
-#include <chrono>
 #include <cmath>
 #include <utility>
 
@@ -18,65 +13,15 @@
 #include "train/grouped_sampler.h"
 #include "train/losses.h"
 #include "train/tensors.h"
-#include "util/processor.h"
 #include "util/sha256.h"
 #include "vsearch/error.h"
 
 namespace vsearch::training {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 // So many pictures are measured with after each epoch.
 constexpr std::size_t kMeasuredEachEpoch = 1000;
 constexpr double kMixtures[] = {0.25, 0.5, 0.75};
-
-double seconds_since(Clock::time_point began) {
-  return std::chrono::duration<double>(Clock::now() - began).count();
-}
-
-// Autocast to bfloat16 for as long as this lives; then as it was, for it is the whole thread's.
-class HalfPrecision {
- public:
-  HalfPrecision(bool is_on, at::Device device)
-      : is_on_(is_on),
-        type_(device.type()),
-        was_enabled_(at::autocast::is_autocast_enabled(type_)),
-        old_dtype_(at::autocast::get_autocast_dtype(type_)) {
-    if (!is_on_) return;
-    at::autocast::set_autocast_enabled(type_, true);
-    at::autocast::set_autocast_dtype(type_, at::kBFloat16);
-    at::autocast::increment_nesting();
-  }
-  ~HalfPrecision() {
-    if (!is_on_) return;
-    at::autocast::decrement_nesting();
-    at::autocast::clear_cache();
-    at::autocast::set_autocast_dtype(type_, old_dtype_);
-    at::autocast::set_autocast_enabled(type_, was_enabled_);
-  }
-  HalfPrecision(const HalfPrecision&) = delete;
-  HalfPrecision& operator=(const HalfPrecision&) = delete;
-
- private:
-  bool is_on_;
-  at::DeviceType type_;
-  bool was_enabled_;
-  at::ScalarType old_dtype_;
-};
-
-at::Device device_of(const TrainOptions& options) {
-  if (options.device == Device::kCpu) return at::kCPU;
-  return {at::kCUDA, static_cast<c10::DeviceIndex>(options.device_index)};
-}
-
-bool uses_bfloat16(const TrainOptions& options, at::Device device) {
-  if (options.precision != Precision::kAuto) return options.precision == Precision::kBFloat16;
-  if (device.is_cpu()) return util::processor().avx512_bf16;
-  // True from compute capability 8 on: what asks for that itself is in torch's CUDA library alone.
-  const c10::DeviceGuard guard(device);
-  return at::detail::getCUDAHooks().supportsBFloat16ConvolutionWithCuDNNv8();
-}
 
 // A copy whose parameters are leaves: those of a package may require gradients.
 torch::jit::Module leaves_of(const torch::jit::Module& module) {
@@ -100,8 +45,8 @@ class NetworkTraining {
         recipe_(recipe),
         progress_(progress),
         report_(report),
-        device_(device_of(options)),
-        is_half_(uses_bfloat16(options, device_)),
+        device_(device_of(options.device, options.device_index)),
+        is_half_(uses_bfloat16(options.precision, device_)),
         measured_(held_out_task(set, kMeasuredEachEpoch)),
         measured_pictures_(part_of(dataset, measured_.pictures)),
         network_(leaves_of(start.module)) {
@@ -110,16 +55,19 @@ class NetworkTraining {
     for (const auto& parameter : network_.named_parameters()) {
       parameter.value.requires_grad_(false);
     }
-    parameters_ = choose_parameters(network_, options_, path_);
-    for (TunedParameter& parameter : parameters_) {
-      parameter.value.requires_grad_(true);
-      start_values_.push_back(parameter.value.detach().clone());
-    }
   }
 
   torch::jit::Module run() {
     prepare_loss();
-    prepare_optimizer();
+    OptimisationSettings how;
+    how.rate = recipe_.rate;
+    how.weight_decay = options_.weight_decay;
+    how.warm_up = options_.warm_up;
+    how.clip_gradients = options_.clip_gradients;
+    how.device = device_;
+    optimisation_ = std::make_unique<Optimisation>(choose_parameters(network_, options_, path_),
+                                                   how, loss_->parameters(), recipe_.head_rate);
+    start_values_ = optimisation_->values();
     const GroupedSampler sampler(set_.labels, set_.groups, options_.in_turn,
                                  sampler_settings(set_, options_, recipe_));
     if (options_.own_classifiers) {
@@ -135,10 +83,11 @@ class NetworkTraining {
     CheckpointState state = checkpoint_state();
     std::uint32_t epoch = 1;
     if (checkpoint.load(state)) {
-      epoch = static_cast<std::uint32_t>(report_.epochs.back().epoch) + 1;
+      restore(state);
+      epoch = report_.epochs.back().epoch + 1;
       best_map_ = report_.epochs[report_.best_epoch].held_out_map;
     } else {
-      measure(0, 0, 0, 0, 0);
+      measure({});
     }
     for (; epoch <= recipe_.epochs; ++epoch) {
       if (is_out_of_patience(epoch)) {
@@ -146,11 +95,14 @@ class NetworkTraining {
         break;
       }
       if (!learn(epoch, sampler, loader)) break;
+      note_epochs(state);
       checkpoint.save(state);
     }
-    set_values(best_values_);
+    optimisation_->set_values(best_values_);
     if (options_.mix_with_start) mix();
-    for (const TunedParameter& parameter : parameters_) parameter.value.requires_grad_(false);
+    for (const TunedParameter& parameter : optimisation_->parameters()) {
+      parameter.value.requires_grad_(false);
+    }
     network_.to(at::kCPU);
     return network_;
   }
@@ -164,71 +116,25 @@ class NetworkTraining {
                    tensor_of(set_.labels).to(device_), settings.classes);
   }
 
-  // A group for each rate; what has one dimension (biases, norms) is not drawn towards 0.
-  void prepare_optimizer() {
-    std::vector<torch::optim::OptimizerParamGroup> groups;
-    const auto add = [&](std::vector<at::Tensor> values, double rate, double decay) {
-      auto group = std::make_unique<torch::optim::AdamWOptions>(rate);
-      group->weight_decay(decay);
-      groups.emplace_back(std::move(values), std::move(group));
-      rates_.push_back(rate);
-    };
-    for (const TunedParameter& parameter : parameters_) {
-      add({parameter.value}, recipe_.rate * parameter.rate_factor,
-          parameter.value.dim() > 1 ? options_.weight_decay : 0.0);
-    }
-    if (!loss_->parameters().empty()) {
-      add(loss_->parameters(), recipe_.head_rate, options_.weight_decay);
-    }
-    optimizer_ = std::make_unique<torch::optim::AdamW>(
-        groups, torch::optim::AdamWOptions(recipe_.rate).weight_decay(options_.weight_decay));
-  }
-
   bool learn(std::uint32_t epoch, const GroupedSampler& sampler, BatchLoader& loader) {
-    const auto began = Clock::now();
     std::vector<std::vector<std::uint32_t>> batches;
     std::vector<std::size_t> groups;
     for (GroupBatch& drawn : sampler.epoch(epoch)) {
       batches.push_back(std::move(drawn.rows));
       groups.push_back(drawn.group);
     }
-    const std::size_t count = batches.size();
-    const std::uint64_t steps = std::uint64_t{recipe_.epochs} * count;
-    loader.start(epoch, std::move(batches));
-    double sum = 0;
-    double factor = 0;
-    std::size_t pictures = 0;
-    for (std::size_t step = 0; step < count; ++step) {
-      const std::optional<Batch> batch = loader.next();
-      if (!batch) break;
-      const std::uint64_t done = (epoch - 1) * count + step;
-      factor = rate_factor(done, steps, options_.warm_up);
-      for (std::size_t i = 0; i < rates_.size(); ++i) {
-        optimizer_->param_groups()[i].options().set_lr(rates_[i] * factor);
-      }
-      const double loss = take_step(*batch, among_.empty() ? at::Tensor() : among_[groups[step]]);
-      if (!std::isfinite(loss)) {
-        report_.stopped = fmt::format(
-            "the loss became no number in epoch {}, step {}: the best epoch before it was kept; "
-            "train with lower rates, or with precision fp32",
-            epoch, step + 1);
-        return false;
-      }
-      sum += loss;
-      pictures += batch->rows.size();
-      const double each = seconds_since(began) / static_cast<double>(step + 1);
-      if (progress_ && !progress_({epoch, recipe_.epochs, step + 1, count, loss,
-                                   each * static_cast<double>(steps - done - 1)})) {
-        if (epoch == 1) {
-          throw Error(ErrorCode::kCancelled, "asked to stop before anything was learned");
-        }
-        report_.stopped = fmt::format("asked to stop in epoch {}", epoch);
-        return false;
-      }
+    EpochOutcome outcome = run_epoch(
+        epoch, recipe_.epochs, std::move(batches), loader, *optimisation_,
+        [&](const Batch& batch, std::size_t step) {
+          return take_step(batch, among_.empty() ? at::Tensor() : among_[groups[step]]);
+        },
+        progress_);
+    if (!outcome.stopped.empty()) {
+      report_.stopped = std::move(outcome.stopped);
+      return false;
     }
-    const double seconds = seconds_since(began);
-    measure(epoch, sum / static_cast<double>(count), recipe_.rate * factor, seconds,
-            static_cast<double>(pictures) / seconds);
+    measure(
+        {epoch, outcome.loss, outcome.rate, outcome.seconds, outcome.pictures_per_second, 0, 0});
     return true;
   }
 
@@ -255,12 +161,7 @@ class NetworkTraining {
                                                       cosine_distillation(embeddings, before);
                                   }
                                 }
-                                optimizer_->zero_grad();
-                                loss.backward();
-                                if (options_.clip_gradients > 0) clip();
-                                const double value = loss.item<double>();
-                                if (std::isfinite(value)) optimizer_->step();
-                                return value;
+                                return optimisation_->step(loss);
                               });
   }
 
@@ -277,18 +178,6 @@ class NetworkTraining {
     return *start_network_;
   }
 
-  void clip() const {
-    const at::NoGradGuard no_gradients;
-    at::Tensor sum = at::zeros({}, at::TensorOptions(device_));
-    for (const TunedParameter& parameter : parameters_) {
-      if (parameter.value.grad().defined()) sum += parameter.value.grad().square().sum();
-    }
-    const at::Tensor factor = (options_.clip_gradients / (sum.sqrt() + 1e-6)).clamp_max(1.0);
-    for (const TunedParameter& parameter : parameters_) {
-      if (parameter.value.grad().defined()) parameter.value.mutable_grad().mul_(factor);
-    }
-  }
-
   HeldOutScore score() const {
     if (measured_.queries == 0) return {std::nan(""), std::nan("")};
     const auto encoder = encoder_of(network_, info_, device_, path_);
@@ -303,8 +192,7 @@ class NetworkTraining {
     }
   }
 
-  void measure(std::uint32_t epoch, double loss, double rate, double seconds, double per_second) {
-    TrainEpoch entry{epoch, loss, rate, seconds, per_second, 0, 0};
+  void measure(TrainEpoch entry) {
     const HeldOutScore found = score();
     entry.held_out_map = found.map;
     entry.held_out_recall_at_1 = found.recall_at_1;
@@ -312,25 +200,12 @@ class NetworkTraining {
     // Without anything held out the last is the best.
     if (found.map <= best_map_) return;
     best_map_ = found.map;
-    report_.best_epoch = epoch;
-    best_values_ = values();
+    report_.best_epoch = entry.epoch;
+    best_values_ = optimisation_->values();
   }
 
   bool is_out_of_patience(std::uint32_t epoch) const {
     return options_.patience > 0 && epoch - 1 - report_.best_epoch >= options_.patience;
-  }
-
-  std::vector<at::Tensor> values() const {
-    std::vector<at::Tensor> copies;
-    for (const TunedParameter& parameter : parameters_) {
-      copies.push_back(parameter.value.detach().clone());
-    }
-    return copies;
-  }
-
-  void set_values(const std::vector<at::Tensor>& values) const {
-    const at::NoGradGuard no_gradients;
-    for (std::size_t i = 0; i < parameters_.size(); ++i) parameters_[i].value.copy_(values[i]);
   }
 
   // WiSE-FT: the weights on the way from the start to the best that find best.
@@ -342,14 +217,14 @@ class NetworkTraining {
       for (std::size_t i = 0; i < best_values_.size(); ++i) {
         mixed.push_back(start_values_[i].lerp(best_values_[i], mixture));
       }
-      set_values(mixed);
+      optimisation_->set_values(mixed);
       const double map = score().map;
       if (map <= best_map_) continue;
       best_map_ = map;
       report_.mixture = mixture;
       best = std::move(mixed);
     }
-    set_values(best);
+    optimisation_->set_values(best);
   }
 
   // Everything that the weights after an epoch come from; patience and the mixture come later.
@@ -373,7 +248,7 @@ class NetworkTraining {
     add(change.random_crop, change.flip, change.colour_jitter, change.greyscale,
         change.new_background, change.erase);
     // The tuned blocks and their decay.
-    for (const TunedParameter& parameter : parameters_) {
+    for (const TunedParameter& parameter : optimisation_->parameters()) {
       add(parameter.name, parameter.value.numel(), parameter.rate_factor);
     }
     const auto add_picture = [&](std::uint32_t number) {
@@ -395,12 +270,33 @@ class NetworkTraining {
 
   CheckpointState checkpoint_state() {
     CheckpointState state;
-    for (const TunedParameter& parameter : parameters_) state.values.push_back(parameter.value);
+    for (const TunedParameter& parameter : optimisation_->parameters()) {
+      state.values.push_back(parameter.value);
+    }
     for (const at::Tensor& value : loss_->parameters()) state.values.push_back(value);
     state.best = &best_values_;
-    state.optimizer = optimizer_.get();
-    state.report = &report_;
+    state.optimizer = &optimisation_->optimizer();
     return state;
+  }
+
+  void note_epochs(CheckpointState& state) const {
+    state.epochs.clear();
+    state.log.clear();
+    for (const TrainEpoch& epoch : report_.epochs) {
+      state.epochs.push_back({static_cast<double>(epoch.epoch), epoch.loss, epoch.rate,
+                              epoch.seconds, epoch.pictures_per_second, epoch.held_out_map,
+                              epoch.held_out_recall_at_1});
+      state.log += to_json(epoch) + '\n';
+    }
+    state.best_epoch = report_.best_epoch;
+  }
+
+  void restore(const CheckpointState& state) const {
+    for (const std::vector<double>& row : state.epochs) {
+      report_.epochs.push_back({static_cast<std::uint32_t>(row.at(0)), row.at(1), row.at(2),
+                                row.at(3), row.at(4), row.at(5), row.at(6)});
+    }
+    report_.best_epoch = state.best_epoch;
   }
 
   const encoder::Archive& start_;
@@ -419,14 +315,12 @@ class NetworkTraining {
   const Dataset measured_pictures_;
   torch::jit::Module network_;
   std::optional<torch::jit::Module> start_network_;
-  std::vector<TunedParameter> parameters_;
   std::vector<at::Tensor> start_values_;
   std::vector<at::Tensor> best_values_;
   double best_map_ = -1;
   std::unique_ptr<RetrievalLoss> loss_;
   std::vector<at::Tensor> among_;  // by group of the sampler; empty: all classes
-  std::unique_ptr<torch::optim::AdamW> optimizer_;
-  std::vector<double> rates_;  // of each group, at its highest
+  std::unique_ptr<Optimisation> optimisation_;
 };
 
 }  // namespace

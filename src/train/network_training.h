@@ -3,25 +3,19 @@
 
 #include <torch/script.h>
 
-#include <functional>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "encoder/torch_archive.h"
+#include "train/optimisation.h"
 #include "train/recipe.h"
 #include "train/training_set.h"
 #include "vsearch/encoder.h"
 #include "vsearch/trainer.h"
 
 namespace vsearch::training {
-
-// A parameter that is learned, and how fast beside the fastest.
-struct TunedParameter {
-  std::string name;
-  at::Tensor value;
-  double rate_factor = 1;
-};
 
 // Those of `network` that options.depth and blocks choose, in the network's own order, but for a
 // text tower ("text."). Blocks are told by their names, up to the first part that is a number
@@ -32,6 +26,9 @@ struct TunedParameter {
 // Throws kBadModel, naming `path`, if there are none.
 std::vector<TunedParameter> choose_parameters(const torch::jit::Module& network,
                                               const TrainOptions& options, const std::string& path);
+
+// How many numbers encode_image() of `network` is made of: those of a text tower are not counted.
+std::uint64_t image_parameter_count(const torch::jit::Module& network);
 
 // What choose_parameters() throws, before hours of encoding; nothing for kHead.
 void check_network(const encoder::Archive& archive, const TrainOptions& options,
@@ -44,8 +41,7 @@ std::unique_ptr<Encoder> encoder_of(const torch::jit::Module& network, const Enc
 // The tuned network, on the CPU, of the epoch that finds best among the held-out pictures, mixed
 // with the start's weights if that finds better. Adds to report.epochs, .best_epoch, .mixture and
 // .stopped. `info` describes the start, `path` names it; `embeddings` are those of the data set's
-// pictures by the start. kAuto steps in bfloat16 where options.device computes in it: CPUs with
-// AVX512-BF16, CUDA from compute capability 8 on (and with cuDNN).
+// pictures by the start.
 // Throws kCancelled (asked to stop before the first epoch's end), kCorrupt (a damaged checkpoint),
 // kIo, kOutOfMemory, kBadModel.
 torch::jit::Module train_network(const encoder::Archive& start, const EncoderInfo& info,

@@ -1,3 +1,4 @@
+#include "vsearch/distillation.h"
 #include "vsearch/error.h"
 #include "vsearch/text_trainer.h"
 #include "vsearch/trainer.h"
@@ -20,6 +21,11 @@ TrainReport train(const std::filesystem::path&, const Dataset&, const std::files
 
 TextTrainReport train_text(const Catalog&, const std::filesystem::path&, const TextTrainOptions&,
                            const TextTrainProgress&) {
+  fail_without_torch();
+}
+
+DistillReport distill(const std::filesystem::path&, std::string_view, const std::vector<Dataset>&,
+                      const std::filesystem::path&, const DistillOptions&, const TrainProgress&) {
   fail_without_torch();
 }
 

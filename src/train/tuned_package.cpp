@@ -8,6 +8,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <string_view>
 #include <utility>
 
 #include "encoder/golden.h"
@@ -270,12 +271,12 @@ std::string fast_form_with_head(const std::string& archive) {
   return output.str();
 }
 
-void check_output(const fs::path& model, const fs::path& output) {
+void check_output(const fs::path& model, const fs::path& output, std::string_view what) {
   std::error_code ignored;
   if (fs::equivalent(model, output, ignored)) {
     throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("{}: the tuned package would replace its start; name another file",
-                            output.string()));
+                fmt::format("{}: the new package would replace {}; name another file",
+                            output.string(), what));
   }
   const fs::path folder = output.parent_path();
   if (!folder.empty() && !fs::is_directory(folder, ignored)) {

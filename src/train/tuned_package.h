@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "encoder/torch_archive.h"
@@ -45,8 +46,9 @@ struct WrittenPackage {
   std::vector<std::string> dropped_forms;  // "int8: ..."
 };
 
-// Throws kInvalidArgument (it is `model`), kFileNotFound (no such folder).
-void check_output(const std::filesystem::path& model, const std::filesystem::path& output);
+// Throws kInvalidArgument (it is `model`, which is `what`), kFileNotFound (no such folder).
+void check_output(const std::filesystem::path& model, const std::filesystem::path& output,
+                  std::string_view what = "its start");
 
 // Writes `model`, which was tuned from `start`, to `path`: a new manifest with golden pairs of its
 // own, and those fast forms that still give its embeddings; one that fails in any way is dropped.

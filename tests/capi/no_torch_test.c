@@ -32,5 +32,9 @@ int main(void) {
                             &json, &error),
               VSEARCH_UNAVAILABLE, "torch");
   CHECK(json == NULL);
+  CHECK_FAILS(vsearch_distill(model, "vit", &photos, 1, temp_path("small.vsm.pt"), NULL, NULL, NULL,
+                              &json, &error),
+              VSEARCH_UNAVAILABLE, "torch");
+  CHECK(json == NULL);
   return test_result();
 }

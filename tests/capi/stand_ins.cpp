@@ -6,6 +6,7 @@
 
 #include "support/fake_encoder.h"
 #include "support/other_encoder.h"
+#include "vsearch/distillation.h"
 #include "vsearch/encoder.h"
 #include "vsearch/error.h"
 #include "vsearch/text_trainer.h"
@@ -56,6 +57,28 @@ TextTrainReport train_text(const Catalog& catalog, const std::filesystem::path& 
     }
     report.epochs.push_back(
         {epoch, options.rate, options.weight_decay, options.held_out, std::nan(""), 0});
+  }
+  return report;
+}
+
+DistillReport distill(const std::filesystem::path& teacher, std::string_view student,
+                      const std::vector<Dataset>& pictures, const std::filesystem::path& output,
+                      const DistillOptions& options, const TrainProgress& progress) {
+  if (teacher == output) {
+    throw Error(ErrorCode::kInvalidArgument, output.string() + ": would replace the teacher");
+  }
+  DistillReport report;
+  report.start = student;
+  report.package = output;
+  for (const Dataset& dataset : pictures) report.pictures += dataset.pictures.size();
+  report.held_out = options.seed;
+  for (std::uint32_t epoch = 1; epoch <= options.epochs && report.stopped.empty(); ++epoch) {
+    if (progress && !progress({epoch, options.epochs, 3, 4, 0.5, 60.0})) {
+      report.stopped = "asked to stop";
+    }
+    report.epochs.push_back({epoch, options.relational, options.rate.value_or(0.25),
+                             options.warm_up, options.augmentation.erase,
+                             options.cosine.value_or(std::nan("")), options.held_out});
   }
   return report;
 }

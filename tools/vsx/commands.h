@@ -54,6 +54,7 @@ Command eval_command(CLI::App& vsx);
 Command audit_command(CLI::App& vsx);
 Command train_command(CLI::App& vsx);
 Command train_text_command(CLI::App& vsx);
+Command distill_command(CLI::App& vsx);
 
 // Declares `name` as a required positional argument without CLI11's type names in the help.
 template <typename Value>

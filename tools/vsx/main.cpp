@@ -57,13 +57,13 @@ int main(int argc, char** argv) {
       "  vsx search shop.vsearch --image photo.jpg\n\n"
       "vsx COMMAND --help says more. Messages go to standard error, results to standard output.");
   const std::vector<Command> commands = {
-      init_command(app),       add_command(app),      sync_command(app),     remove_command(app),
-      patch_command(app),      get_command(app),      list_command(app),     search_command(app),
-      duplicates_command(app), fields_command(app),   info_command(app),     check_command(app),
-      compact_command(app),    backup_command(app),   export_command(app),   import_command(app),
-      reencode_command(app),   rollback_command(app), editions_command(app), encode_command(app),
-      model_command(app),      index_command(app),    eval_command(app),     audit_command(app),
-      train_command(app), train_text_command(app)};
+      init_command(app),       add_command(app),        sync_command(app),     remove_command(app),
+      patch_command(app),      get_command(app),        list_command(app),     search_command(app),
+      duplicates_command(app), fields_command(app),     info_command(app),     check_command(app),
+      compact_command(app),    backup_command(app),     export_command(app),   import_command(app),
+      reencode_command(app),   rollback_command(app),   editions_command(app), encode_command(app),
+      model_command(app),      index_command(app),      eval_command(app),     audit_command(app),
+      train_command(app),      train_text_command(app), distill_command(app)};
   app.require_subcommand(0, 1);
   try {
     app.parse(argc, argv);

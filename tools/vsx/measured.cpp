@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
+#include <fstream>
 #include <string_view>
 
 #include "commands.h"
 #include "console.h"
+#include "vsearch/error.h"
 
 namespace vsx {
 namespace {
@@ -72,6 +74,19 @@ std::filesystem::path cache_folder(const std::string& option) {
     return std::filesystem::path(home) / ".cache" / "vsearch" / "embeddings";
   }
   return {};
+}
+
+void save_json(const std::string& file, const std::string& text) {
+  if (file.empty()) return;
+  std::ofstream out(file, std::ios::binary | std::ios::trunc);
+  out << text;
+  out.close();
+  if (!out) {
+    throw vsearch::Error(vsearch::ErrorCode::kIo,
+                         fmt::format("cannot write '{}' (--json): is there the folder, the "
+                                     "permission, and room on the disk?",
+                                     file));
+  }
 }
 
 void save_report(const std::string& file, const vsearch::ReportInput& input, bool quiet) {

@@ -26,6 +26,10 @@ std::vector<vsearch::Dataset> load_datasets(const std::vector<std::string>& name
 // Where embeddings are kept, of --cache; empty: nowhere.
 std::filesystem::path cache_folder(const std::string& option);
 
+// Writes what was found out to the file of --json; an empty one: nowhere. Throws vsearch::Error
+// (kIo).
+void save_json(const std::string& file, const std::string& text);
+
 // Writes the page, and says so. Throws vsearch::Error (kIo).
 void save_report(const std::string& file, const vsearch::ReportInput& input, bool quiet);
 

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -11,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "augmentation_options.h"
 #include "catalogs.h"
 #include "commands.h"
 #include "console.h"
@@ -39,8 +39,7 @@ struct TrainArguments {
   std::string depth{vsearch::depth_name(vsearch::TrainOptions().depth)};
   std::string loss{vsearch::loss_name(vsearch::TrainOptions().loss)};
   std::string held_out = "0.2";
-  bool no_crop = false;
-  bool no_flip = false;
+  AugmentationOptions augmentation;
   bool no_mix = false;
   std::string work;
   std::string cache;
@@ -77,8 +76,7 @@ vsearch::TrainOptions train_options(const TrainArguments& options) {
   }
   how.loss = *loss;
   how.held_out_classes = parse_share("--held-out", options.held_out);
-  how.augmentation.random_crop = !options.no_crop;
-  how.augmentation.flip = !options.no_flip;
+  how.augmentation = augmentation_of(options.augmentation);
   how.mix_with_start = !options.no_mix;
   const vsearch::EncoderOptions where = encoder_options(options.model_options);
   how.device = where.device;
@@ -94,19 +92,6 @@ std::string training_json(const vsearch::TrainReport& report,
   TrainJson json = TrainJson::parse(vsearch::to_json(report));
   json["measured"] = tuning_json(measured);
   return json.dump(2, ' ', false, TrainJson::error_handler_t::replace) + "\n";
-}
-
-void save_training_json(const std::string& path, const std::string& text) {
-  if (path.empty()) return;
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  file << text;
-  file.close();
-  if (!file) {
-    throw vsearch::Error(vsearch::ErrorCode::kIo,
-                         fmt::format("cannot write '{}' (--json): is there the folder, the "
-                                     "permission, and room on the disk?",
-                                     path));
-  }
 }
 
 void tell_tuned(const vsearch::TrainReport& report, bool quiet) {
@@ -175,7 +160,7 @@ int run(const TrainArguments& options) {
     report = vsearch::train(model, dataset, options.output, how, display.callback());
   }
   // Measuring may take long, and fail.
-  save_training_json(options.json, training_json(report, {}));
+  save_json(options.json, training_json(report, {}));
   tell_tuned(report, options.quiet);
   if (StopSignals::requested()) {
     say(fmt::format("not measured; vsx eval '{}' '{}' --root DIR compares it with its start",
@@ -190,7 +175,7 @@ int run(const TrainArguments& options) {
   measuring.quiet = options.quiet;
   const std::vector<BeforeAndAfter> measured =
       measure_tuning(model, options.output, parts, measuring);
-  save_training_json(options.json, training_json(report, measured));
+  save_json(options.json, training_json(report, measured));
   const bool all = tell_unreadable(measured);
   if (measured.empty()) {
     say("nothing was held out, so nothing tells whether it finds better; measure it with vsx eval");
@@ -314,26 +299,6 @@ void add_step_options(CLI::App* app, TrainArguments& options) {
       ->capture_default_str();
 }
 
-void add_augmentation_options(CLI::App* app, TrainArguments& options) {
-  vsearch::Augmentation& change = options.how.augmentation;
-  app->add_flag("--no-crop", options.no_crop, "Pictures whole, not a random part of each");
-  app->add_flag("--no-flip", options.no_flip, "Left and right as they are, as for writing");
-  app->add_option("--colour-jitter", change.colour_jitter,
-                  "Largest change of brightness, contrast and saturation; 0: none")
-      ->type_name("X")
-      ->capture_default_str();
-  app->add_option("--greyscale", change.greyscale, "How often without colour")
-      ->type_name("SHARE")
-      ->capture_default_str();
-  app->add_option("--new-background", change.new_background,
-                  "How often the background becomes another picture's")
-      ->type_name("SHARE")
-      ->capture_default_str();
-  app->add_option("--erase", change.erase, "How often a rectangle becomes grey")
-      ->type_name("SHARE")
-      ->capture_default_str();
-}
-
 }  // namespace
 
 Command train_command(CLI::App& vsx) {
@@ -347,7 +312,7 @@ Command train_command(CLI::App& vsx) {
   add_data_options(app, *options);
   add_loss_options(app, *options);
   add_step_options(app, *options);
-  add_augmentation_options(app, *options);
+  add_augmentation_options(app, options->augmentation);
   app->add_option("--precision", options->model_options.precision,
                   "In which numbers a step is computed: auto (the faster here), fp32, bf16")
       ->type_name("NAME")

@@ -60,4 +60,5 @@ PYBIND11_MODULE(_vsearch, module) {
   vsearch::python::define_catalog(module);
   vsearch::python::define_measure(module);
   vsearch::python::define_train(module);
+  vsearch::python::define_distill(module);
 }

@@ -27,5 +27,6 @@ void define_index(pybind11::module_& module);
 void define_catalog(pybind11::module_& module);
 void define_measure(pybind11::module_& module);  // after the others
 void define_train(pybind11::module_& module);    // after define_measure()
+void define_distill(pybind11::module_& module);  // likewise
 
 }  // namespace vsearch::python

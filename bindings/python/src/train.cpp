@@ -1,15 +1,12 @@
 // Training, for Python.
 #include "vsearch/trainer.h"
 
-#include <fmt/format.h>
-#include <pybind11/stl.h>
-
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "convert.h"
+#include "given_options.h"
 #include "module.h"
 #include "open_catalog.h"
 #include "vsearch/encoder.h"
@@ -17,54 +14,6 @@
 
 namespace vsearch::python {
 namespace {
-
-// Keyword arguments: those that are not there leave their value as it is.
-class GivenOptions {
- public:
-  explicit GivenOptions(py::dict given) : given_(std::move(given)) {}
-
-  // Throws TypeError, which names the argument.
-  template <class T>
-  void take(const char* name, T& value) const {
-    if (!given_.contains(name)) return;
-    const py::object object = given_[name];
-    try {
-      value = object.cast<T>();
-    } catch (const py::cast_error&) {
-      throw py::type_error(
-          fmt::format("{} cannot be {}", name, py::repr(object).cast<std::string>()));
-    }
-  }
-
-  template <class T>
-  void take(const char* name, std::optional<T>& value) const {
-    if (!given_.contains(name)) return;
-    T found{};
-    take(name, found);
-    value = found;
-  }
-
-  void take_path(const char* name, std::filesystem::path& value) const {
-    if (given_.contains(name)) value = to_path(given_[name]);
-  }
-
-  // One of the names that `find` knows. Throws kInvalidArgument, with them.
-  template <class T, class Find>
-  void take_name(const char* name, T& value, const Find& find, const char* names) const {
-    std::string text;
-    take(name, text);
-    if (!given_.contains(name)) return;
-    const std::optional<T> found = find(text);
-    if (!found) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("{} must be {}, not '{}'", name, names, text));
-    }
-    value = *found;
-  }
-
- private:
-  py::dict given_;
-};
 
 TrainOptions to_train_options(const py::dict& given) {
   const GivenOptions options(given);
@@ -95,20 +44,10 @@ TrainOptions to_train_options(const py::dict& given) {
   options.take("in_turn", how.in_turn);
   options.take("own_classifiers", how.own_classifiers);
   options.take("dim", how.dim);
-  options.take("random_crop", how.augmentation.random_crop);
-  options.take("flip", how.augmentation.flip);
-  options.take("colour_jitter", how.augmentation.colour_jitter);
-  options.take("greyscale", how.augmentation.greyscale);
-  options.take("new_background", how.augmentation.new_background);
-  options.take("erase", how.augmentation.erase);
+  take_step_options(options, how.augmentation, how.precision, how.device, how.device_index);
   options.take("keep_start", how.keep_start);
   options.take("mix_with_start", how.mix_with_start);
   options.take("patience", how.patience);
-  options.take_name("precision", how.precision, find_precision, "'auto', 'fp32' or 'bf16'");
-  bool cuda = false;
-  options.take("cuda", cuda);
-  how.device = cuda ? Device::kCuda : Device::kCpu;
-  options.take("device_index", how.device_index);
   options.take("seed", how.seed);
   options.take_path("work", how.work);
   options.take_path("cache", how.cache);
@@ -160,16 +99,9 @@ std::string train_model(py::handle model, const Dataset& dataset, py::handle out
   for (const Dataset* const other : keep_apart) options.keep_apart.push_back(*other);
   const std::string name = model.is_none() ? std::string(kDefaultEncoder) : to_path(model);
   const std::string file = to_path(output);
-  const bool is_told = !progress.is_none();
   LongCall call{py::none()};
   return call.run([&](const Progress& go_on) {
-    const TrainProgress told = [&](const TrainState& state) {
-      if (!go_on(state.step, state.steps)) return false;
-      return !is_told || call.ask([&]() -> py::object {
-        return progress(state.epoch, state.epochs, state.step, state.steps, state.loss,
-                        state.seconds_left);
-      });
-    };
+    const TrainProgress told = to_train_progress(call, go_on, progress);
     return to_json(train(find_encoder(name), dataset, file, options, told));
   });
 }

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         MissingPicture,
         ReencodeReport,
     )
+    from ._distill import DistillReport, distill
     from ._encoder import Encoded, EncodeFailure, Encoder
     from ._health import IndexHealth
     from ._index import ExactSearcher, IdFilter, Index
@@ -105,6 +106,7 @@ __all__ = [
     "Dataset",
     "DatasetKind",
     "DatasetPicture",
+    "DistillReport",
     "DuplicateGroup",
     "EditionComparison",
     "EditionInfo",
@@ -154,6 +156,7 @@ __all__ = [
     "compare_paired",
     "create",
     "dataset_kinds",
+    "distill",
     "estimate_mean",
     "evaluate",
     "open",
@@ -177,6 +180,7 @@ _LAZY = {
     "Dataset": "_measure",
     "DatasetKind": "_measure",
     "DatasetPicture": "_measure",
+    "DistillReport": "_distill",
     "DuplicateGroup": "_care",
     "EditionComparison": "_editions",
     "EditionInfo": "_editions",
@@ -215,6 +219,7 @@ _LAZY = {
     "compare_paired": "_measure",
     "create": "_catalog",
     "dataset_kinds": "_measure",
+    "distill": "_distill",
     "estimate_mean": "_measure",
     "evaluate": "_measure",
     "open": "_catalog",

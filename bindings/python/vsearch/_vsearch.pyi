@@ -355,6 +355,16 @@ def train_text(
     options: dict[str, Any],
     progress: Callable[..., bool | None] | None,
 ) -> str: ...
+# Likewise.
+def distill(
+    teacher: PathLike,
+    student: str,
+    datasets: list[Dataset],
+    paths: list[PathLike],
+    output: PathLike,
+    options: dict[str, Any],
+    progress: Callable[..., bool | None] | None,
+) -> str: ...
 def write_report(
     path: PathLike,
     evaluations: list[Evaluation],

@@ -1,0 +1,160 @@
+#include "train/optimisation.h"
+
+#include <ATen/autocast_mode.h>
+#include <ATen/detail/CUDAHooksInterface.h>
+#include <c10/core/DeviceGuard.h>
+#include <fmt/format.h>
+
+#include <cmath>
+#include <optional>
+#include <utility>
+
+#include "train/recipe.h"
+#include "util/processor.h"
+#include "vsearch/error.h"
+
+namespace vsearch::training {
+
+HalfPrecision::HalfPrecision(bool is_on, at::Device device)
+    : is_on_(is_on),
+      type_(device.type()),
+      was_enabled_(at::autocast::is_autocast_enabled(type_)),
+      old_dtype_(at::autocast::get_autocast_dtype(type_)) {
+  if (!is_on_) return;
+  at::autocast::set_autocast_enabled(type_, true);
+  at::autocast::set_autocast_dtype(type_, at::kBFloat16);
+  at::autocast::increment_nesting();
+}
+
+HalfPrecision::~HalfPrecision() {
+  if (!is_on_) return;
+  at::autocast::decrement_nesting();
+  at::autocast::clear_cache();
+  at::autocast::set_autocast_dtype(type_, old_dtype_);
+  at::autocast::set_autocast_enabled(type_, was_enabled_);
+}
+
+at::Device device_of(Device device, std::uint32_t index) {
+  if (device == Device::kCpu) return at::kCPU;
+  return {at::kCUDA, static_cast<c10::DeviceIndex>(index)};
+}
+
+bool uses_bfloat16(Precision precision, at::Device device) {
+  if (precision != Precision::kAuto) return precision == Precision::kBFloat16;
+  if (device.is_cpu()) return util::processor().avx512_bf16;
+  // True from compute capability 8 on: what asks for that itself is in torch's CUDA library alone.
+  const c10::DeviceGuard guard(device);
+  return at::detail::getCUDAHooks().supportsBFloat16ConvolutionWithCuDNNv8();
+}
+
+double seconds_since(std::chrono::steady_clock::time_point began) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+}
+
+Optimisation::Optimisation(std::vector<TunedParameter> parameters,
+                           const OptimisationSettings& settings,
+                           const std::vector<at::Tensor>& others, double others_rate)
+    : parameters_(std::move(parameters)), settings_(settings) {
+  // A group for each rate.
+  std::vector<torch::optim::OptimizerParamGroup> groups;
+  const auto add = [&](std::vector<at::Tensor> values, double rate, double decay) {
+    auto group = std::make_unique<torch::optim::AdamWOptions>(rate);
+    group->weight_decay(decay);
+    groups.emplace_back(std::move(values), std::move(group));
+    rates_.push_back(rate);
+  };
+  for (TunedParameter& parameter : parameters_) {
+    parameter.value.requires_grad_(true);
+    add({parameter.value}, settings_.rate * parameter.rate_factor,
+        parameter.value.dim() > 1 ? settings_.weight_decay : 0.0);
+  }
+  if (!others.empty()) add(others, others_rate, settings_.weight_decay);
+  optimizer_ = std::make_unique<torch::optim::AdamW>(
+      groups, torch::optim::AdamWOptions(settings_.rate).weight_decay(settings_.weight_decay));
+}
+
+double Optimisation::set_rates(std::uint64_t step, std::uint64_t steps) {
+  const double factor = rate_factor(step, steps, settings_.warm_up);
+  for (std::size_t i = 0; i < rates_.size(); ++i) {
+    optimizer_->param_groups()[i].options().set_lr(rates_[i] * factor);
+  }
+  return settings_.rate * factor;
+}
+
+double Optimisation::step(const at::Tensor& loss) {
+  optimizer_->zero_grad();
+  loss.backward();
+  if (settings_.clip_gradients > 0) clip();
+  const double value = loss.item<double>();
+  if (std::isfinite(value)) optimizer_->step();
+  return value;
+}
+
+std::vector<at::Tensor> Optimisation::values() const {
+  std::vector<at::Tensor> copies;
+  for (const TunedParameter& parameter : parameters_) {
+    copies.push_back(parameter.value.detach().clone());
+  }
+  return copies;
+}
+
+void Optimisation::set_values(const std::vector<at::Tensor>& values) const {
+  const at::NoGradGuard no_gradients;
+  for (std::size_t i = 0; i < parameters_.size(); ++i) parameters_[i].value.copy_(values[i]);
+}
+
+void Optimisation::clip() const {
+  const at::NoGradGuard no_gradients;
+  at::Tensor sum = at::zeros({}, at::TensorOptions(settings_.device));
+  for (const TunedParameter& parameter : parameters_) {
+    if (parameter.value.grad().defined()) sum += parameter.value.grad().square().sum();
+  }
+  const at::Tensor factor = (settings_.clip_gradients / (sum.sqrt() + 1e-6)).clamp_max(1.0);
+  for (const TunedParameter& parameter : parameters_) {
+    if (parameter.value.grad().defined()) parameter.value.mutable_grad().mul_(factor);
+  }
+}
+
+EpochOutcome run_epoch(std::uint32_t epoch, std::uint32_t epochs,
+                       std::vector<std::vector<std::uint32_t>> batches, BatchLoader& loader,
+                       Optimisation& optimisation,
+                       const std::function<double(const Batch&, std::size_t)>& take_step,
+                       const TrainProgress& progress) {
+  const auto began = std::chrono::steady_clock::now();
+  const std::size_t count = batches.size();
+  const std::uint64_t steps = std::uint64_t{epochs} * count;
+  loader.start(epoch, std::move(batches));
+  EpochOutcome outcome;
+  std::size_t pictures = 0;
+  for (std::size_t step = 0; step < count; ++step) {
+    const std::optional<Batch> batch = loader.next();
+    if (!batch) break;
+    const std::uint64_t done = (epoch - 1) * count + step;
+    outcome.rate = optimisation.set_rates(done, steps);
+    const double loss = take_step(*batch, step);
+    if (!std::isfinite(loss)) {
+      outcome.stopped = fmt::format(
+          "the loss became no number in epoch {}, step {}: the best epoch before it was kept; "
+          "train with lower rates, or with precision fp32",
+          epoch, step + 1);
+      return outcome;
+    }
+    outcome.loss += loss;
+    pictures += batch->rows.size();
+    const double each = seconds_since(began) / static_cast<double>(step + 1);
+    if (progress && !progress({epoch, epochs, step + 1, count, loss,
+                               each * static_cast<double>(steps - done - 1)})) {
+      if (epoch == 1) {
+        throw Error(ErrorCode::kCancelled, "asked to stop before anything was learned");
+      }
+      outcome.stopped = fmt::format("asked to stop in epoch {}", epoch);
+      return outcome;
+    }
+  }
+  outcome.loss /= static_cast<double>(count);
+  outcome.seconds = seconds_since(began);
+  outcome.pictures_per_second = static_cast<double>(pictures) / outcome.seconds;
+  return outcome;
+}
+
+}  // namespace vsearch::training

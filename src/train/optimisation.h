@@ -1,0 +1,108 @@
+// What every run over a network's parameters has in common: AdamW with its rates, clipping,
+// bfloat16, and an epoch of steps with what is told meanwhile.
+#pragma once
+
+#include <ATen/ATen.h>
+#include <torch/optim/adamw.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "train/batches.h"
+#include "vsearch/encoder.h"
+#include "vsearch/trainer.h"
+
+namespace vsearch::training {
+
+// A parameter that is learned, and how fast beside the fastest.
+struct TunedParameter {
+  std::string name;
+  at::Tensor value;
+  double rate_factor = 1;
+};
+
+// Autocast to bfloat16 for as long as this lives, if `is_on`; then as it was, for it is the whole
+// thread's.
+class HalfPrecision {
+ public:
+  HalfPrecision(bool is_on, at::Device device);
+  ~HalfPrecision();
+  HalfPrecision(const HalfPrecision&) = delete;
+  HalfPrecision& operator=(const HalfPrecision&) = delete;
+
+ private:
+  bool is_on_;
+  at::DeviceType type_;
+  bool was_enabled_;
+  at::ScalarType old_dtype_;
+};
+
+at::Device device_of(Device device, std::uint32_t index);
+
+// kAuto steps in bfloat16 where the device computes in it: CPUs with AVX512-BF16, CUDA from compute
+// capability 8 on (and with cuDNN).
+bool uses_bfloat16(Precision precision, at::Device device);
+
+double seconds_since(std::chrono::steady_clock::time_point began);
+
+struct OptimisationSettings {
+  double rate = 0;  // of the fastest parameter, at its highest
+  double weight_decay = 0;
+  double warm_up = 0;         // see rate_factor()
+  double clip_gradients = 0;  // of the parameters together, to this length; 0: not
+  at::Device device = at::kCPU;
+};
+
+// AdamW. What of the parameters has one dimension (biases, norms) is not drawn towards 0.
+class Optimisation {
+ public:
+  // `others` are learned beside them at `others_rate`, and their gradients are not clipped. Makes
+  // all of `parameters` require gradients.
+  Optimisation(std::vector<TunedParameter> parameters, const OptimisationSettings& settings,
+               const std::vector<at::Tensor>& others = {}, double others_rate = 0);
+
+  // Sets the rates of step `step` of `steps`, from 0; returns that of the fastest parameter.
+  double set_rates(std::uint64_t step, std::uint64_t steps);
+  // Takes a step down `loss`, unless it is not finite; returns it.
+  double step(const at::Tensor& loss);
+
+  // Copies of the parameters, and the way back.
+  std::vector<at::Tensor> values() const;
+  void set_values(const std::vector<at::Tensor>& values) const;
+
+  const std::vector<TunedParameter>& parameters() const { return parameters_; }
+  torch::optim::Optimizer& optimizer() { return *optimizer_; }
+
+ private:
+  void clip() const;
+
+  std::vector<TunedParameter> parameters_;
+  OptimisationSettings settings_;
+  std::vector<double> rates_;  // of each group, at its highest
+  std::unique_ptr<torch::optim::AdamW> optimizer_;
+};
+
+struct EpochOutcome {
+  double loss = 0;  // mean over the steps
+  double rate = 0;  // at the end
+  double seconds = 0;
+  double pictures_per_second = 0;
+  std::string stopped;  // why it ended before its end; empty: it did not
+};
+
+// One epoch of `epochs`: `take_step` for each of `batches`, with its number, from 0; `loader` reads
+// them, and it calls Optimisation::step() and returns the loss. Ends where that is no number, or
+// where `progress` says so; then what was learned in it is of no use. Throws kCancelled (asked to
+// stop in the first epoch), what the loader and `take_step` throw.
+EpochOutcome run_epoch(std::uint32_t epoch, std::uint32_t epochs,
+                       std::vector<std::vector<std::uint32_t>> batches, BatchLoader& loader,
+                       Optimisation& optimisation,
+                       const std::function<double(const Batch&, std::size_t)>& take_step,
+                       const TrainProgress& progress);
+
+}  // namespace vsearch::training

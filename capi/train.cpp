@@ -80,6 +80,9 @@ TrainRequest read_train_options(const char* text) {
   reader.take("layer_decay", how.layer_decay);
   reader.take("warm_up", how.warm_up);
   reader.take("clip_gradients", how.clip_gradients);
+  reader.take_name("optimiser", how.optimiser, vsearch::find_optimiser, "adamw or sgd");
+  reader.take("accumulate", how.accumulate);
+  reader.take("mean_decay", how.mean_decay);
   reader.take("blocks", how.blocks);
   reader.take("per_class", how.per_class);
   reader.take("balance_classes", how.balance_classes);

@@ -28,6 +28,16 @@ enum class TrainDepth {
 std::string_view depth_name(TrainDepth depth);
 std::optional<TrainDepth> find_depth(std::string_view name);
 
+// How a network's steps follow from gradients.
+enum class Optimiser {
+  kAdamW,  // arXiv 1711.05101
+  kSgd,    // with Nesterov's momentum of 0.9; wants rates some hundred times as high
+};
+
+// "adamw", "sgd".
+std::string_view optimiser_name(Optimiser optimiser);
+std::optional<Optimiser> find_optimiser(std::string_view name);
+
 // What training makes small. B pictures with labels, embeddings of length 1; formulas as in the
 // papers, in src/train/losses.h.
 enum class Loss {
@@ -86,7 +96,14 @@ struct TrainOptions {
   double layer_decay = 0.8;     // each block towards the input learns at this rate of the next
   double warm_up = 0.1;         // share of the steps in which rates rise; then they fall (cosine)
   double clip_gradients = 1.0;  // of a network, to this length; 0: not
-  std::uint32_t blocks = 4;     // that kPartial tunes
+  Optimiser optimiser = Optimiser::kAdamW;  // of a network; a head takes kAdamW
+  // Batches of a network's step: gradients are the mean of so many, so that large ones fit into
+  // memory. Losses that compare pictures compare those of each batch.
+  std::uint32_t accumulate = 1;
+  // Of a network the running mean of its weights is measured and written, in which each step before
+  // counts this much less, such as 0.999; 0: the weights themselves.
+  double mean_decay = 0.0;
+  std::uint32_t blocks = 4;  // that kPartial tunes
   // Pictures of a class in a batch; 0: drawn one by one. Losses that compare pictures need at
   // least 2, and get 4 if this is 0.
   std::uint32_t per_class = 0;

@@ -17,6 +17,9 @@ using Json = nlohmann::ordered_json;
 constexpr std::array<std::pair<TrainDepth, std::string_view>, 3> kDepths{
     {{TrainDepth::kHead, "head"}, {TrainDepth::kPartial, "partial"}, {TrainDepth::kFull, "full"}}};
 
+constexpr std::array<std::pair<Optimiser, std::string_view>, 2> kOptimisers{
+    {{Optimiser::kAdamW, "adamw"}, {Optimiser::kSgd, "sgd"}}};
+
 constexpr std::array<std::pair<Loss, std::string_view>, 8> kLosses{
     {{Loss::kArcFace, "arcface"},
      {Loss::kSubCentreArcFace, "subcentre"},
@@ -85,6 +88,12 @@ std::string_view depth_name(TrainDepth depth) {
 }
 std::optional<TrainDepth> find_depth(std::string_view name) {
   return find_in<TrainDepth>(kDepths, name);
+}
+std::string_view optimiser_name(Optimiser optimiser) {
+  return name_in(kOptimisers, optimiser);
+}
+std::optional<Optimiser> find_optimiser(std::string_view name) {
+  return find_in<Optimiser>(kOptimisers, name);
 }
 std::string_view loss_name(Loss loss) {
   return name_in(kLosses, loss);

@@ -64,6 +64,9 @@ class NetworkTraining {
     how.weight_decay = options_.weight_decay;
     how.warm_up = options_.warm_up;
     how.clip_gradients = options_.clip_gradients;
+    how.optimiser = options_.optimiser;
+    how.accumulate = options_.accumulate;
+    how.mean_decay = options_.mean_decay;
     how.device = device_;
     optimisation_ = std::make_unique<Optimisation>(choose_parameters(network_, options_, path_),
                                                    how, loss_->parameters(), recipe_.head_rate);
@@ -192,7 +195,14 @@ class NetworkTraining {
     }
   }
 
+  // Where weights have running means it is these that are measured, and kept.
   void measure(TrainEpoch entry) {
+    optimisation_->swap_means();
+    measure_as_it_is(entry);
+    optimisation_->swap_means();
+  }
+
+  void measure_as_it_is(TrainEpoch entry) {
     const HeldOutScore found = score();
     entry.held_out_map = found.map;
     entry.held_out_recall_at_1 = found.recall_at_1;
@@ -241,6 +251,7 @@ class NetworkTraining {
     add(loss_name(options_.loss), recipe_.margin, recipe_.scale, options_.sub_centres,
         options_.keep_start);
     add(options_.balance_field, options_.batch_field, options_.in_turn, options_.own_classifiers);
+    add(optimiser_name(options_.optimiser), options_.accumulate, options_.mean_decay);
     add(recipe_.epochs, recipe_.batch_size, recipe_.per_class, options_.balance_classes,
         recipe_.rate, recipe_.head_rate, options_.weight_decay, options_.warm_up,
         options_.clip_gradients);
@@ -274,6 +285,7 @@ class NetworkTraining {
       state.values.push_back(parameter.value);
     }
     for (const at::Tensor& value : loss_->parameters()) state.values.push_back(value);
+    for (const at::Tensor& value : optimisation_->means()) state.values.push_back(value);
     state.best = &best_values_;
     state.optimizer = &optimisation_->optimizer();
     return state;

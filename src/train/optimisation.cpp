@@ -4,6 +4,8 @@
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <c10/core/DeviceGuard.h>
 #include <fmt/format.h>
+#include <torch/optim/adamw.h>
+#include <torch/optim/sgd.h>
 
 #include <cmath>
 #include <optional>
@@ -14,6 +16,11 @@
 #include "vsearch/error.h"
 
 namespace vsearch::training {
+namespace {
+
+constexpr double kMomentum = 0.9;
+
+}  // namespace
 
 HalfPrecision::HalfPrecision(bool is_on, at::Device device)
     : is_on_(is_on),
@@ -57,9 +64,16 @@ Optimisation::Optimisation(std::vector<TunedParameter> parameters,
     : parameters_(std::move(parameters)), settings_(settings) {
   // A group for each rate.
   std::vector<torch::optim::OptimizerParamGroup> groups;
+  const bool is_sgd = settings_.optimiser == Optimiser::kSgd;
   const auto add = [&](std::vector<at::Tensor> values, double rate, double decay) {
-    auto group = std::make_unique<torch::optim::AdamWOptions>(rate);
-    group->weight_decay(decay);
+    std::unique_ptr<torch::optim::OptimizerOptions> group;
+    if (is_sgd) {
+      group = std::make_unique<torch::optim::SGDOptions>(
+          torch::optim::SGDOptions(rate).momentum(kMomentum).nesterov(true).weight_decay(decay));
+    } else {
+      group = std::make_unique<torch::optim::AdamWOptions>(
+          torch::optim::AdamWOptions(rate).weight_decay(decay));
+    }
     groups.emplace_back(std::move(values), std::move(group));
     rates_.push_back(rate);
   };
@@ -69,8 +83,14 @@ Optimisation::Optimisation(std::vector<TunedParameter> parameters,
         parameter.value.dim() > 1 ? settings_.weight_decay : 0.0);
   }
   if (!others.empty()) add(others, others_rate, settings_.weight_decay);
-  optimizer_ = std::make_unique<torch::optim::AdamW>(
-      groups, torch::optim::AdamWOptions(settings_.rate).weight_decay(settings_.weight_decay));
+  if (is_sgd) {
+    optimizer_ =
+        std::make_unique<torch::optim::SGD>(groups, torch::optim::SGDOptions(settings_.rate));
+  } else {
+    optimizer_ =
+        std::make_unique<torch::optim::AdamW>(groups, torch::optim::AdamWOptions(settings_.rate));
+  }
+  if (settings_.mean_decay > 0) means_ = values();
 }
 
 double Optimisation::set_rates(std::uint64_t step, std::uint64_t steps) {
@@ -82,12 +102,33 @@ double Optimisation::set_rates(std::uint64_t step, std::uint64_t steps) {
 }
 
 double Optimisation::step(const at::Tensor& loss) {
-  optimizer_->zero_grad();
-  loss.backward();
-  if (settings_.clip_gradients > 0) clip();
+  if (kept_ == 0) optimizer_->zero_grad();
+  (loss / static_cast<double>(settings_.accumulate)).backward();
   const double value = loss.item<double>();
-  if (std::isfinite(value)) optimizer_->step();
+  if (!std::isfinite(value)) return value;
+  if (++kept_ == settings_.accumulate) take_step();
   return value;
+}
+
+void Optimisation::finish_step() {
+  if (kept_ > 0) take_step();
+}
+
+void Optimisation::take_step() {
+  kept_ = 0;
+  if (settings_.clip_gradients > 0) clip();
+  optimizer_->step();
+  const at::NoGradGuard no_gradients;
+  for (std::size_t i = 0; i < means_.size(); ++i) {
+    means_[i].lerp_(parameters_[i].value, 1 - settings_.mean_decay);
+  }
+}
+
+void Optimisation::swap_means() {
+  if (means_.empty()) return;
+  const std::vector<at::Tensor> last = values();
+  set_values(means_);
+  for (std::size_t i = 0; i < means_.size(); ++i) means_[i].copy_(last[i]);
 }
 
 std::vector<at::Tensor> Optimisation::values() const {
@@ -151,6 +192,7 @@ EpochOutcome run_epoch(std::uint32_t epoch, std::uint32_t epochs,
       return outcome;
     }
   }
+  optimisation.finish_step();
   outcome.loss /= static_cast<double>(count);
   outcome.seconds = seconds_since(began);
   outcome.pictures_per_second = static_cast<double>(pictures) / outcome.seconds;

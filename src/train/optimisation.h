@@ -1,9 +1,9 @@
-// What every run over a network's parameters has in common: AdamW with its rates, clipping,
-// bfloat16, and an epoch of steps with what is told meanwhile.
+// What every run over a network's parameters has in common: the optimiser with its rates, clipping,
+// running means of the weights, bfloat16, and an epoch of steps with what is told meanwhile.
 #pragma once
 
 #include <ATen/ATen.h>
-#include <torch/optim/adamw.h>
+#include <torch/optim/optimizer.h>
 
 #include <chrono>
 #include <cstddef>
@@ -55,10 +55,13 @@ struct OptimisationSettings {
   double weight_decay = 0;
   double warm_up = 0;         // see rate_factor()
   double clip_gradients = 0;  // of the parameters together, to this length; 0: not
+  Optimiser optimiser = Optimiser::kAdamW;
+  std::uint32_t accumulate = 1;  // losses whose gradients make one step, in their mean
+  double mean_decay = 0;         // of the running means of the weights, below 1; 0: none
   at::Device device = at::kCPU;
 };
 
-// AdamW. What of the parameters has one dimension (biases, norms) is not drawn towards 0.
+// What of the parameters has one dimension (biases, norms) is not drawn towards 0.
 class Optimisation {
  public:
   // `others` are learned beside them at `others_rate`, and their gradients are not clipped. Makes
@@ -68,8 +71,15 @@ class Optimisation {
 
   // Sets the rates of step `step` of `steps`, from 0; returns that of the fastest parameter.
   double set_rates(std::uint64_t step, std::uint64_t steps);
-  // Takes a step down `loss`, unless it is not finite; returns it.
+  // Takes a step down `loss`, or keeps its gradients until there are enough of them, unless it is
+  // not finite; returns it.
   double step(const at::Tensor& loss);
+  // Takes the step of gradients that are still kept.
+  void finish_step();
+  // The parameters and their running means (Polyak and Juditsky, 1992) change places, where there
+  // are any: to measure with the means, and back.
+  void swap_means();
+  const std::vector<at::Tensor>& means() const { return means_; }
 
   // Copies of the parameters, and the way back.
   std::vector<at::Tensor> values() const;
@@ -80,11 +90,14 @@ class Optimisation {
 
  private:
   void clip() const;
+  void take_step();
 
   std::vector<TunedParameter> parameters_;
   OptimisationSettings settings_;
   std::vector<double> rates_;  // of each group, at its highest
-  std::unique_ptr<torch::optim::AdamW> optimizer_;
+  std::unique_ptr<torch::optim::Optimizer> optimizer_;
+  std::uint32_t kept_ = 0;         // losses whose gradients wait for their step
+  std::vector<at::Tensor> means_;  // [parameters], or empty
 };
 
 struct EpochOutcome {

@@ -92,6 +92,15 @@ Recipe make_recipe(const TrainOptions& options) {
                     "depth partial or full",
                     options.keep_start));
   }
+  require(options.accumulate > 0, "accumulate", 0, "at least 1");
+  require(options.mean_decay >= 0 && options.mean_decay < 1, "mean_decay", options.mean_decay,
+          "0 (not) to less than 1");
+  if (is_head && (options.optimiser != Optimiser::kAdamW || options.accumulate != 1 ||
+                  options.mean_decay != 0)) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "optimiser, accumulate and mean_decay are of a network's steps; leave them out for "
+                "a head, or take the depth partial or full");
+  }
   if (options.batch_field.empty() && (options.in_turn || options.own_classifiers)) {
     throw Error(ErrorCode::kInvalidArgument,
                 fmt::format("{} is about batches of one value of a field, and batch_field is "

@@ -560,3 +560,66 @@ TEST_CASE("batches are of one value of a field, which takes turns and has its cl
   options.balance_field = "domains";
   CHECK_THAT(refused(options), Contains("has no field 'domains'"));
 }
+
+TEST_CASE("batches that make a step together are one large batch", "[trainer]") {
+  const Bench bench;
+  TrainOptions large = quick(TrainDepth::kFull);
+  large.epochs = 3;
+  TrainOptions small = large;
+  small.batch_size = *large.batch_size / 2;
+  small.accumulate = 2;
+  const TrainReport one = bench.tune("one.vsm.pt", large);
+  const TrainReport two = bench.tune("two.vsm.pt", small);
+  for (std::size_t i = 1; i < 4; ++i) {
+    CHECK(two.epochs[i].loss == Approx(one.epochs[i].loss).epsilon(1e-3));
+    CHECK(two.epochs[i].rate == Approx(one.epochs[i].rate));
+    CHECK(two.epochs[i].held_out_map == Approx(one.epochs[i].held_out_map).margin(0.02));
+  }
+}
+
+TEST_CASE("a network learns by momentum, and its weights may be a running mean", "[trainer]") {
+  const Bench bench;
+  TrainOptions options = quick(TrainDepth::kFull);
+  options.optimiser = vsearch::Optimiser::kSgd;
+  options.rate = 0.3;
+  CHECK(bench.tune("sgd.vsm.pt", options).best_epoch > 0);
+
+  options = quick(TrainDepth::kFull);
+  options.mix_with_start = false;
+  const TrainReport plain = bench.tune("plain.vsm.pt", options);
+  options.mean_decay = 1e-12;  // of the last step alone
+  const TrainReport last = bench.tune("last.vsm.pt", options);
+  CHECK(last.best_epoch == plain.best_epoch);
+  CHECK(last.epochs.back().held_out_map == Approx(plain.epochs.back().held_out_map).margin(1e-3));
+  options.mean_decay = 0.999;  // of hardly more than the start
+  const TrainReport slow = bench.tune("slow.vsm.pt", options);
+  CHECK(slow.epochs.back().loss == Approx(plain.epochs.back().loss).epsilon(1e-6));
+  const double moved = plain.epochs.back().held_out_map - plain.epochs[0].held_out_map;
+  CHECK(slow.epochs.back().held_out_map - plain.epochs[0].held_out_map < 0.7 * moved);
+
+  options.mean_decay = 0.9;
+  const std::string whole = bench.tune("whole.vsm.pt", options).fingerprint;
+  TempDir work;
+  options.work = work.path();
+  const auto until = [](std::uint32_t epoch) {
+    return [epoch](const vsearch::TrainState& state) { return state.epoch < epoch; };
+  };
+  bench.tune("part.vsm.pt", options, until(4));
+  CHECK(bench.tune("part.vsm.pt", options).fingerprint == whole);
+}
+
+TEST_CASE("numbers of a network's steps are checked", "[trainer]") {
+  const Bench bench;
+  const auto refused = [&](const TrainOptions& options) {
+    return error_message(ErrorCode::kInvalidArgument, [&] { bench.tune("no.vsm.pt", options); });
+  };
+  TrainOptions options = quick(TrainDepth::kFull);
+  options.accumulate = 0;
+  CHECK_THAT(refused(options), Contains("accumulate is 0"));
+  options.accumulate = 1;
+  options.mean_decay = 1;
+  CHECK_THAT(refused(options), Contains("mean_decay is 1"));
+  options = quick(TrainDepth::kHead);
+  options.accumulate = 2;
+  CHECK_THAT(refused(options), Contains("are of a network's steps"));
+}

@@ -38,6 +38,7 @@ struct TrainArguments {
   std::vector<std::string> also;
   std::string depth{vsearch::depth_name(vsearch::TrainOptions().depth)};
   std::string loss{vsearch::loss_name(vsearch::TrainOptions().loss)};
+  std::string optimiser{vsearch::optimiser_name(vsearch::TrainOptions().optimiser)};
   std::string held_out = "0.2";
   AugmentationOptions augmentation;
   bool no_mix = false;
@@ -75,6 +76,11 @@ vsearch::TrainOptions train_options(const TrainArguments& options) {
                     options.loss));
   }
   how.loss = *loss;
+  const auto optimiser = vsearch::find_optimiser(options.optimiser);
+  if (!optimiser) {
+    throw UsageError(fmt::format("--optimiser is adamw or sgd, not '{}'", options.optimiser));
+  }
+  how.optimiser = *optimiser;
   how.held_out_classes = parse_share("--held-out", options.held_out);
   how.augmentation = augmentation_of(options.augmentation);
   how.mix_with_start = !options.no_mix;
@@ -273,6 +279,19 @@ void add_step_options(CLI::App* app, TrainArguments& options) {
       ->type_name("SHARE")
       ->capture_default_str();
   app->add_option("--clip-gradients", how.clip_gradients, "To this length; 0: not")
+      ->type_name("X")
+      ->capture_default_str();
+  app->add_option("--optimiser", options.optimiser, "Of a network: adamw, sgd")
+      ->type_name("NAME")
+      ->capture_default_str();
+  app->add_option(
+         "--accumulate", how.accumulate,
+         "Batches that make one step of a network, where large ones do not fit into memory")
+      ->type_name("N")
+      ->capture_default_str();
+  app->add_option(
+         "--mean-decay", how.mean_decay,
+         "Measure and write the running mean of a network's weights, such as 0.999; 0: not")
       ->type_name("X")
       ->capture_default_str();
   app->add_option("--per-class", how.per_class,

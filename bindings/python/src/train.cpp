@@ -36,6 +36,9 @@ TrainOptions to_train_options(const py::dict& given) {
   options.take("layer_decay", how.layer_decay);
   options.take("warm_up", how.warm_up);
   options.take("clip_gradients", how.clip_gradients);
+  options.take_name("optimiser", how.optimiser, find_optimiser, "'adamw' or 'sgd'");
+  options.take("accumulate", how.accumulate);
+  options.take("mean_decay", how.mean_decay);
   options.take("blocks", how.blocks);
   options.take("per_class", how.per_class);
   options.take("balance_classes", how.balance_classes);

@@ -49,10 +49,6 @@ vsearch::DistillOptions distill_options(const DistillArguments& options) {
   return how;
 }
 
-std::string share_text(double value) {
-  return std::isfinite(value) ? fmt::format("{:.1f} %", 100 * value) : "-";
-}
-
 std::string cosine_text(double value) {
   return std::isfinite(value) ? fmt::format("{:.4f}", value) : "-";
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <cmath>
 #include <string_view>
 #include <system_error>
 
@@ -24,6 +25,10 @@ double parse_share(const std::string& option, const std::string& text) {
   }
   throw UsageError(
       fmt::format("{} is a share such as 0.2 or 20%, from 0 to 1, not '{}'", option, text));
+}
+
+std::string share_text(double share) {
+  return std::isfinite(share) ? fmt::format("{:.1f} %", 100 * share) : "-";
 }
 
 }  // namespace vsx

@@ -1,9 +1,7 @@
 // vsx train-text: search by words for a catalogue whose items have titles.
 #include <fmt/format.h>
 
-#include <chrono>
-#include <cmath>
-#include <fstream>
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,11 +9,10 @@
 #include "catalogs.h"
 #include "commands.h"
 #include "console.h"
+#include "measured.h"
 #include "progress.h"
 #include "shares.h"
 #include "signals.h"
-#include "table.h"
-#include "vsearch/error.h"
 #include "vsearch/text_trainer.h"
 
 namespace vsx {
@@ -50,23 +47,6 @@ class TextTrainDisplay {
   std::optional<ProgressDisplay> bar_;
 };
 
-void save_text_report(const std::string& path, const vsearch::TextTrainReport& report) {
-  if (path.empty()) return;
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  file << vsearch::to_json(report) << "\n";
-  file.close();
-  if (!file) {
-    throw vsearch::Error(vsearch::ErrorCode::kIo,
-                         fmt::format("cannot write '{}' (--json): is there the folder, the "
-                                     "permission, and room on the disk?",
-                                     path));
-  }
-}
-
-std::string share_text(double share) {
-  return std::isfinite(share) ? fmt::format("{:.1f} %", 100 * share) : "-";
-}
-
 void print_examples(const vsearch::TextTrainReport& report) {
   if (report.examples.empty()) return;
   std::string text = "\ntexts that were not learned, and what they find first:\n";
@@ -92,7 +72,7 @@ int run(const TrainTextArguments& options) {
         catalog, options.output, how,
         [&](const vsearch::TextTrainState& state) { return display.update(state); });
   }
-  save_text_report(options.json, report);
+  save_json(options.json, vsearch::to_json(report) + "\n");
   if (!report.stopped.empty()) say(report.stopped);
   if (report.without_text > 0) {
     say(fmt::format("left out: {} without words in these fields",

@@ -43,6 +43,7 @@ from .errors import (
 if TYPE_CHECKING:
     from ._care import CheckReport, CompactReport, DuplicateGroup, ExportReport
     from ._catalog import Catalog, create, open
+    from ._distill import DistillReport, distill
     from ._editions import (
         EditionComparison,
         EditionInfo,
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
         MissingPicture,
         ReencodeReport,
     )
-    from ._distill import DistillReport, distill
     from ._encoder import Encoded, EncodeFailure, Encoder
     from ._health import IndexHealth
     from ._index import ExactSearcher, IdFilter, Index

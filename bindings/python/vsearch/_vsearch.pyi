@@ -355,6 +355,7 @@ def train_text(
     options: dict[str, Any],
     progress: Callable[..., bool | None] | None,
 ) -> str: ...
+
 # Likewise.
 def distill(
     teacher: PathLike,

@@ -59,6 +59,7 @@ void check_divides(std::string_view text, std::string_view what, std::uint32_t v
                                   value, divisor_name, divisor, remedy));
 }
 
+// A module that is made here is no callable, so that its method is named.
 constexpr char kLinearScript[] = R"(
 def forward(self, x: Tensor) -> Tensor:
     return torch.linear(x, self.weight, self.bias)
@@ -78,33 +79,33 @@ def forward(self, pixels: Tensor) -> Tensor:
 constexpr char kAttentionScript[] = R"(
 def forward(self, x: Tensor) -> Tensor:
     batch, count, width = x.size(0), x.size(1), x.size(2)
-    split = self.qkv(x).reshape([batch, count, 3, {0}, width // {0}]).permute([2, 0, 3, 1, 4])
+    split = self.qkv.forward(x).reshape([batch, count, 3, {0}, width // {0}]).permute([2, 0, 3, 1, 4])
     mixed = torch.scaled_dot_product_attention(split[0], split[1], split[2])
-    return self.out(mixed.transpose(1, 2).reshape([batch, count, width]))
+    return self.out.forward(mixed.transpose(1, 2).reshape([batch, count, width]))
 )";
 constexpr char kMlpScript[] = R"(
 def forward(self, x: Tensor) -> Tensor:
-    return self.fc2(torch.gelu(self.fc1(x)))
+    return self.fc2.forward(torch.gelu(self.fc1.forward(x)))
 )";
 constexpr char kBlockScript[] = R"(
 def forward(self, x: Tensor) -> Tensor:
-    x = x + self.attention(self.norm1(x))
-    return x + self.mlp(self.norm2(x))
+    x = x + self.attention.forward(self.norm1.forward(x))
+    return x + self.mlp.forward(self.norm2.forward(x))
 )";
 constexpr char kNetworkScript[] = R"(
 def tokens(self, pixels: Tensor) -> Tensor:
-    patches = self.patch(pixels).flatten(2).transpose(1, 2)
-    return self.norm(self.blocks(patches + self.positions))
+    patches = self.patch.forward(pixels).flatten(2).transpose(1, 2)
+    return self.norm.forward(self.blocks.forward(patches + self.positions))
 def forward(self, pixels: Tensor) -> Tensor:
-    return self.projection(self.tokens(pixels).mean([1]))
+    return self.projection.forward(self.tokens(pixels).mean([1]))
 )";
 constexpr char kStudentScript[] = R"(
 def encode_image(self, pixels: Tensor) -> Tensor:
-    return self.network(pixels)
+    return self.network.forward(pixels)
 def encode_tokens(self, pixels: Tensor) -> Tensor:
     return self.network.tokens(pixels)
 def forward(self, pixels: Tensor) -> Tensor:
-    return self.network(pixels)
+    return self.network.forward(pixels)
 )";
 // The exporter's towers are called; those of train_text() have a method.
 constexpr char kStudentTextScript[] = R"(

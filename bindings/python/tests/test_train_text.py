@@ -31,14 +31,14 @@ def shop(model, tmp_path):
                 picture = Image.fromarray(pixels)
                 picture.paste(rgb, box)
                 items.append(
-                    vsearch.Item(
+                    (
                         f"{colour}-{place}-{i}",
                         np.asarray(picture),
                         {"title": f"Stripe {i}, {colour}, {place}", "shop": "Paints"},
                     )
                 )
-    catalog = vsearch.create(tmp_path / "shop.vsearch", model)
-    assert not catalog.add(items).failures
+    catalog = vsearch.create(tmp_path / "shop.vsearch", encoder=model)
+    assert not catalog.add_many(items).failures
     yield catalog
     catalog.close()
 

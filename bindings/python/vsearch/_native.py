@@ -22,6 +22,7 @@ try:
         load_dataset,
         score_retrieval,
         train,
+        train_text,
         version,
         write_report,
     )
@@ -55,6 +56,7 @@ __all__ = [
     "load_dataset",
     "score_retrieval",
     "train",
+    "train_text",
     "version",
     "write_report",
 ]

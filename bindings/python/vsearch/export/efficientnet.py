@@ -151,10 +151,15 @@ def load_backbone() -> Backbone:
 
 
 def export(
-    projection: str | Path, output: str | Path, *, name: str = "efficientnet-lite0"
+    projection: str | Path,
+    output: str | Path,
+    *,
+    name: str = "efficientnet-lite0",
+    precisions: tuple[str, ...] | None = None,
 ) -> Package:
     """Writes the default encoder: the network and the projection (safetensors: weight [dim, 1280],
-    bias [dim]).
+    bias [dim]). ``precisions`` are those of the fast forms beside the plain one; None: all that can
+    be made here.
     """
     from safetensors.torch import load_file
 
@@ -172,7 +177,9 @@ def export(
         dim=tensors["weight"].shape[0],
         spec=SPEC,
     )
-    forms = fast.efficientnet_forms(encoder, SPEC, fast.available())
+    forms = fast.efficientnet_forms(
+        encoder, SPEC, fast.available() if precisions is None else precisions
+    )
     return write_package(output, script(encoder), description, forms, all_fast=False)
 
 

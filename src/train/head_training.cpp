@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <tuple>
 #include <utility>
 
 #include "train/grouped_sampler.h"
@@ -27,9 +28,23 @@ MatrixView view_of_rows(const at::Tensor& rows) {
           static_cast<std::size_t>(rows.size(1))};
 }
 
+// Eigenvalues, ascending, and eigenvectors of a symmetric matrix. On one thread: several wait for
+// each other at every column, which takes ten times as long, and minutes on a busy machine.
+std::tuple<at::Tensor, at::Tensor> eigenvectors_of(const at::Tensor& matrix) {
+  struct OneThread {
+    const int before = at::get_num_threads();
+    OneThread() { at::set_num_threads(1); }
+    ~OneThread() { at::set_num_threads(before); }
+    OneThread(const OneThread&) = delete;
+    OneThread& operator=(const OneThread&) = delete;
+  };
+  const OneThread one;
+  return at::linalg_eigh(matrix);
+}
+
 // A matrix to the power -1/2, of one that is symmetric and positive.
 at::Tensor inverse_root(const at::Tensor& matrix) {
-  const auto [values, vectors] = at::linalg_eigh(matrix);
+  const auto [values, vectors] = eigenvectors_of(matrix);
   return vectors.matmul(values.clamp_min(1e-12).rsqrt().unsqueeze(1) * vectors.t());
 }
 
@@ -233,7 +248,7 @@ Head whitening_head(const at::Tensor& features, const at::Tensor& labels, std::i
   if (dim < width) {
     // Where classes lie furthest apart after that.
     const at::Tensor apart = (means - centre).matmul(map) * counts.sqrt().unsqueeze(1);
-    const at::Tensor vectors = std::get<1>(at::linalg_eigh(apart.t().matmul(apart)));
+    const at::Tensor vectors = std::get<1>(eigenvectors_of(apart.t().matmul(apart)));
     map = vectors.slice(1, width - dim).t().matmul(map);
   }
   // As long as what comes in, so that rates mean the same for every encoder.

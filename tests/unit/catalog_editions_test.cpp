@@ -435,7 +435,8 @@ TEST_CASE("what an encoder gives as the one before did is taken over") {
   Shop shop;
   Catalog catalog = shop.filled();
   const auto by_words = std::make_shared<WordsEncoder>(true);
-  const Item without_picture = embedded_item("given", std::vector<float>(FakeEncoder::kDim, 0.5F));
+  const std::vector<float> given(FakeEncoder::kDim, 0.5F);
+  const Item without_picture = embedded_item("given", given);
   REQUIRE(catalog.add({&without_picture, 1}).failures.empty());
   fs::remove(shop.file(149));  // nothing that could be encoded again
 

@@ -526,7 +526,7 @@ def test_projection_errors(tmp_path):
     from vsearch.export import efficientnet
 
     with pytest.raises(
-        ExportError, match=r"absent.safetensors: no such file; models/fit_projection.py makes it"
+        ExportError, match=r"absent.safetensors: no such file; models/tune_default.py makes it"
     ):
         efficientnet.export(tmp_path / "absent.safetensors", tmp_path / "out.vsm.pt")
     save_file(

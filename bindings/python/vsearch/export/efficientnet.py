@@ -164,7 +164,7 @@ def export(
     from safetensors.torch import load_file
 
     if not Path(projection).is_file():
-        raise ExportError(f"{projection}: no such file; models/fit_projection.py makes it")
+        raise ExportError(f"{projection}: no such file; models/tune_default.py makes it")
     tensors = load_file(projection)
     if set(tensors) != {"weight", "bias"} or tensors["weight"].shape[1:] != (FEATURES,):
         raise ExportError(f"{projection} must hold weight [dim, {FEATURES}] and bias [dim]")

@@ -505,7 +505,7 @@ def test_default_encoder_is_the_original_network_and_our_projection(tmp_path):
 
     projection = ROOT / "models" / "efficientnet-lite0-projection.safetensors"
     exported = efficientnet.export(projection, tmp_path / "default.vsm.pt")
-    assert exported.manifest["dim"] == 256 and exported.manifest["license"] == "Apache-2.0"
+    assert exported.manifest["dim"] == 384 and exported.manifest["license"] == "Apache-2.0"
     original, tensors = efficientnet.load_original(), load_file(projection)
     pixels = preprocess.preprocess(to_tensor(random_picture(300, 260)), exported.manifest["input"])[
         None

@@ -207,7 +207,8 @@ def test_default_encoder(default_package, precision):
         plain = default_package.module.encode_image(pixels)
         embeddings = form.encode_image(pixels)
         alone = form.encode_image(pixels[1:2])
-    least = {"fp32": 0.99999, "bf16": 0.998, "int8": 0.97}[precision]
+    # The projection is whitened: it widens what is small in the features, and what is lost of it.
+    least = {"fp32": 0.99999, "bf16": 0.997, "int8": 0.97}[precision]
     assert torch.cosine_similarity(embeddings, plain).min().item() >= least
     assert torch.cosine_similarity(alone, embeddings[1:2]).item() >= 0.99999
 

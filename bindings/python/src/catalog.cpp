@@ -272,8 +272,8 @@ QueryOptions to_query_options(std::uint32_t k, std::uint32_t breadth, py::handle
 
 // Exactly one of image, like, text and vector is not None.
 py::list search(const OpenCatalog& self, py::handle image, py::handle like, py::handle text,
-                py::handle vector, std::uint32_t k, std::uint32_t breadth, py::handle where, bool where_is_json,
-                bool exact) {
+                py::handle vector, std::uint32_t k, std::uint32_t breadth, py::handle where,
+                bool where_is_json, bool exact) {
   const QueryOptions options = to_query_options(k, breadth, where, where_is_json, exact);
   std::vector<Hit> hits;
   if (!like.is_none()) {
@@ -358,8 +358,9 @@ void define_catalog(py::module_& module) {
       .def("get_many", &get_many, py::arg("keys"))
       .def("keys", &keys)
       .def("info", &info)
-      .def("search", &search, py::arg("image"), py::arg("like"), py::arg("text"), py::arg("vector"), py::arg("k"),
-           py::arg("breadth"), py::arg("where"), py::arg("where_is_json"), py::arg("exact"));
+      .def("search", &search, py::arg("image"), py::arg("like"), py::arg("text"), py::arg("vector"),
+           py::arg("k"), py::arg("breadth"), py::arg("where"), py::arg("where_is_json"),
+           py::arg("exact"));
   define_sync(catalog);
   define_editions(catalog);
   define_care(catalog);

@@ -59,11 +59,11 @@ std::optional<Precision> find_precision(std::string_view name);
 enum class Device { kCpu, kCuda };
 
 struct EncoderInfo {
-  std::string name;             // as the package names itself, e.g. "deit-tiny-patch16-224"
-  std::string license;          // SPDX identifier, or empty
-  std::string source;           // where the weights come from, or empty
-  std::string fingerprint;      // SHA-256 over manifest and weights, 64 hex digits; see
-                                // docs/models.md. Embeddings of two fingerprints never mix.
+  std::string name;         // as the package names itself, e.g. "deit-tiny-patch16-224"
+  std::string license;      // SPDX identifier, or empty
+  std::string source;       // where the weights come from, or empty
+  std::string fingerprint;  // SHA-256 over manifest and weights, 64 hex digits; see
+                            // docs/models.md. Embeddings of two fingerprints never mix.
   // The fingerprint of a package whose embeddings of pictures this one gives, too, being it with a
   // text tower (text_trainer.h); else empty.
   std::string image_of;

@@ -11,6 +11,7 @@
 
 #include "catalog/core.h"
 #include "catalog/item_check.h"
+#include "catalog/metadata_value.h"
 #include "util/utf8.h"
 
 namespace vsearch::detail {

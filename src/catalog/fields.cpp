@@ -10,6 +10,7 @@
 
 #include "catalog/filter_node.h"
 #include "catalog/filter_sql.h"
+#include "catalog/metadata_value.h"
 #include "catalog/refuse.h"
 #include "util/utf8.h"
 

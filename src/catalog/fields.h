@@ -12,10 +12,13 @@
 #include <string_view>
 #include <vector>
 
-#include "catalog/metadata_value.h"
 #include "catalog/sqlite.h"
 #include "vsearch/field.h"
 #include "vsearch/index.h"
+
+namespace vsearch::detail {
+struct MetadataValue;
+}
 
 namespace vsearch::db {
 

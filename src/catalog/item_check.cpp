@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "catalog/metadata_value.h"
 #include "catalog/picture_file.h"
 #include "catalog/refuse.h"
 #include "index/vectors.h"

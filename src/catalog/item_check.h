@@ -5,10 +5,11 @@
 #include <span>
 #include <string>
 
-#include "catalog/metadata_value.h"
 #include "vsearch/catalog.h"
 
 namespace vsearch::detail {
+
+struct MetadataValue;
 
 inline constexpr std::size_t kMaxKeyBytes = 1024;
 inline constexpr std::size_t kMaxRoleBytes = 256;

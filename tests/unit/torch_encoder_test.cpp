@@ -358,6 +358,6 @@ TEST_CASE("the default encoder passes its golden pairs") {
   }
   const auto encoder = vsearch::load_encoder(path);
   CHECK(encoder->info().name == "efficientnet-lite0");
-  CHECK(encoder->info().dim == 256);
+  CHECK(encoder->info().dim == 384);
   CHECK(encoder->info().license == "Apache-2.0");
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from typing import Any, SupportsFloat, SupportsIndex
@@ -11,28 +10,12 @@ from . import _native
 from ._arguments import PathLike, count, is_path
 from ._encoder import _device
 from ._measure import Dataset
-from ._train import Augmentation, TrainProgress, _callback
+from ._train import Augmentation, Report, TrainProgress, _callback
 from .errors import InvalidArgumentError
 
 
-class DistillReport:
+class DistillReport(Report):
     """What :func:`distill` did. ``summary`` is all of it as plain values."""
-
-    def __init__(self, text: str, package: str) -> None:
-        self._text = text
-        self.package = package
-        self.summary: dict[str, Any] = json.loads(text)
-
-    @property
-    def epochs(self) -> list[dict[str, Any]]:
-        """Of each pass over the pictures what it cost and how far the student agrees with the
-        teacher on those held out; the first is before the first step."""
-        return self.summary["epochs"]  # type: ignore[no-any-return]
-
-    @property
-    def best_epoch(self) -> int:
-        """The one that was written."""
-        return self.summary["best_epoch"]  # type: ignore[no-any-return]
 
     @property
     def teacher(self) -> dict[str, Any]:
@@ -43,14 +26,6 @@ class DistillReport:
     def student(self) -> dict[str, Any]:
         """The same of the package that was written."""
         return self.summary["student"]  # type: ignore[no-any-return]
-
-    def to_json(self) -> str:
-        """The summary as text."""
-        return self._text
-
-    def __repr__(self) -> str:
-        last = self.epochs[-1]["epoch"]
-        return f"<vsearch.DistillReport {self.package!r}: epoch {self.best_epoch} of {last}>"
 
 
 def distill(

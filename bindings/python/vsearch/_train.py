@@ -35,10 +35,11 @@ class Augmentation:
 
 
 class TrainState(NamedTuple):
-    """How far :func:`train` is."""
+    """How far :func:`train`, :func:`distill` or :func:`train_text` is."""
 
     epoch: int
-    """From 1; 0: the start model encodes pictures, ``step`` of ``steps``."""
+    """From 1; 0: the start model encodes pictures, or :func:`train_text` reads items, ``step`` of
+    ``steps``."""
     epochs: int
     step: int
     """Of this epoch."""
@@ -51,8 +52,8 @@ class TrainState(NamedTuple):
 TrainProgress: TypeAlias = "Callable[[TrainState], bool | None] | bool | None"
 
 
-class TrainReport:
-    """What :func:`train` did. ``summary`` is all of it as plain values."""
+class Report:
+    """What training did. ``summary`` is all of it as plain values."""
 
     def __init__(self, text: str, package: str) -> None:
         self._text = text
@@ -61,7 +62,8 @@ class TrainReport:
 
     @property
     def epochs(self) -> list[dict[str, Any]]:
-        """Of each pass over the pictures what it cost and what it found; the first is the start."""
+        """Of each pass over what is learned from what it cost and what it found; those of
+        :func:`train` and :func:`distill` begin with the start, before the first step."""
         return self.summary["epochs"]  # type: ignore[no-any-return]
 
     @property
@@ -69,19 +71,24 @@ class TrainReport:
         """The one that was written."""
         return self.summary["best_epoch"]  # type: ignore[no-any-return]
 
-    @property
-    def data(self) -> dict[str, Any]:
-        """What was learned from: pictures, classes, held_out; rare classes, suspects (labels that
-        may be wrong) and leaks (near-duplicates of what is measured with, left out)."""
-        return self.summary["data"]  # type: ignore[no-any-return]
-
     def to_json(self) -> str:
         """The summary as text."""
         return self._text
 
     def __repr__(self) -> str:
-        best = self.summary["best_epoch"]
-        return f"<vsearch.TrainReport {self.package!r}: epoch {best} of {self.epochs[-1]['epoch']}>"
+        last = self.epochs[-1]["epoch"]
+        name = type(self).__name__
+        return f"<vsearch.{name} {self.package!r}: epoch {self.best_epoch} of {last}>"
+
+
+class TrainReport(Report):
+    """What :func:`train` did. ``summary`` is all of it as plain values."""
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What was learned from: pictures, classes, held_out; rare classes, suspects (labels that
+        may be wrong) and leaks (near-duplicates of what is measured with, left out)."""
+        return self.summary["data"]  # type: ignore[no-any-return]
 
 
 def train(
@@ -223,22 +230,22 @@ def _dataset(data: Any) -> Dataset:
 
 
 class _Bar:
-    """A bar over the pictures that are encoded, then one over all steps."""
+    """A bar over the pictures or items that are read, then one over all steps."""
 
-    def __init__(self) -> None:
-        self._encoding = _progress.Bar("pictures")
+    def __init__(self, unit: str) -> None:
+        self._reading = _progress.Bar(unit)
         self._learning = _progress.Bar("steps")
 
     def __call__(self, state: TrainState) -> None:
         if state.epoch == 0:
-            self._encoding(state.step, state.steps)
+            self._reading(state.step, state.steps)
         else:
             done = (state.epoch - 1) * state.steps + state.step
             self._learning(done, state.epochs * state.steps)
 
 
-def _callback(progress: TrainProgress) -> Callable[..., bool | None] | None:
+def _callback(progress: TrainProgress, unit: str = "pictures") -> Callable[..., bool | None] | None:
     if progress is None or progress is False:
         return None
-    tell = _Bar() if progress is True else progress
+    tell = _Bar(unit) if progress is True else progress
     return lambda *state: tell(TrainState(*state))

@@ -2,64 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, SupportsFloat, SupportsIndex, TypeAlias
+from collections.abc import Iterable
+from typing import Any, SupportsFloat, SupportsIndex
 
-from . import _native, _progress
+from . import _native
 from ._arguments import PathLike, count
 from ._catalog import Catalog
+from ._train import Report, TrainProgress, TrainState, _callback
 from .errors import InvalidArgumentError
 
-
-class TextTrainState(NamedTuple):
-    """How far :func:`train_text` is."""
-
-    epoch: int
-    """From 1; 0: items are read, ``step`` of ``steps``."""
-    epochs: int
-    step: int
-    """Of this epoch."""
-    steps: int
-    loss: float
-    """Of the last step."""
-    seconds_left: float
+# In epoch 0 items are read.
+TextTrainState = TrainState
 
 
-TextTrainProgress: TypeAlias = "Callable[[TextTrainState], bool | None] | bool | None"
-
-
-class TextTrainReport:
+class TextTrainReport(Report):
     """What :func:`train_text` did. ``summary`` is all of it as plain values."""
-
-    def __init__(self, text: str, package: str) -> None:
-        self._text = text
-        self.package = package
-        self.summary: dict[str, Any] = json.loads(text)
-
-    @property
-    def epochs(self) -> list[dict[str, Any]]:
-        """Of each pass over the pairs its loss and what it found."""
-        return self.summary["epochs"]  # type: ignore[no-any-return]
 
     @property
     def best(self) -> dict[str, Any]:
         """The epoch that was written."""
-        return self.epochs[self.summary["best_epoch"] - 1]
+        return self.epochs[self.best_epoch - 1]
 
     @property
     def examples(self) -> list[dict[str, Any]]:
         """Texts that were not learned, and what they find first."""
         return self.summary["examples"]  # type: ignore[no-any-return]
-
-    def to_json(self) -> str:
-        """The summary as text."""
-        return self._text
-
-    def __repr__(self) -> str:
-        best, last = self.summary["best_epoch"], self.epochs[-1]["epoch"]
-        return f"<vsearch.TextTrainReport {self.package!r}: epoch {best} of {last}>"
 
 
 def train_text(
@@ -77,7 +45,7 @@ def train_text(
     most_pieces: SupportsIndex = 20_000,
     patience: SupportsIndex = 8,
     seed: int = 1,
-    progress: TextTrainProgress = None,
+    progress: TrainProgress = None,
 ) -> TextTrainReport:
     """Learns a text encoder from the titles and the embeddings that ``catalog`` holds, and writes
     the package ``output``: the catalogue's model, which then understands words.
@@ -113,26 +81,5 @@ def train_text(
     }
     if model is not None:
         options["model"] = model
-    text = _native.train_text(catalog._native, output, options, _callback(progress))
+    text = _native.train_text(catalog._native, output, options, _callback(progress, "items"))
     return TextTrainReport(text, os.fspath(output))
-
-
-def _callback(progress: TextTrainProgress) -> Callable[..., bool | None] | None:
-    if progress is None or progress is False:
-        return None
-    tell = _bars() if progress is True else progress
-    return lambda *state: tell(TextTrainState(*state))
-
-
-def _bars() -> Callable[[TextTrainState], None]:
-    """A bar over the items that are read, then one over all steps."""
-    reading = _progress.Bar("items")
-    learning = _progress.Bar("steps")
-
-    def tell(state: TextTrainState) -> None:
-        if state.epoch == 0:
-            reading(state.step, state.steps)
-        else:
-            learning((state.epoch - 1) * state.steps + state.step, state.epochs * state.steps)
-
-    return tell

@@ -2,12 +2,17 @@
 #pragma once
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 #include <torch/optim/optimizer.h>
 
 #include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
+
+#include "util/sha256.h"
+#include "vsearch/dataset.h"
+#include "vsearch/trainer.h"
 
 namespace vsearch::training {
 
@@ -20,6 +25,29 @@ struct CheckpointState {
   std::vector<std::vector<double>> epochs{};
   std::string log{};
   std::uint32_t best_epoch = 0;
+};
+
+// What run a checkpoint is of: a hash of everything that its weights come from.
+class CheckpointKey {
+ public:
+  template <typename... Values>
+  void add(const Values&... values) {
+    (add_text(fmt::format("{}", values)), ...);
+  }
+  void add_changes(const Augmentation& change) {
+    add(change.random_crop, change.flip, change.colour_jitter, change.greyscale,
+        change.new_background, change.erase);
+  }
+  void add_picture(const DatasetPicture& picture) {
+    const CropBox& crop = picture.crop;
+    add(picture.path, crop.left, crop.top, crop.right, crop.bottom);
+  }
+  std::string text() { return hash_.hex(); }
+
+ private:
+  void add_text(const std::string& text) { hash_.update(fmt::format("{}:{}", text.size(), text)); }
+
+  util::Sha256 hash_;
 };
 
 // FOLDER/checkpoint.pt, and beside it FOLDER/log.jsonl with a line an epoch. Each is there whole or

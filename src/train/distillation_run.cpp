@@ -19,7 +19,6 @@
 #include "train/optimisation.h"
 #include "train/sampler.h"
 #include "train/training_set.h"
-#include "util/sha256.h"
 #include "vsearch/error.h"
 
 namespace vsearch::training {
@@ -204,29 +203,19 @@ class Distillation {
 
   // Everything that the weights after an epoch come from.
   std::string checkpoint_key() const {
-    util::Sha256 hash;
-    const auto add = [&hash](const auto&... values) {
-      const auto add_one = [&hash](const std::string& text) {
-        hash.update(fmt::format("{}:{}", text.size(), text));
-      };
-      (add_one(fmt::format("{}", values)), ...);
-    };
-    add("distillation", run_.teacher_info.fingerprint, run_.student_info.fingerprint, options_.seed,
-        is_half_, c10::DeviceTypeName(device_.type()));
-    add(run_.cosine, options_.relational, options_.epochs, options_.batch_size, run_.rate,
-        options_.weight_decay, options_.warm_up, options_.clip_gradients);
-    const Augmentation& change = options_.augmentation;
-    add(change.random_crop, change.flip, change.colour_jitter, change.greyscale,
-        change.new_background, change.erase);
+    CheckpointKey key;
+    key.add("distillation", run_.teacher_info.fingerprint, run_.student_info.fingerprint,
+            options_.seed, is_half_, c10::DeviceTypeName(device_.type()));
+    key.add(run_.cosine, options_.relational, options_.epochs, options_.batch_size, run_.rate,
+            options_.weight_decay, options_.warm_up, options_.clip_gradients);
+    key.add_changes(options_.augmentation);
     for (const auto& numbers : {run_.learned, run_.held_out}) {
-      add(numbers.size());
+      key.add(numbers.size());
       for (const std::uint32_t number : numbers) {
-        const DatasetPicture& picture = run_.pictures.pictures[number];
-        add(picture.path, picture.crop.left, picture.crop.top, picture.crop.right,
-            picture.crop.bottom);
+        key.add_picture(run_.pictures.pictures[number]);
       }
     }
-    return hash.hex();
+    return key.text();
   }
 
   void note_epochs(CheckpointState& state) const {

@@ -13,7 +13,6 @@
 #include "train/grouped_sampler.h"
 #include "train/losses.h"
 #include "train/tensors.h"
-#include "util/sha256.h"
 #include "vsearch/error.h"
 
 namespace vsearch::training {
@@ -239,44 +238,32 @@ class NetworkTraining {
 
   // Everything that the weights after an epoch come from; patience and the mixture come later.
   std::string checkpoint_key() const {
-    util::Sha256 hash;
-    const auto add = [&hash](const auto&... values) {
-      const auto add_one = [&hash](const std::string& text) {
-        hash.update(fmt::format("{}:{}", text.size(), text));
-      };
-      (add_one(fmt::format("{}", values)), ...);
-    };
-    add(info_.fingerprint, depth_name(options_.depth), options_.seed, is_half_,
-        c10::DeviceTypeName(device_.type()));
-    add(loss_name(options_.loss), recipe_.margin, recipe_.scale, options_.sub_centres,
-        options_.keep_start);
-    add(options_.balance_field, options_.batch_field, options_.in_turn, options_.own_classifiers);
-    add(optimiser_name(options_.optimiser), options_.accumulate, options_.mean_decay);
-    add(recipe_.epochs, recipe_.batch_size, recipe_.per_class, options_.balance_classes,
-        recipe_.rate, recipe_.head_rate, options_.weight_decay, options_.warm_up,
-        options_.clip_gradients);
-    const Augmentation& change = options_.augmentation;
-    add(change.random_crop, change.flip, change.colour_jitter, change.greyscale,
-        change.new_background, change.erase);
+    CheckpointKey key;
+    key.add(info_.fingerprint, depth_name(options_.depth), options_.seed, is_half_,
+            c10::DeviceTypeName(device_.type()));
+    key.add(loss_name(options_.loss), recipe_.margin, recipe_.scale, options_.sub_centres,
+            options_.keep_start);
+    key.add(options_.balance_field, options_.batch_field, options_.in_turn,
+            options_.own_classifiers);
+    key.add(optimiser_name(options_.optimiser), options_.accumulate, options_.mean_decay);
+    key.add(recipe_.epochs, recipe_.batch_size, recipe_.per_class, options_.balance_classes,
+            recipe_.rate, recipe_.head_rate, options_.weight_decay, options_.warm_up,
+            options_.clip_gradients);
+    key.add_changes(options_.augmentation);
     // The tuned blocks and their decay.
     for (const TunedParameter& parameter : optimisation_->parameters()) {
-      add(parameter.name, parameter.value.numel(), parameter.rate_factor);
+      key.add(parameter.name, parameter.value.numel(), parameter.rate_factor);
     }
-    const auto add_picture = [&](std::uint32_t number) {
-      const DatasetPicture& picture = dataset_.pictures[number];
-      const CropBox& crop = picture.crop;
-      add(picture.path, crop.left, crop.top, crop.right, crop.bottom);
-    };
-    add(set_.classes.size(), set_.pictures.size(), set_.held_out_classes_are_new);
+    key.add(set_.classes.size(), set_.pictures.size(), set_.held_out_classes_are_new);
     for (std::size_t i = 0; i < set_.pictures.size(); ++i) {
-      add_picture(set_.pictures[i]);
-      add(set_.classes[static_cast<std::size_t>(set_.labels[i])]);
+      key.add_picture(dataset_.pictures[set_.pictures[i]]);
+      key.add(set_.classes[static_cast<std::size_t>(set_.labels[i])]);
     }
     for (std::size_t i = 0; i < set_.held_out.size(); ++i) {
-      add_picture(set_.held_out[i]);
-      add(set_.held_out_labels[i]);
+      key.add_picture(dataset_.pictures[set_.held_out[i]]);
+      key.add(set_.held_out_labels[i]);
     }
-    return hash.hex();
+    return key.text();
   }
 
   CheckpointState checkpoint_state() {

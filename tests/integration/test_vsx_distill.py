@@ -84,13 +84,16 @@ def test_ctrl_c_keeps_the_best_so_far_and_goes_on(vsx, model, photos, tmp_path):
     assert "asked to stop in epoch" in terminal.seen
     assert f"wrote '{small}'" in terminal.seen
     assert vsx.info(small)["name"] == "small"
-    before = len((tmp_path / "work" / "log.jsonl").read_text().splitlines())
-    assert before > 1
+    log = (tmp_path / "work" / "log.jsonl").read_text().splitlines()
+    learned = json.loads(log[-1])["epoch"]
+    assert learned >= 1
 
     terminal = Terminal(vsx.command(*distill(model, photos, small, *work)))
-    terminal.wait_for(rf"learning, epoch {before + 1} of 20000")
+    # A bar is drawn a few times a second: which epochs it shows is up to the machine's speed.
+    first = terminal.wait_for(r"learning, epoch (\d+) of 20000")
     terminal.process.send_signal(signal.SIGINT)
     assert terminal.finish() == 130
+    assert int(first[1]) > learned
 
 
 def test_wrong_input_is_named(vsx, model, photos, tmp_path):

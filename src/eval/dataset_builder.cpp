@@ -18,6 +18,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t kNamed = 3;  // so many of what is wrong are named, the rest is counted
+constexpr std::string_view kHowIncomplete =
+    " (--incomplete; in Python incomplete=True, in C++ DatasetOptions::check_counts = false)";
 
 bool is_there(const fs::path& path) {
   std::error_code ignored;
@@ -118,9 +120,9 @@ void DatasetBuilder::expect_count(std::uint64_t published, std::uint64_t found,
   throw Error(
       ErrorCode::kCorrupt,
       fmt::format("{} has {} {}, this folder has {}{}{} ('{}'); complete it, or measure what is "
-                  "there with DatasetOptions::check_counts = false",
+                  "there as incomplete{}",
                   name(), with_commas(published), noun, with_commas(found),
-                  hint.empty() ? "" : ": ", hint, root().string()));
+                  hint.empty() ? "" : ": ", hint, root().string(), kHowIncomplete));
 }
 
 Dataset DatasetBuilder::finish() {
@@ -171,8 +173,8 @@ void DatasetBuilder::check_files(std::string DatasetPicture::*path, std::string_
 }
 
 void DatasetBuilder::check_answers(const Protocol& protocol) const {
-  constexpr std::string_view kRemedy =
-      "; or set DatasetOptions::check_counts = false, and such queries are left out";
+  const std::string remedy = fmt::format(
+      "; or take the data set as incomplete{}: such queries are left out", kHowIncomplete);
   if (!protocol.positives.empty()) {
     std::vector<std::string> without;
     for (std::size_t i = 0; i < protocol.queries.size(); ++i) {
@@ -183,7 +185,7 @@ void DatasetBuilder::check_answers(const Protocol& protocol) const {
     throw Error(
         ErrorCode::kInvalidArgument,
         fmt::format("{}: no right answer to the query {} in protocol '{}'; check the lists{}",
-                    name(), some_of(without), protocol.name, kRemedy));
+                    name(), some_of(without), protocol.name, remedy));
   }
 
   const std::vector<std::int32_t> labels = labels_for(protocol);
@@ -212,13 +214,13 @@ void DatasetBuilder::check_answers(const Protocol& protocol) const {
         ErrorCode::kInvalidArgument,
         fmt::format("{}: {} with one picture, which finds no other: {}; add pictures or take "
                     "the class out{}",
-                    name(), alone.size() == 1 ? "a class" : "classes", some_of(alone), kRemedy));
+                    name(), alone.size() == 1 ? "a class" : "classes", some_of(alone), remedy));
   }
   if (!strange.empty()) {
     throw Error(ErrorCode::kInvalidArgument,
                 fmt::format("{}: labels do not match: queries are of {} but no picture of the "
                             "gallery is (protocol '{}'); check how both are labelled{}",
-                            name(), some_of(strange), protocol.name, kRemedy));
+                            name(), some_of(strange), protocol.name, remedy));
   }
 }
 

@@ -39,12 +39,11 @@ class Embedding {
 
   DatasetEmbeddings run() {
     if (!options_.cache.empty()) {
-      std::vector<eval::PictureKey> keys;
-      for (const DatasetPicture& picture : dataset_.pictures) {
-        keys.push_back(eval::key_of_picture(dataset_, picture));
-      }
-      cache_ = std::make_unique<eval::EmbeddingCache>(options_.cache, name_in_cache(),
-                                                      std::move(keys), result_.rows, known_);
+      const EncoderInfo& info = encoder_.info();
+      cache_ = std::make_unique<eval::EmbeddingCache>(
+          options_.cache,
+          eval::name_in_cache(info.fingerprint, info.precision, options_.exact_decoding),
+          eval::keys_of_pictures(dataset_), result_.rows, known_);
     }
     result_.from_cache = static_cast<std::uint64_t>(std::ranges::count(known_, true));
     done_ = result_.from_cache;
@@ -76,12 +75,6 @@ class Embedding {
   }
 
  private:
-  std::string name_in_cache() const {
-    const EncoderInfo& info = encoder_.info();
-    return fmt::format("{}-{}{}", info.fingerprint.substr(0, 32), precision_name(info.precision),
-                       options_.exact_decoding ? "-exact" : "");
-  }
-
   std::optional<EncodeInput> next() {
     while (next_ < dataset_.pictures.size() && known_[next_]) ++next_;
     if (next_ == dataset_.pictures.size()) return std::nullopt;

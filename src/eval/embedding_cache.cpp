@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstring>
 #include <system_error>
 #include <unordered_map>
@@ -47,6 +48,21 @@ PictureKey key_of_picture(const Dataset& dataset, const DatasetPicture& picture)
                   crop.left, crop.top, crop.right, crop.bottom);
   const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
   return {hash.low64, hash.high64};
+}
+
+std::vector<PictureKey> keys_of_pictures(const Dataset& dataset) {
+  std::vector<PictureKey> keys;
+  keys.reserve(dataset.pictures.size());
+  for (const DatasetPicture& picture : dataset.pictures) {
+    keys.push_back(key_of_picture(dataset, picture));
+  }
+  return keys;
+}
+
+std::string name_in_cache(const std::string& fingerprint, Precision precision,
+                          bool exact_decoding) {
+  return fmt::format("{}-{}{}", fingerprint.substr(0, 32), precision_name(precision),
+                     exact_decoding ? "-exact" : "");
 }
 
 EmbeddingCache::EmbeddingCache(const std::filesystem::path& folder, const std::string& encoder,
@@ -121,6 +137,19 @@ void EmbeddingCache::fail(const char* what) const {
   throw Error(ErrorCode::kIo, fmt::format("the embedding cache {} cannot {}; check the permissions "
                                           "and the space on the disk, or evaluate without a cache",
                                           path_.string(), what));
+}
+
+void keep_embeddings(const std::filesystem::path& folder, const std::string& encoder,
+                     const Dataset& dataset, const Matrix& rows) {
+  Matrix there(rows.rows, rows.cols);
+  std::vector<bool> known(rows.rows, false);
+  EmbeddingCache cache(folder, encoder, keys_of_pictures(dataset), there, known);
+  for (std::uint32_t i = 0; i < rows.rows; ++i) {
+    const std::span<const float> row = rows.row(i);
+    const bool finite = std::ranges::all_of(row, [](float value) { return std::isfinite(value); });
+    if (finite && !known[i]) cache.add(i, row);
+  }
+  cache.flush();
 }
 
 }  // namespace vsearch::eval

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "vsearch/dataset.h"
+#include "vsearch/encoder.h"
 #include "vsearch/types.h"
 
 namespace vsearch::eval {
@@ -24,6 +25,10 @@ struct PictureKey {
   auto operator<=>(const PictureKey&) const = default;
 };
 PictureKey key_of_picture(const Dataset& dataset, const DatasetPicture& picture);
+std::vector<PictureKey> keys_of_pictures(const Dataset& dataset);
+
+// What all embeddings of an encoder depend on, as a part of a file's name.
+std::string name_in_cache(const std::string& fingerprint, Precision precision, bool exact_decoding);
 
 // One file for each encoder. Records are checksummed: what a crash has torn off is made anew. While
 // another process adds to the file, what is there is used and nothing is added.
@@ -51,5 +56,10 @@ class EmbeddingCache {
   std::ofstream file_;
   int lock_ = -1;  // a descriptor; -1: another process has it
 };
+
+// Adds embeddings that were come by in another way than by encoding: `rows` [pictures x dim]. Rows
+// that are not finite, and pictures that are there already, are passed over.
+void keep_embeddings(const std::filesystem::path& folder, const std::string& encoder,
+                     const Dataset& dataset, const Matrix& rows);
 
 }  // namespace vsearch::eval

@@ -4,8 +4,8 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <functional>
 #include <limits>
-#include <utility>
 
 #include "index/nearest.h"
 
@@ -15,14 +15,15 @@ namespace {
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
 
-// For so many right answers, counting what is nearer than each costs less than sorting.
+// For so many right answers, counting what is nearer than each costs less than placing every row.
 constexpr std::size_t kMostCounted = 24;
 // Cosines that stay in the first-level cache while they are compared with every right answer.
 constexpr std::size_t kCountedTogether = 4096;
 // Looked at together for one that is near enough to be kept.
 constexpr std::size_t kScannedTogether = 32;
-// Fewer entries than this are sorted by comparing.
-constexpr std::size_t kFewEntries = 512;
+// Rows whose bins are computed at a time.
+constexpr std::size_t kPlacedTogether = 1024;
+constexpr std::uint16_t kBins = 16384;
 
 std::uint32_t count_at_least(std::span<const float> cosines, float least) {
   std::uint32_t count = 0;
@@ -50,10 +51,29 @@ std::uint64_t entry(float cosine, std::uint32_t row) {
   return std::uint64_t{descending} << 32 | row;
 }
 
+// Cosines from that of the nearest right answer down to that of the farthest, in bins of the same
+// width. A smaller cosine never has an earlier bin. What is nearer than all is in the first, and
+// what is farther than all in the last or in kBins, behind it.
+class Bins {
+ public:
+  Bins(float nearest, float farthest)
+      : nearest_(nearest), scale_(std::min((kBins - 1) / (nearest - farthest), kMostScale)) {}
+
+  [[nodiscard]] std::uint16_t of(float cosine) const {
+    const float bin = std::max((nearest_ - cosine) * scale_, 0.0F);
+    return static_cast<std::uint16_t>(static_cast<std::int32_t>(bin < kBins ? bin : kBins));
+  }
+
+ private:
+  static constexpr float kMostScale = 1e30F;  // finite, when all right answers are equally near
+  float nearest_;
+  float scale_;
+};
+
 }  // namespace
 
 Ranker::Ranker(std::size_t gallery, std::size_t kept)
-    : kept_(std::min(gallery, kept)), is_right_(gallery) {}
+    : kept_(std::min(gallery, kept)), is_right_(gallery), first_(kBins + std::size_t{2}) {}
 
 const Ranking& Ranker::rank(std::span<float> cosines, std::span<const std::uint32_t> right,
                             std::span<const std::uint32_t> removed) {
@@ -68,7 +88,7 @@ const Ranking& Ranker::rank(std::span<float> cosines, std::span<const std::uint3
   if (right.size() <= kMostCounted) {
     count_nearer(cosines, right);
   } else {
-    sort_down_to(std::ranges::min(right_cosines_), cosines, right);
+    place_all(cosines, right);
   }
   ranking_.nearest_wrong = find_wrong(cosines, right);
   for (const std::uint32_t row : right) is_right_[row] = 0;
@@ -108,50 +128,45 @@ void Ranker::count_nearer(std::span<const float> cosines, std::span<const std::u
   std::ranges::sort(ranking_.right_ranks);
 }
 
-void Ranker::sort_down_to(float least, std::span<const float> cosines,
-                          std::span<const std::uint32_t> right) {
-  entries_.resize(cosines.size());
-  entry_count_ = 0;
-  for (std::size_t row = 0; row < cosines.size(); ++row) {
-    entries_[entry_count_] = entry(cosines[row], static_cast<std::uint32_t>(row));
-    entry_count_ += cosines[row] >= least ? 1 : 0;
+// Every row is put before the first right answer that it is nearer than. Which one that is a table
+// tells of most rows, by their cosines; the few that share a bin with right answers are compared.
+void Ranker::place_all(std::span<const float> cosines, std::span<const std::uint32_t> right) {
+  right_entries_.clear();
+  for (std::size_t i = 0; i < right.size(); ++i) {
+    right_entries_.push_back(entry(right_cosines_[i], right[i]));
   }
-  sort_entries();
-  for (std::size_t i = 0; i < entry_count_ && ranking_.right_ranks.size() < right.size(); ++i) {
-    if (is_right_[static_cast<std::uint32_t>(entries_[i])] == 0) continue;
-    ranking_.right_ranks.push_back(static_cast<std::uint32_t>(i + 1));
+  std::ranges::sort(right_entries_);
+  const Bins bins(std::ranges::max(right_cosines_), std::ranges::min(right_cosines_));
+  std::ranges::sort(right_cosines_, std::greater<>());
+  // first_[bin]: how many right answers lie in the bins before it.
+  std::size_t filled = 0;
+  for (std::size_t i = 0; i < right.size(); ++i) {
+    const std::size_t end = bins.of(right_cosines_[i]) + std::size_t{1};
+    for (; filled < end; ++filled) first_[filled] = static_cast<std::uint32_t>(i);
   }
-}
+  for (; filled < first_.size(); ++filled)
+    first_[filled] = static_cast<std::uint32_t>(right.size());
 
-// By radix, in passes that each keep the order of equal digits. Rows ascend already: what is sorted
-// by are the cosines, the upper half.
-void Ranker::sort_entries() {
-  if (entry_count_ < kFewEntries) {
-    std::sort(entries_.begin(), entries_.begin() + static_cast<std::ptrdiff_t>(entry_count_));
-    return;
-  }
-  constexpr int kPasses = 3;
-  constexpr int kBits = 11;
-  constexpr std::size_t kDigits = std::size_t{1} << kBits;
-  const auto digit = [](std::uint64_t value, int pass) {
-    return static_cast<std::size_t>(value >> (32 + kBits * pass)) % kDigits;
-  };
-  std::array<std::array<std::uint32_t, kDigits>, kPasses> places{};
-  for (std::size_t i = 0; i < entry_count_; ++i) {
-    for (int pass = 0; pass < kPasses; ++pass) {
-      ++places[static_cast<std::size_t>(pass)][digit(entries_[i], pass)];
+  placed_.assign(right.size() + 1, 0);
+  std::array<std::uint16_t, kPlacedTogether> bin;
+  for (std::size_t begin = 0; begin < cosines.size(); begin += kPlacedTogether) {
+    const std::size_t count = std::min(kPlacedTogether, cosines.size() - begin);
+    for (std::size_t i = 0; i < count; ++i) bin[i] = bins.of(cosines[begin + i]);
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::uint32_t first = first_[bin[i]];
+      const std::uint32_t last = first_[bin[i] + std::size_t{1}];
+      std::size_t place = first;
+      if (first != last) {
+        const std::uint64_t own = entry(cosines[begin + i], static_cast<std::uint32_t>(begin + i));
+        const auto rights = right_entries_.begin();
+        place =
+            static_cast<std::size_t>(std::lower_bound(rights + first, rights + last, own) - rights);
+      }
+      ++placed_[place];
     }
   }
-  spare_.resize(entries_.size());
-  for (int pass = 0; pass < kPasses; ++pass) {
-    auto& place = places[static_cast<std::size_t>(pass)];
-    std::uint32_t next = 0;
-    for (std::uint32_t& count : place) next += std::exchange(count, next);
-    for (std::size_t i = 0; i < entry_count_; ++i) {
-      spare_[place[digit(entries_[i], pass)]++] = entries_[i];
-    }
-    entries_.swap(spare_);
-  }
+  std::uint32_t rank = 0;
+  for (std::size_t i = 0; i < right.size(); ++i) ranking_.right_ranks.push_back(rank += placed_[i]);
 }
 
 float Ranker::find_wrong(std::span<float> cosines, std::span<const std::uint32_t> right) {

@@ -33,17 +33,17 @@ class Ranker {
  private:
   void find_nearest(std::span<const float> cosines);
   void count_nearer(std::span<const float> cosines, std::span<const std::uint32_t> right);
-  void sort_down_to(float least, std::span<const float> cosines,
-                    std::span<const std::uint32_t> right);
-  void sort_entries();
+  void place_all(std::span<const float> cosines, std::span<const std::uint32_t> right);
   float find_wrong(std::span<float> cosines, std::span<const std::uint32_t> right);
 
   std::size_t kept_;
   Ranking ranking_;
-  std::vector<std::uint8_t> is_right_;          // [gallery], all 0 between calls
-  std::vector<std::uint64_t> entries_, spare_;  // see entry()
-  std::size_t entry_count_ = 0;
+  std::vector<std::uint8_t> is_right_;  // [gallery], all 0 between calls
   std::vector<float> right_cosines_;
+  // Of place_all().
+  std::vector<std::uint64_t> right_entries_;  // see entry(), ascending
+  std::vector<std::uint32_t> first_;          // [bins + 2]
+  std::vector<std::uint32_t> placed_;         // [right answers + 1]
 };
 
 }  // namespace vsearch::eval

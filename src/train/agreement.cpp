@@ -7,16 +7,12 @@
 #include <cstdint>
 #include <limits>
 
+#include "train/tensors.h"
+
 namespace vsearch::training {
 namespace {
 
 constexpr std::int64_t kAgreementNeighbours = 10;
-
-at::Tensor borrowed(MatrixView rows) {
-  // from_blob() knows no constant memory; nothing writes to it.
-  return at::from_blob(const_cast<float*>(rows.data), {static_cast<std::int64_t>(rows.rows),
-                                                       static_cast<std::int64_t>(rows.cols)});
-}
 
 at::Tensor of_length_1(const at::Tensor& rows) {
   return rows / rows.norm(2, 1, true).clamp_min(1e-12);

@@ -4,6 +4,12 @@
 
 namespace vsearch::training {
 
+at::Tensor borrowed(MatrixView rows) {
+  // from_blob() knows no constant memory.
+  return at::from_blob(const_cast<float*>(rows.data), {static_cast<std::int64_t>(rows.rows),
+                                                       static_cast<std::int64_t>(rows.cols)});
+}
+
 at::Tensor rows_of(const Matrix& embeddings, const std::vector<std::uint32_t>& pictures) {
   const auto dim = static_cast<std::int64_t>(embeddings.cols);
   at::Tensor rows = at::empty({static_cast<std::int64_t>(pictures.size()), dim}, at::kFloat);

@@ -10,6 +10,8 @@
 
 namespace vsearch::training {
 
+// float32 [rows, cols] on the CPU: the same memory, which nothing may write to.
+at::Tensor borrowed(MatrixView rows);
 // float32 [pictures, dim] on the CPU: rows of `embeddings`.
 at::Tensor rows_of(const Matrix& embeddings, const std::vector<std::uint32_t>& pictures);
 // int64 [labels] on the CPU.

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -10,11 +11,13 @@
 #include "encoder/manifest.h"
 #include "encoder/torch_archive.h"
 #include "encoder/torch_error.h"
+#include "eval/embedding_cache.h"
 #include "train/batches.h"
 #include "train/grouped_sampler.h"
 #include "train/head_training.h"
 #include "train/network_training.h"
 #include "train/recipe.h"
+#include "train/tensors.h"
 #include "train/training_set.h"
 #include "train/tuned_package.h"
 #include "vsearch/error.h"
@@ -55,6 +58,25 @@ DatasetEmbeddings embed(const Encoder& encoder, const Dataset& dataset, const Tr
     std::ranges::copy(found.rows.row(i), all.rows.row(numbers[i]).begin());
   }
   return all;
+}
+
+// Keeps what the tuned model gives for pictures whose embeddings by its start are known, so that
+// measuring it needs no encoding.
+void keep_tuned(const training::Head& head, const std::string& fingerprint, const Dataset& dataset,
+                const Matrix& by_start, const EvaluationOptions& evaluation) {
+  const at::Tensor rows =
+      training::apply_head(head, training::borrowed(by_start.view())).contiguous();
+  Matrix tuned(by_start.rows, static_cast<std::size_t>(rows.size(1)));
+  std::copy_n(rows.const_data_ptr<float>(), tuned.data.size(), tuned.data.begin());
+  try {
+    eval::keep_embeddings(
+        evaluation.cache,
+        eval::name_in_cache(fingerprint, Precision::kFloat32, evaluation.exact_decoding), dataset,
+        tuned);
+  } catch (const Error&) {
+    // The package is written, which is what was asked for. Whoever measures it encodes, and is told
+    // what is wrong with the cache.
+  }
 }
 
 }  // namespace
@@ -145,6 +167,13 @@ TrainReport train(const std::filesystem::path& model, const Dataset& dataset,
   report.fingerprint = std::move(written.fingerprint);
   report.dropped_forms = std::move(written.dropped_forms);
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  if (tuned.head && !evaluation.cache.empty()) {
+    keep_tuned(*tuned.head, report.fingerprint, dataset, embeddings.rows, evaluation);
+    for (std::size_t i = 0; i < others.size(); ++i) {
+      keep_tuned(*tuned.head, report.fingerprint, options.keep_apart[i], others[i].rows,
+                 evaluation);
+    }
+  }
   return report;
 }
 

@@ -343,9 +343,7 @@ TrainingData describe(const TrainingSet& set, const Matrix& embeddings) {
   if (data.rare.size() > kListed) data.rare.resize(kListed);
 
   const Matrix means = class_means(set, embeddings);
-  const at::Tensor centres =
-      at::from_blob(const_cast<float*>(means.data.data()),
-                    {static_cast<std::int64_t>(means.rows), static_cast<std::int64_t>(means.cols)});
+  const at::Tensor centres = borrowed(means.view());
   at::Tensor is_rare = at::empty({static_cast<std::int64_t>(counts.size())}, at::kBool);
   for (std::size_t c = 0; c < counts.size(); ++c) {
     is_rare[static_cast<std::int64_t>(c)] =

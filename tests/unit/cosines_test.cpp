@@ -68,3 +68,49 @@ TEST_CASE("cosines that are equal but for the sign of zero are equal") {
     for (std::size_t i = 0; i < count; ++i) CHECK(ranks[i] == right[i] + 1);
   }
 }
+
+TEST_CASE("many right answers stand where sorting puts them, however cosines lie") {
+  constexpr std::uint32_t kRows = 3000;
+  const auto removed_every = GENERATE(0U, 7U);
+  const auto shape = GENERATE(0, 1, 2, 3);
+  CAPTURE(removed_every, shape);
+  vsearch_test::Random random(shape);
+  std::vector<float> cosines(kRows);
+  for (float& cosine : cosines) {
+    switch (shape) {
+      case 0:
+        cosine = 0.3F * random.normal();
+        break;  // as of an encoder
+      case 1:
+        cosine = std::round(random.normal()) / 4;
+        break;  // many are equal
+      case 2:
+        cosine = 0.5F;
+        break;  // all are
+      default:
+        cosine = 0.9F + 6e-8F * std::round(4 * random.normal());  // as good as equal
+    }
+  }
+  if (shape == 3) cosines[1] = -1;  // a right one far from all others: one bin holds the rest
+  Rows right, removed;
+  for (std::uint32_t row = 0; row < kRows; ++row) {
+    if (row % 3 == 1)
+      right.push_back(row);
+    else if (removed_every > 0 && row % removed_every == 0)
+      removed.push_back(row);
+  }
+  std::vector<std::uint32_t> order;
+  for (std::uint32_t row = 0; row < kRows; ++row) {
+    if (!std::ranges::binary_search(removed, row)) order.push_back(row);
+  }
+  std::ranges::stable_sort(order, [&](auto a, auto b) { return cosines[a] > cosines[b]; });
+  std::vector<std::uint32_t> expected;
+  for (std::uint32_t i = 0; i < order.size(); ++i) {
+    if (order[i] % 3 == 1) expected.push_back(i + 1);
+  }
+  vsearch::eval::Ranker ranker(kRows, 10);
+  for (int again = 0; again < 2; ++again) {
+    std::vector<float> changed = cosines;
+    CHECK(ranker.rank(changed, right, removed).right_ranks == expected);
+  }
+}

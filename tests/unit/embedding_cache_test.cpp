@@ -1,11 +1,13 @@
 // Embeddings of pictures that are kept from one run to the next.
 #include "eval/embedding_cache.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -151,4 +153,20 @@ TEST_CASE("pictures are encoded once, whatever data set they are in, and again w
   CHECK(vsearch::embed_dataset(encoder, cropped, options).from_cache == 5);
   const vsearch_test::FakeEncoder other(std::string(64, '9'));
   CHECK(vsearch::embed_dataset(other, all, options).from_cache == 0);
+}
+
+TEST_CASE("embeddings come by otherwise are kept, but for those that are no numbers") {
+  TempDir dir;
+  const Dataset dataset = pictures_in(dir);
+  Matrix rows(6, kCachedDim);
+  std::ranges::fill(rows.data, 2.0F);
+  rows.row(1)[0] = std::numeric_limits<float>::quiet_NaN();
+  vsearch::eval::keep_embeddings(dir / "cache", "model", dataset, rows);
+  std::ranges::fill(rows.data, 3.0F);  // known ones stay
+  vsearch::eval::keep_embeddings(dir / "cache", "model", dataset, rows);
+  const Opened opened(dir / "cache", vsearch::eval::keys_of_pictures(dataset));
+  for (std::size_t i = 0; i < 6; ++i) {
+    CHECK(opened.known[i]);
+    CHECK(opened.rows.row(i)[0] == (i == 1 ? 3.0F : 2.0F));
+  }
 }

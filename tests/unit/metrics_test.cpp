@@ -282,7 +282,7 @@ bool same(const RetrievalScores& a, const RetrievalScores& b) {
 }  // namespace
 
 TEST_CASE("metrics are those of the textbook, with few and with many right answers") {
-  // 100 classes are counted, 8 sorted by comparing, and 2 sorted by radix.
+  // With 100 classes what is nearer is counted, with 8 and 2 all are placed.
   const auto classes = GENERATE(std::size_t{100}, std::size_t{8}, std::size_t{2});
   const bool coarse = GENERATE(false, true);
   CAPTURE(classes, coarse);

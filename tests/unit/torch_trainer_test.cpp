@@ -133,6 +133,24 @@ TEST_CASE("a head finds classes that it has never seen better", "[trainer]") {
   CHECK(least_cosine(after, by_hand) > 0.99999);
 }
 
+TEST_CASE("a tuned head needs no encoding to be measured", "[trainer]") {
+  const Bench bench;
+  TrainOptions options = quick(TrainDepth::kHead);
+  options.cache = bench.folder / "cache";
+  const TrainReport report = bench.tune("head.vsm.pt", options);
+  vsearch::EncoderOptions exact;
+  exact.precision = vsearch::Precision::kFloat32;
+  const auto encoder = vsearch::load_encoder(report.package, exact);
+  vsearch::EvaluationOptions cached;
+  cached.cache = options.cache;
+  const auto kept = vsearch::embed_dataset(*encoder, bench.dataset, cached);
+  CHECK(kept.from_cache == bench.dataset.pictures.size());
+  const auto encoded = vsearch::embed_dataset(*encoder, bench.dataset);
+  for (std::size_t i = 0; i < kept.rows.data.size(); ++i) {
+    CHECK(kept.rows.data[i] == Approx(encoded.rows.data[i]).margin(1e-5));
+  }
+}
+
 TEST_CASE("a head makes embeddings shorter", "[trainer]") {
   const Bench bench;
   TrainOptions options = quick(TrainDepth::kHead);

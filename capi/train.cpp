@@ -11,8 +11,11 @@
 #include "handles.h"
 #include "options.h"
 #include "training_options.h"
+#include "vsearch/catalog_dataset.h"
 #include "vsearch/dataset.h"
 #include "vsearch/encoder.h"
+#include "vsearch/error.h"
+#include "vsearch/labelled_queries.h"
 #include "vsearch/text_trainer.h"
 #include "vsearch/trainer.h"
 
@@ -55,9 +58,10 @@ std::vector<vsearch::Dataset> take_keep_apart(OptionReader& options, bool incomp
 struct TrainRequest {
   vsearch::TrainOptions options;
   bool incomplete = false;
+  std::string queries;  // a file; of a catalogue alone
 };
 
-TrainRequest read_train_options(const char* text) {
+TrainRequest read_train_options(const char* text, bool of_catalog) {
   TrainRequest request;
   const Json json = capi::parse_options(text);
   OptionReader reader(json, "options");
@@ -100,6 +104,7 @@ TrainRequest read_train_options(const char* text) {
   reader.take("work", how.work);
   reader.take("cache", how.cache);
   reader.take("incomplete", request.incomplete);
+  if (of_catalog) reader.take("queries", request.queries);
   how.keep_apart = take_keep_apart(reader, request.incomplete);
   reader.finish();
   return request;
@@ -145,11 +150,38 @@ vsearch_status vsearch_train(const char* model, const char* dataset, const char*
     capi::require(model, "model");
     capi::require(root, "root");
     capi::require(output, "output");
-    const TrainRequest request = read_train_options(options);
+    const TrainRequest request = read_train_options(options, false);
     const vsearch::TrainReport report =
         vsearch::train(vsearch::find_encoder(model),
                        load_labelled(capi::text_or_empty(dataset), root, request.incomplete),
                        output, request.options, capi::to_train_progress(progress, progress_user));
+    return std::make_unique<vsearch_text>(vsearch::to_json(report));
+  });
+}
+
+vsearch_status vsearch_catalog_train(const vsearch_catalog* catalog, const char* model,
+                                     const char* output, const char* options,
+                                     vsearch_train_progress progress, void* progress_user,
+                                     vsearch_text** json, vsearch_error* error) {
+  return capi::make_handle(json, error, [&] {
+    capi::require(catalog, "catalog");
+    capi::require(model, "model");
+    capi::require(output, "output");
+    TrainRequest request = read_train_options(options, true);
+    if (request.queries.empty() == request.options.label_fields.empty()) {
+      throw vsearch::Error(vsearch::ErrorCode::kInvalidArgument,
+                           "options: give either label_fields or queries, which say what belongs "
+                           "together");
+    }
+    // Of the data set, its labels are what is learned.
+    const std::vector<std::string> fields = std::exchange(request.options.label_fields, {});
+    const vsearch::Dataset dataset =
+        fields.empty() ? vsearch::catalog_dataset(catalog->catalog,
+                                                  vsearch::read_labelled_queries(request.queries))
+                       : vsearch::catalog_dataset(catalog->catalog, fields);
+    const vsearch::TrainReport report =
+        vsearch::train(vsearch::find_encoder(model), dataset, output, request.options,
+                       capi::to_train_progress(progress, progress_user));
     return std::make_unique<vsearch_text>(vsearch::to_json(report));
   });
 }

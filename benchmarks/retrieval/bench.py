@@ -3,6 +3,7 @@
 
 PARTS=head,full,open,colour,losses,background,speed chooses; all are hours on two cores. A run that
 is done leaves a row in build/bench/retrieval-runs and is not done again: remove it to have it anew.
+SEEDS=1 tunes with one seed instead of three.
 FULL_LOSSES=1 compares losses at full depth too. QUICK=1: one seed, fewer epochs, head and speed.
 VSEARCH_DATA names a folder that holds grocery, caltech101 and fashion, unpacked.
 """

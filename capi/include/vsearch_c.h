@@ -951,6 +951,17 @@ VSEARCH_API vsearch_status vsearch_train(const char* model, const char* dataset,
                                          vsearch_train_progress progress, void* progress_user,
                                          vsearch_text** json, vsearch_error* error);
 
+/* The same with the picture files of a catalogue, but for those it keeps itself and those that a
+ * URI names. `options` says what belongs together: "label_fields", fields of the items' metadata,
+ * combined; or "queries", a file as vsearch_catalog_evaluate() takes it, such as what customers
+ * chose. VSEARCH_INVALID_ARGUMENT too if it says neither or both, or if not two labels have two
+ * pictures. */
+VSEARCH_API vsearch_status vsearch_catalog_train(const vsearch_catalog* catalog, const char* model,
+                                                 const char* output, const char* options,
+                                                 vsearch_train_progress progress,
+                                                 void* progress_user, vsearch_text** json,
+                                                 vsearch_error* error);
+
 /* Search by words for a catalogue whose items have titles: learns a text encoder from the titles
  * and the embeddings that the catalogue holds, and writes the package `output`, the catalogue's
  * model with it. Embeddings of pictures stay the same, so that vsearch_catalog_reencode() takes the

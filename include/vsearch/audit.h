@@ -83,12 +83,6 @@ struct Audit {
 // size than its picture), what read_image() throws of a mask, and what embed_dataset() throws.
 Audit audit(const Encoder& encoder, const Dataset& dataset, const AuditOptions& options = {});
 
-// The picture files of a catalogue as a data set: labelled by a field of their items' metadata, as
-// a filter names it; other fields with texts are fields of the data set. What the catalogue keeps
-// itself and what a URI names is left out. Throws kInvalidArgument (no field of that name gives two
-// labels that two pictures have).
-Dataset catalog_dataset(const Catalog& catalog, std::string_view label_field);
-
 std::string to_json(const Audit& audit);
 
 }  // namespace vsearch

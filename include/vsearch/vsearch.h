@@ -4,6 +4,7 @@
 #include "vsearch/audit.h"
 #include "vsearch/care.h"
 #include "vsearch/catalog.h"
+#include "vsearch/catalog_dataset.h"
 #include "vsearch/crop.h"
 #include "vsearch/dataset.h"
 #include "vsearch/distillation.h"

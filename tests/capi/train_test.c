@@ -178,12 +178,49 @@ static void test_words(const char* tuned) {
   vsearch_catalog_free(shop);
 }
 
+static void test_catalog(const char* model, const char* root, const char* tuned) {
+  vsearch_catalog* shop = make_catalog("labelled", NULL);
+  for (int i = 0; i < 4; ++i) {
+    char key[8], path[1024];
+    snprintf(key, sizeof key, "item-%d", i);
+    snprintf(path, sizeof path, "%s/%s/%d.bmp", root, picture_name(i / 2), i % 2);
+    add_file(shop, key, path);
+  }
+  static const char clicks[] = "key,relevant\nitem-0,item-1\nitem-2,item-3|item-9\n";
+  write_file(temp_path("clicks.csv"), clicks, strlen(clicks));
+  char options[1024];
+  snprintf(options, sizeof options, "{\"queries\": \"%s\", \"epochs\": 3}",
+           temp_path("clicks.csv"));
+  vsearch_text* json = NULL;
+  int calls = 0;
+  CHECK_OK(vsearch_catalog_train(shop, model, tuned, options, count_epochs, &calls, &json, &error));
+  CHECK(calls == 3);
+  check_has(json, "\"pictures\": 4");
+  check_has(json, "\"classes\": 2");
+  vsearch_text_free(json);
+
+  CHECK_FAILS(vsearch_catalog_train(NULL, model, tuned, options, NULL, NULL, &json, &error),
+              VSEARCH_INVALID_ARGUMENT, "catalog is NULL");
+  CHECK_FAILS(vsearch_catalog_train(shop, model, tuned, NULL, NULL, NULL, &json, &error),
+              VSEARCH_INVALID_ARGUMENT, "give either label_fields or queries");
+  CHECK_FAILS(vsearch_catalog_train(shop, model, tuned, "{\"label_fields\": [\"type\"]}", NULL,
+                                    NULL, &json, &error),
+              VSEARCH_INVALID_ARGUMENT, "the field 'type'");
+  CHECK_FAILS(vsearch_catalog_train(shop, model, tuned, "{\"queries\": \"none.csv\"}", NULL, NULL,
+                                    &json, &error),
+              VSEARCH_FILE_NOT_FOUND, "none.csv");
+  CHECK_FAILS(vsearch_train(model, NULL, root, tuned, options, NULL, NULL, &json, &error),
+              VSEARCH_INVALID_ARGUMENT, "options has no 'queries'");
+  vsearch_catalog_free(shop);
+}
+
 int main(void) {
   const char* model = stand_in("grid.vsm.pt");
   const char* root = make_classes("classes");
   const char* tuned = temp_path("tuned.vsm.pt");
   test_options(model, root, tuned);
   test_bad_input(model, root, tuned);
+  test_catalog(model, root, tuned);
   test_words(tuned);
   return test_result();
 }

@@ -98,6 +98,31 @@ def test_a_split_of_its_own(vsx, model, classes, cache, tmp_path):
     assert "learning" not in done.stderr
 
 
+def test_from_a_catalogue(vsx, shop, model, classes, cache, tmp_path):
+    pictures = sorted(classes.rglob("*.png"))
+    rows = [f"{path.relative_to(classes)},{path.parent.name}" for path in pictures]
+    (tmp_path / "labels.csv").write_text("key,category\n" + "\n".join(rows) + "\n")
+    vsx("add", shop, classes, "--metadata", tmp_path / "labels.csv")
+    start = ("train", model, "--catalog", shop, "-o", tmp_path / "tuned.vsm.pt", "--cache", cache)
+    done = vsx(*start, "--labels", "category", "--epochs", 1)
+    assert "learning from 24 pictures of 6 classes in shop.vsearch" in done.stderr
+
+    # Who chose the first picture of a class chose the others of it.
+    clicks = tmp_path / "clicks.csv"
+    keys = [str(path.relative_to(classes)) for path in pictures]
+    chosen = [f"{keys[i]},{'|'.join(keys[i + 1 : i + PICTURES])}" for i in range(0, 32, PICTURES)]
+    clicks.write_text("key,relevant\n" + "\n".join(chosen) + "\n")
+    done = vsx(*start, "--queries", clicks, "--epochs", 1)
+    assert "learning from 24 pictures of 6 classes in shop.vsearch" in done.stderr
+
+    assert_says(vsx(*start, code=2), "--labels .* or --queries")
+    assert_says(
+        vsx(*start, "--labels", "a", "--root", classes, code=2), "give either, and no --root"
+    )
+    assert_says(vsx(*start, "--labels", "colour", code=1), "the field 'colour' of .*shop.vsearch")
+    assert_says(vsx("train", model, "-o", "t.vsm.pt", "--queries", clicks, code=2), "--catalog")
+
+
 def test_ctrl_c_keeps_the_best_so_far(vsx, model, classes, cache, tmp_path):
     tuned = tmp_path / "tuned.vsm.pt"
     arguments = ("train", model, "--root", classes, "-o", tuned, "--cache", cache)

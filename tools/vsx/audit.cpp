@@ -15,6 +15,7 @@
 #include "progress.h"
 #include "table.h"
 #include "vsearch/audit.h"
+#include "vsearch/catalog_dataset.h"
 #include "vsearch/report.h"
 
 namespace vsx {
@@ -73,7 +74,7 @@ int run(const AuditArguments& options) {
       throw UsageError("--label is for a catalogue, --dataset and --root for a model: give either");
     }
     catalog.emplace(open_catalog(options.subject, options.quiet, options.how));
-    datasets.push_back(vsearch::catalog_dataset(*catalog, options.label));
+    datasets.push_back(vsearch::catalog_dataset(*catalog, {options.label}));
   } else {
     if (options.roots.size() != 1) {
       throw UsageError(

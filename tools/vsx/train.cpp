@@ -20,8 +20,10 @@
 #include "signals.h"
 #include "train_display.h"
 #include "train_measures.h"
+#include "vsearch/catalog_dataset.h"
 #include "vsearch/encoder.h"
 #include "vsearch/error.h"
+#include "vsearch/labelled_queries.h"
 #include "vsearch/trainer.h"
 
 namespace vsx {
@@ -34,6 +36,8 @@ struct TrainArguments {
   std::string output;
   std::vector<std::string> datasets;
   std::vector<std::string> roots;
+  std::string catalog;
+  std::string queries;
   std::vector<std::string> keep_apart;
   std::vector<std::string> also;
   std::string depth{vsearch::depth_name(vsearch::TrainOptions().depth)};
@@ -138,14 +142,34 @@ void save_tuning_report(const std::string& file, const std::vector<BeforeAndAfte
   save_report(file, input, quiet);
 }
 
-int run(const TrainArguments& options) {
-  if (options.roots.size() != 1) {
-    throw UsageError("training needs labelled pictures: give one --root, and --dataset");
+// What is learned from. Of a catalogue, the labels in `how` are those of the data set then.
+vsearch::Dataset learned_from(const TrainArguments& options, vsearch::TrainOptions& how) {
+  const bool is_folder = !options.roots.empty() || !options.datasets.empty();
+  if (options.catalog.empty()) {
+    if (options.roots.size() != 1 || !options.queries.empty()) {
+      throw UsageError(
+          "training needs labelled pictures: give one --root, and --dataset; or --catalog, with "
+          "--labels or --queries");
+    }
+    return load_datasets(options.datasets, options.roots, options.incomplete).front();
   }
+  if (is_folder || how.label_fields.empty() == options.queries.empty()) {
+    throw UsageError(
+        "a catalogue, with --labels (fields of its metadata) or --queries (what belongs together), "
+        "is all that is learned from: give either, and no --root");
+  }
+  // Closed again before training: the shop needs it.
+  const vsearch::Catalog catalog = open_catalog(options.catalog, options.quiet);
+  if (!options.queries.empty()) {
+    return vsearch::catalog_dataset(catalog, vsearch::read_labelled_queries(options.queries));
+  }
+  return vsearch::catalog_dataset(catalog, std::exchange(how.label_fields, {}));
+}
+
+int run(const TrainArguments& options) {
   vsearch::TrainOptions how = train_options(options);
   const std::string model = vsearch::find_encoder(options.model).string();
-  const vsearch::Dataset dataset =
-      load_datasets(options.datasets, options.roots, options.incomplete).front();
+  const vsearch::Dataset dataset = learned_from(options, how);
   OwnParts own = own_parts(dataset, how);
   how.keep_apart = std::move(own.keep_apart);
   for (const std::string& other : options.keep_apart) {
@@ -198,9 +222,17 @@ int run(const TrainArguments& options) {
 void add_data_options(CLI::App* app, TrainArguments& options) {
   add_dataset_options(app, options.datasets, options.roots, options.incomplete);
   app->add_option("--labels", options.how.label_fields,
-                  "Learn these fields of the data set, combined, instead of its classes")
+                  "Learn these fields of the data set, combined, instead of its classes; of a "
+                  "catalogue these fields of the metadata")
       ->type_name("FIELD[,FIELD]")
       ->delimiter(',');
+  app->add_option("--catalog", options.catalog,
+                  "Learn from the picture files of a catalogue, with --labels or --queries")
+      ->type_name("CATALOG");
+  app->add_option("--queries", options.queries,
+                  "For a catalogue: what belongs together, such as what customers chose, .csv or "
+                  ".jsonl: key or path, and relevant, keys with | between them")
+      ->type_name("FILE");
   app->add_option("--split", options.how.split,
                   "Learn from this split; if not given from 'train' where there is one, else all")
       ->type_name("NAME");
@@ -354,7 +386,9 @@ Command train_command(CLI::App& vsx) {
       "Examples:\n"
       "  vsx train efficientnet-lite0 --dataset folder --root photos/ -o tuned.vsm.pt\n"
       "  vsx train dinov2-small --dataset grocery --root GroceryStoreDataset/ --depth partial \\\n"
-      "    --also gpr1200:GPR1200/ --work run1 -o tuned.vsm.pt\n\n"
+      "    --also gpr1200:GPR1200/ --work run1 -o tuned.vsm.pt\n"
+      "  vsx train efficientnet-lite0 --catalog shop.vsearch --queries clicks.csv -o "
+      "tuned.vsm.pt\n\n"
       "docs/training.md tells which depth and loss suit what. Ctrl-C ends training and writes the\n"
       "best so far; with --work the same command goes on.\n"
       "Exit codes: 0 done, 1 error, 2 wrong usage, 3 some pictures could not be measured with, "

@@ -14,6 +14,7 @@
 #include "module.h"
 #include "open_catalog.h"
 #include "vsearch/audit.h"
+#include "vsearch/catalog_dataset.h"
 #include "vsearch/dataset.h"
 #include "vsearch/evaluator.h"
 #include "vsearch/metrics.h"
@@ -119,6 +120,15 @@ Dataset read_dataset(const std::string& kind, py::handle root, bool incomplete) 
   const std::string path = to_path(root);
   const py::gil_scoped_release no_gil;
   return load_dataset(kind, path, options);
+}
+
+Dataset dataset_by_fields(const OpenCatalog& catalog, const std::vector<std::string>& fields) {
+  return without_gil(catalog, [&](Catalog& open) { return catalog_dataset(open, fields); });
+}
+
+Dataset dataset_by_queries(const OpenCatalog& catalog, const py::list& queries) {
+  const std::vector<LabelledQuery> labelled = to_queries(queries);
+  return without_gil(catalog, [&](Catalog& open) { return catalog_dataset(open, labelled); });
 }
 
 py::list from_pictures(const Dataset& dataset) {
@@ -287,6 +297,8 @@ void define_measure(py::module_& module) {
     return result;
   });
   module.def("load_dataset", &read_dataset);
+  module.def("catalog_dataset", &dataset_by_fields);
+  module.def("catalog_dataset_of_queries", &dataset_by_queries);
   module.def("score_retrieval", &score);
   module.def("estimate_mean", &estimate);
   module.def("compare_paired", &compare);

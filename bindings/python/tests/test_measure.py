@@ -194,6 +194,29 @@ def test_a_catalogue(shop, photos):
         vsearch.evaluate(shop, [])
 
 
+def test_the_pictures_of_a_catalogue(shop, encoder, photos, tmp_path):
+    by_field = vsearch.Dataset.of_catalog(shop, "even")
+    assert by_field.classes == ["true", "false"]
+    assert [picture.label for picture in by_field.pictures] == [0, 1] * 4
+    assert vsearch.evaluate(encoder, by_field).estimate("R@1").count == 8
+
+    clicks = [("item-0", ["item-1", "item-2"]), (photos[3], "item-4"), ("item-5", ["gone"])]
+    by_clicks = vsearch.Dataset.of_catalog(shop, queries=clicks)
+    labels = [picture.label for picture in by_clicks.pictures]
+    assert labels[0] == labels[1] == labels[2] != labels[4] == labels[8]
+    assert labels[3] == labels[6] == -1
+    assert by_clicks.domains == ["catalogue", "query"]
+
+    with pytest.raises(ValueError, match="give either"):
+        vsearch.Dataset.of_catalog(shop)
+    with pytest.raises(ValueError, match="give either"):
+        vsearch.Dataset.of_catalog(shop, "even", queries=clicks)
+    with pytest.raises(ValueError, match="the field 'colour'"):
+        vsearch.Dataset.of_catalog(shop, ["even", "colour"])
+    with pytest.raises(ValueError, match="fewer than two groups"):
+        vsearch.Dataset.of_catalog(shop, queries=[("item-0", ["item-1"])])
+
+
 def test_an_audit(encoder, classes, tmp_path):
     audit = vsearch.audit(encoder, classes, only=["collapse", "colour"], sample=12)
     assert set(audit.findings) == {"collapse", "colour"}

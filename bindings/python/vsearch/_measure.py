@@ -113,6 +113,33 @@ class Dataset:
     ) -> None:
         self._native = _native.load_dataset(kind or "", root, incomplete)
 
+    @classmethod
+    def of_catalog(
+        cls,
+        catalog: Catalog,
+        label_fields: str | Iterable[str] = (),
+        *,
+        queries: Iterable[Query] = (),
+    ) -> Dataset:
+        """The picture files of a catalogue, to audit, to measure and to learn from.
+
+        Labelled by fields of the items' metadata, combined, or by what belongs together: queries
+        as :func:`evaluate` takes them, (key or Path, relevant keys), such as what customers chose.
+        Raises ValueError (neither or both given; not two labels that two pictures have; queries
+        that chain everything into one).
+        """
+        fields = [label_fields] if isinstance(label_fields, str) else list(label_fields)
+        labelled = [native_query(query) for query in queries]
+        if (not fields) == (not labelled):
+            raise InvalidArgumentError("labels come from label_fields or from queries: give either")
+        dataset = cls.__new__(cls)
+        dataset._native = (
+            _native.catalog_dataset_of_queries(catalog._native, labelled)
+            if labelled
+            else _native.catalog_dataset(catalog._native, fields)
+        )
+        return dataset
+
     @property
     def name(self) -> str:
         """The kind of data set, as in :func:`dataset_kinds`."""

@@ -22,6 +22,8 @@ struct ReportOptions {
   std::uint32_t galleries = 12;     // queries shown of each kind: good ones, worst misses
 };
 
+struct TrainReport;  // trainer.h
+
 // What is reported; all is borrowed, and what is null is left out. `dataset` is where the pictures
 // of `evaluations` are read from: those that cannot be read are shown as their names.
 struct ReportInput {
@@ -29,6 +31,8 @@ struct ReportInput {
   const Dataset* dataset = nullptr;
   const Audit* audit = nullptr;
   const CatalogEvaluation* catalog = nullptr;
+  const TrainReport* training = nullptr;  // what made the last of several systems
+  const Dataset* learned = nullptr;       // where its pictures are read from
 };
 
 // An HTML page with everything in it: style, plots as SVG, pictures as data URIs; no script is

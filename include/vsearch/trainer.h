@@ -181,6 +181,16 @@ struct TrainingData {
   std::vector<Leak> leaks;
 };
 
+// How well words find, of a model that understands them and was tuned deeper than by a head: names
+// of classes look for their pictures among those held out, or, where none is, among learned ones.
+struct TrainWords {
+  std::uint64_t names = 0;  // 0: not measured
+  std::uint64_t pictures = 0;
+  double map_before = 0;     // mAP, by the start
+  double map_unaligned = 0;  // by the tuned network, with words as they were
+  double map_after = 0;      // by the package: words went along with the pictures
+};
+
 struct TrainReport {
   TrainDepth depth = TrainDepth::kHead;
   Loss loss = Loss::kArcFace;
@@ -194,6 +204,7 @@ struct TrainReport {
   std::string fingerprint;  // of the package that was written
   std::filesystem::path package;
   std::vector<std::string> dropped_forms;  // fast forms that did not survive, and why
+  TrainWords words{};
 };
 
 // Called while the start model encodes pictures, as epoch 0, and after each step, with what is

@@ -208,9 +208,9 @@ Dataset catalog_dataset(const Catalog& catalog, std::span<const LabelledQuery> q
   }
   std::uint64_t all = 0;
   std::uint64_t most = 0;
-  for (const auto& [label, count] : pictures.labels()) {
-    all += count;
-    most = std::max(most, count);
+  for (const auto& labelled : pictures.labels()) {
+    all += labelled.second;
+    most = std::max(most, labelled.second);
   }
   if (all > kManyPictures && most > all / 2) {
     throw Error(

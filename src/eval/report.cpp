@@ -14,6 +14,7 @@
 #include "eval/report_sections.h"
 #include "eval/report_style.h"
 #include "vsearch/error.h"
+#include "vsearch/trainer.h"
 #include "vsearch/version.h"
 
 namespace vsearch {
@@ -167,6 +168,10 @@ std::vector<Part> parts_of(const ReportInput& input, const ReportOptions& option
     parts.push_back({id, trials[i].name,
                      trial_section(trials[i], id, known ? input.dataset : nullptr, options)});
   }
+  if (input.training != nullptr) {
+    parts.push_back({"training", "What was learned",
+                     training_section(*input.training, input.learned, options)});
+  }
   if (input.audit != nullptr) {
     parts.push_back({"audit", "Audit", audit_section(*input.audit, options)});
   }
@@ -210,7 +215,11 @@ std::string report_title(const ReportInput& input, const ReportOptions& options)
     return fmt::format("Audit of {} on {}", short_name(input.audit->encoder_name),
                        short_name(input.audit->dataset));
   }
-  return fmt::format("What {} finds", short_name(input.catalog->catalog));
+  if (input.catalog != nullptr) {
+    return fmt::format("What {} finds", short_name(input.catalog->catalog));
+  }
+  return fmt::format("How {} was tuned",
+                     short_name(input.training->package.stem().stem().string()));
 }
 
 Markup report_header(const ReportInput& input, const std::vector<Trial>& trials,
@@ -225,10 +234,11 @@ Markup report_header(const ReportInput& input, const std::vector<Trial>& trials,
 }  // namespace report
 
 std::string html_report(const ReportInput& input, const ReportOptions& options) {
-  if (input.evaluations.empty() && input.audit == nullptr && input.catalog == nullptr) {
+  if (input.evaluations.empty() && input.audit == nullptr && input.catalog == nullptr &&
+      input.training == nullptr) {
     throw Error(ErrorCode::kInvalidArgument,
-                "there is nothing to report; give evaluations, an audit or the evaluation of a "
-                "catalogue");
+                "there is nothing to report; give evaluations, an audit, the evaluation of a "
+                "catalogue or what training did");
   }
   try {
     return report::page(input, options);

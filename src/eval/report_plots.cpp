@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <string_view>
 
 #include "eval/report_numbers.h"
@@ -225,14 +226,14 @@ Markup recall_plot(std::span<const RecallCurve> curves) {
   return svg(kBottom + 44, description, elements);
 }
 
-Markup recall_legend(std::span<const RecallCurve> curves) {
+Markup curve_legend(std::span<const std::string> names) {
   Markup result;
-  for (std::size_t i = 0; i < curves.size(); ++i) {
+  for (std::size_t i = 0; i < names.size(); ++i) {
     const Markup key =
         tag("svg", {{"class", "key"}, {"viewBox", "0 0 36 14"}, {"aria-hidden", "true"}},
             tag("path", {{"class", fmt::format("curve s{}", i + 1)}, {"d", "M1 7H35"}}),
             mark(i, 18, 7, ""));
-    result += tag("li", {}, key, util::shorten(curves[i].system));
+    result += tag("li", {}, key, util::shorten(names[i]));
   }
   return tag("ul", {{"class", "legend"}}, result);
 }
@@ -380,6 +381,67 @@ Markup calibration_plot(std::span<const Bucket> buckets) {
                          "least similar, {} of the most similar.",
                          percent(buckets.front().right.mean), percent(buckets.back().right.mean)),
              elements);
+}
+
+Markup epoch_plot(std::span<const EpochCurve> curves, std::uint32_t best, bool shares) {
+  constexpr double kLeft = 46, kRight = 388, kTop = 22, kBottom = 196;
+  std::uint32_t last = 1;
+  std::size_t most = 0;
+  double low = std::numeric_limits<double>::infinity();
+  double high = -low;
+  for (const EpochCurve& curve : curves) {
+    std::size_t measured = 0;
+    for (std::size_t i = 0; i < curve.values.size(); ++i) {
+      if (!std::isfinite(curve.values[i])) continue;
+      last = std::max(last, curve.epochs[i]);
+      low = std::min(low, curve.values[i]);
+      high = std::max(high, curve.values[i]);
+      ++measured;
+    }
+    most = std::max(most, measured);
+  }
+  if (most < 2) return {};
+  const double pad = std::max(0.08 * (high - low), shares ? 0.01 : 1e-9);
+  const Axis y{std::max(low - pad, 0.0), shares ? std::min(high + pad, 1.0) : high + pad, kBottom,
+               kTop};
+  const Axis x{0, static_cast<double>(last), kLeft + 10, kRight - 10};
+
+  Markup elements;
+  each_tick(y.from, y.to, round_step(y.to - y.from, 4), [&](double value) {
+    elements += line("grid", kLeft, y(value), kRight, y(value));
+    const std::string written =
+        shares ? fmt::format("{:.3g} %", value * 100) : fmt::format("{:.3g}", value);
+    elements += text("tick", kLeft - 7, y(value) + 4, written, "end");
+  });
+  each_tick(0, last, std::max(1.0, round_step(last, 6)), [&](double epoch) {
+    elements += line("tick-mark", x(epoch), kBottom, x(epoch), kBottom + 4);
+    elements += text("tick", x(epoch), kBottom + 18, fmt::format("{:.0f}", epoch), "middle");
+  });
+  elements += line("axis", kLeft, kBottom, kRight, kBottom);
+  elements += text("tick", (kLeft + kRight) / 2, kBottom + 36, "epoch; 0 is the start", "middle");
+  elements += line("middle", x(best), kTop - 6, x(best), kBottom);
+  elements += text("tick", x(best), kTop - 10, fmt::format("written: {}", best),
+                   2 * best > last ? "end" : "start");
+  std::string description = "After each epoch.";
+  for (std::size_t c = 0; c < curves.size(); ++c) {
+    const EpochCurve& curve = curves[c];
+    std::string path;
+    std::string first;
+    std::string final;
+    for (std::size_t i = 0; i < curve.values.size(); ++i) {
+      if (!std::isfinite(curve.values[i])) continue;
+      path += fmt::format("{}{} {}", path.empty() ? "M" : "L", units(x(curve.epochs[i])),
+                          units(y(curve.values[i])));
+      final = shares ? percent(curve.values[i]) : fmt::format("{:.3g}", curve.values[i]);
+      if (first.empty()) first = final;
+      if (curve.epochs[i] != best) continue;
+      elements += mark(c, x(curve.epochs[i]), y(curve.values[i]),
+                       fmt::format("{}, epoch {}: {}", curve.name, best, final));
+    }
+    elements += tag("path", {{"class", fmt::format("curve s{}", c + 1)}, {"d", path}});
+    description += fmt::format(" {}: from {} to {}.", curve.name, first, final);
+  }
+  return svg(kBottom + 44, description, elements);
 }
 
 }  // namespace vsearch::report

@@ -33,8 +33,8 @@ struct RecallCurve {
 
 // Logarithmic in K. At least one curve, at most kMostCurves.
 Markup recall_plot(std::span<const RecallCurve> curves);
-// The names of the systems with their line and mark; as many as curves.
-Markup recall_legend(std::span<const RecallCurve> curves);
+// The names of curves with their line and mark; as many as curves.
+Markup curve_legend(std::span<const std::string> names);
 
 struct Bar {
   std::string name;
@@ -66,5 +66,15 @@ struct Bucket {
 std::vector<Bucket> buckets_of(std::span<const float> first, const std::vector<bool>& right,
                                std::size_t most = 10);
 Markup calibration_plot(std::span<const Bucket> buckets);
+
+// What was measured after each epoch; NaN: not measured.
+struct EpochCurve {
+  std::string name;
+  std::vector<std::uint32_t> epochs;  // ascending
+  std::vector<double> values;         // of each
+};
+// `best`: the epoch that was written, marked. Shares from 0 to 1, or else any numbers. Empty
+// without two values; at most kMostCurves.
+Markup epoch_plot(std::span<const EpochCurve> curves, std::uint32_t best, bool shares);
 
 }  // namespace vsearch::report

@@ -30,6 +30,10 @@ std::string finding_id(std::size_t number);  // where the finding with that numb
 
 Markup catalog_section(const CatalogEvaluation& catalog);
 
+// `dataset` is what was learned from; null: no pictures.
+Markup training_section(const TrainReport& training, const Dataset* dataset,
+                        const ReportOptions& options);
+
 // How to make it again, and what each number means.
 Markup provenance_section(const ReportInput& input, const ReportOptions& options);
 

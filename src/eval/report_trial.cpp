@@ -109,8 +109,10 @@ Markup recall_figure(const Trial& trial) {
   if (trial.systems.size() > kMostCurves) {
     text += fmt::format(" Shown are the first {} systems.", kMostCurves);
   }
+  std::vector<std::string> names;
+  for (const RecallCurve& curve : curves) names.push_back(curve.system);
   return figure("Recall", text,
-                join(recall_plot(curves), curves.size() > 1 ? recall_legend(curves) : Markup{}));
+                join(recall_plot(curves), names.size() > 1 ? curve_legend(names) : Markup{}));
 }
 
 Markup class_figure(const ProtocolResult& result) {

@@ -23,11 +23,6 @@ constexpr double kShrinkage = 0.1;
 constexpr std::size_t kHeldOutAtMost = 20'000;
 constexpr std::int64_t kRowsAtOnce = 16'384;
 
-MatrixView view_of_rows(const at::Tensor& rows) {
-  return {rows.data_ptr<float>(), static_cast<std::size_t>(rows.size(0)),
-          static_cast<std::size_t>(rows.size(1))};
-}
-
 // Eigenvalues, ascending, and eigenvectors of a symmetric matrix. On one thread: several wait for
 // each other at every column, which takes ten times as long, and minutes on a busy machine.
 std::tuple<at::Tensor, at::Tensor> eigenvectors_of(const at::Tensor& matrix) {

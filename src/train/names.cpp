@@ -118,6 +118,13 @@ std::string to_json(const TrainReport& report) {
                {"stopped", report.stopped},
                {"dropped_forms", report.dropped_forms},
                {"data", data_json(report.data)}};
+  if (report.words.names > 0) {
+    json["words"] = {{"names", report.words.names},
+                     {"pictures", report.words.pictures},
+                     {"mAP_before", report.words.map_before},
+                     {"mAP_unaligned", report.words.map_unaligned},
+                     {"mAP_after", report.words.map_after}};
+  }
   json["epochs"] = Json::array();
   for (const TrainEpoch& epoch : report.epochs) json["epochs"].push_back(epoch_json(epoch));
   return json.dump(2, ' ', false, Json::error_handler_t::replace);

@@ -10,6 +10,11 @@ at::Tensor borrowed(MatrixView rows) {
                                                        static_cast<std::int64_t>(rows.cols)});
 }
 
+MatrixView view_of_rows(const at::Tensor& rows) {
+  return {rows.const_data_ptr<float>(), static_cast<std::size_t>(rows.size(0)),
+          static_cast<std::size_t>(rows.size(1))};
+}
+
 at::Tensor rows_of(const Matrix& embeddings, const std::vector<std::uint32_t>& pictures) {
   const auto dim = static_cast<std::int64_t>(embeddings.cols);
   at::Tensor rows = at::empty({static_cast<std::int64_t>(pictures.size()), dim}, at::kFloat);

@@ -12,6 +12,8 @@ namespace vsearch::training {
 
 // float32 [rows, cols] on the CPU: the same memory, which nothing may write to.
 at::Tensor borrowed(MatrixView rows);
+// The way back: of contiguous float32 [rows, cols] on the CPU.
+MatrixView view_of_rows(const at::Tensor& rows);
 // float32 [pictures, dim] on the CPU: rows of `embeddings`.
 at::Tensor rows_of(const Matrix& embeddings, const std::vector<std::uint32_t>& pictures);
 // int64 [labels] on the CPU.

@@ -172,12 +172,6 @@ constexpr char kMark[] = "vsearch_text_tower";
 constexpr std::int64_t kVersion = 1;
 constexpr std::int64_t kHalfHash = 2'097'152;  // hashes are below its square
 
-bool is_ours(const torch::jit::Module& network) {
-  if (!network.hasattr("text") || !network.attr("text").isModule()) return false;
-  const torch::jit::Module text = network.attr("text").toModule();
-  return text.hasattr(kMark) && text.attr(kMark).isInt() && text.attr(kMark).toInt() == kVersion;
-}
-
 }  // namespace
 
 TextReader::TextReader() : module_("TextReader") {
@@ -231,7 +225,7 @@ torch::jit::Module make_text_tower(const TextTowerSettings& settings) {
 torch::jit::Module with_text_tower(const torch::jit::Module& network,
                                    const torch::jit::Module& tower, const std::string& path) {
   torch::jit::Module joined = network.clone();
-  if (is_ours(network)) {
+  if (has_own_text_tower(network)) {
     torch::jit::Module old = joined.attr("text").toModule();
     for (const auto& parameter : tower.named_parameters(false)) {
       old.setattr(parameter.name, parameter.value);
@@ -247,6 +241,20 @@ torch::jit::Module with_text_tower(const torch::jit::Module& network,
   }
   joined.register_module("text", tower);
   joined.define(kEncodeText);
+  return joined;
+}
+
+bool has_own_text_tower(const torch::jit::Module& network) {
+  if (!network.hasattr("text") || !network.attr("text").isModule()) return false;
+  const torch::jit::Module text = network.attr("text").toModule();
+  return text.hasattr(kMark) && text.attr(kMark).isInt() && text.attr(kMark).toInt() == kVersion;
+}
+
+torch::jit::Module with_mapped_tower(const torch::jit::Module& network, const at::Tensor& map) {
+  torch::jit::Module joined = network.clone();
+  torch::jit::Module tower = joined.attr("text").toModule();
+  tower.setattr("out_weight", map.matmul(tower.attr("out_weight").toTensor()));
+  tower.setattr("out_bias", map.mv(tower.attr("out_bias").toTensor()));
   return joined;
 }
 

@@ -51,4 +51,9 @@ torch::jit::Module make_text_tower(const TextTowerSettings& settings);
 torch::jit::Module with_text_tower(const torch::jit::Module& network,
                                    const torch::jit::Module& tower, const std::string& path);
 
+// Whether the text tower of `network` is one of ours.
+bool has_own_text_tower(const torch::jit::Module& network);
+// A copy of such a network whose embeddings of words are taken through `map` [dim, dim].
+torch::jit::Module with_mapped_tower(const torch::jit::Module& network, const at::Tensor& map);
+
 }  // namespace vsearch::training

@@ -18,6 +18,7 @@
 #include "train/network_training.h"
 #include "train/recipe.h"
 #include "train/tensors.h"
+#include "train/text_alignment.h"
 #include "train/training_set.h"
 #include "train/tuned_package.h"
 #include "vsearch/error.h"
@@ -160,6 +161,15 @@ TrainReport train(const std::filesystem::path& model, const Dataset& dataset,
   } else {
     tuned.network = training::train_network(archive, encoder->info(), model.string(), dataset, set,
                                             embeddings.rows, options, recipe, learning, report);
+    if (archive.module.find_method("encode_text")) {
+      tuned.text_map =
+          encoder::run_torch(ErrorCode::kInternal, model.string() + ": taking words along",
+                             {"please report this", training::kTrainingMemoryRemedy}, [&] {
+                               return training::align_words(
+                                   archive.module, tuned.network, encoder->info(), model.string(),
+                                   dataset, set, embeddings.rows, options, report);
+                             });
+    }
   }
   tuned.name = output.stem().stem().string();
   tuned.tuning = tuning_of(dataset, options, recipe, report);

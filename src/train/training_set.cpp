@@ -40,31 +40,6 @@ const DatasetField& field_of(const Dataset& dataset, const std::string& name, co
                                               name, fmt::join(names, ", ")));
 }
 
-// The label of every picture in words; empty: none.
-std::vector<std::string> labels_in_words(const Dataset& dataset,
-                                         const std::vector<std::string>& names) {
-  std::vector<std::string> labels(dataset.pictures.size());
-  if (names.empty()) {
-    for (std::size_t i = 0; i < labels.size(); ++i) {
-      const std::int32_t label = dataset.pictures[i].label;
-      if (label >= 0) labels[i] = dataset.classes[static_cast<std::size_t>(label)];
-    }
-    return labels;
-  }
-  std::vector<const DatasetField*> fields;
-  for (const std::string& name : names) fields.push_back(&field_of(dataset, name, "label_fields"));
-  for (std::size_t i = 0; i < labels.size(); ++i) {
-    const bool known = std::ranges::all_of(
-        fields, [i](const DatasetField* field) { return field->of_picture[i] >= 0; });
-    if (!known) continue;
-    for (const DatasetField* const field : fields) {
-      if (!labels[i].empty()) labels[i] += " / ";
-      labels[i] += field->values[static_cast<std::size_t>(field->of_picture[i])];
-    }
-  }
-  return labels;
-}
-
 std::vector<std::int32_t> values_of(const TrainingSet& set, const Dataset& dataset,
                                     const std::string& name, const char* option) {
   std::vector<std::int32_t> values;
@@ -249,6 +224,30 @@ class TrainingLooks {
 };
 
 }  // namespace
+
+std::vector<std::string> labels_in_words(const Dataset& dataset,
+                                         const std::vector<std::string>& names) {
+  std::vector<std::string> labels(dataset.pictures.size());
+  if (names.empty()) {
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+      const std::int32_t label = dataset.pictures[i].label;
+      if (label >= 0) labels[i] = dataset.classes[static_cast<std::size_t>(label)];
+    }
+    return labels;
+  }
+  std::vector<const DatasetField*> fields;
+  for (const std::string& name : names) fields.push_back(&field_of(dataset, name, "label_fields"));
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    const bool known = std::ranges::all_of(
+        fields, [i](const DatasetField* field) { return field->of_picture[i] >= 0; });
+    if (!known) continue;
+    for (const DatasetField* const field : fields) {
+      if (!labels[i].empty()) labels[i] += " / ";
+      labels[i] += field->values[static_cast<std::size_t>(field->of_picture[i])];
+    }
+  }
+  return labels;
+}
 
 Dataset part_of(const Dataset& dataset, const std::vector<std::uint32_t>& pictures) {
   Dataset part;

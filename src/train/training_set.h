@@ -43,6 +43,11 @@ Dataset part_of(const Dataset& dataset, const std::vector<std::uint32_t>& pictur
 // are; nothing with a label; one class alone; no class with two pictures; numbers out of range.
 TrainingSet choose_pictures(const Dataset& dataset, const TrainOptions& options);
 
+// The label of every picture in words: its class, or the values of the fields `names` together, as
+// "cup / red"; empty: none. Throws kInvalidArgument (no such field).
+std::vector<std::string> labels_in_words(const Dataset& dataset,
+                                         const std::vector<std::string>& names);
+
 // Takes out pictures that cannot be read (NaN rows of the embeddings [pictures of the data set]).
 // Throws kInvalidArgument if too few are left.
 void drop_unreadable(TrainingSet& set, const Dataset& dataset, const DatasetEmbeddings& embeddings);

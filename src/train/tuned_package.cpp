@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -16,6 +17,7 @@
 #include "encoder/torch_error.h"
 #include "encoder/torch_fingerprint.h"
 #include "encoder/torch_preprocess.h"
+#include "train/text_alignment.h"
 #include "train/whole_file.h"
 #include "vsearch/error.h"
 
@@ -49,15 +51,28 @@ def encode_text(self, texts: List[str]) -> Tensor:
     return torch.linear(features, self.head_weight, self.head_bias)
 )";
 
-constexpr char kPrepareScript[] = R"(
-def prepare(self, weights: Dict[str, Tensor]):
+constexpr char kPrepareNetworkScript[] = R"(
+def prepare_network(self, weights: Dict[str, Tensor]):
     own: Dict[str, Tensor] = {}
     for name, value in weights.items():
         if name.startswith("network."):
             own[name[8:]] = value
     self.network.prepare(own)
+)";
+
+constexpr char kPrepareHeadScript[] = R"(
+def prepare(self, weights: Dict[str, Tensor]):
+    self.prepare_network(weights)
     self.head_weight = weights["head_weight"]
     self.head_bias = weights["head_bias"]
+)";
+
+constexpr char kWithinScript[] = R"(
+def encode_image(self, pixels: Tensor) -> Tensor:
+    return self.network.encode_image(pixels)
+
+def prepare(self, weights: Dict[str, Tensor]):
+    self.prepare_network(weights)
 )";
 
 constexpr char kOtherForms[] = "the package has the others";
@@ -92,13 +107,32 @@ std::vector<GoldenPicture> golden_sizes(const Preprocessing& input) {
   return {{320, 240, 1}, {240, 320, 2}};
 }
 
+// The form in `archive` inside another, which `fill` gives its methods.
+std::string wrapped_form(const std::string& archive,
+                         const std::function<void(torch::jit::Module&)>& fill) {
+  std::istringstream input(archive);
+  torch::jit::Module module("TunedFast");
+  module.register_module("network", torch::jit::load(input, at::kCPU));
+  module.define(kPrepareNetworkScript);
+  fill(module);
+  std::ostringstream output;
+  module.save(output);
+  return output.str();
+}
+
+// The network with what stands behind it.
+torch::jit::Module whole_of(const TunedModel& model) {
+  if (model.head) return with_head(model.network, *model.head);
+  return model.text_map ? with_text_map(model.network, *model.text_map) : model.network;
+}
+
 class PackageWriting {
  public:
   PackageWriting(const encoder::Archive& start, const TunedModel& model, const fs::path& path)
       : start_(start),
         model_(model),
         path_(path),
-        module_(model.head ? with_head(model.network, *model.head) : model.network),
+        module_(whole_of(model)),
         old_(encoder::parse_manifest(start.manifest, path.string())),
         preparer_(old_.info.preprocessing) {
     module_.eval();
@@ -194,7 +228,9 @@ class PackageWriting {
       const double cosine = encoder::run_torch(
           ErrorCode::kUnavailable, "it cannot be made here", {kOtherForms, kOtherForms}, [&] {
             const std::string& old = start_.fast.at(form.precision);
-            archive = model_.head ? fast_form_with_head(old) : old;
+            const bool is_within = model_.text_map && text_map_wraps(model_.network);
+            archive =
+                model_.head ? fast_form_with_head(old) : (is_within ? fast_form_within(old) : old);
             return cosine_of(archive, form.precision);
           });
       if (!(cosine >= least_cosine(form.precision))) {
@@ -258,17 +294,16 @@ torch::jit::Module with_head(const torch::jit::Module& network, const Head& head
 }
 
 std::string fast_form_with_head(const std::string& archive) {
-  std::istringstream input(archive);
-  const torch::jit::Module network = torch::jit::load(input, at::kCPU);
-  torch::jit::Module module("TunedFast");
-  module.register_module("network", network);
-  module.register_attribute("head_weight", c10::TensorType::get(), at::zeros({1, 1}));
-  module.register_attribute("head_bias", c10::TensorType::get(), at::zeros({1}));
-  module.define(kHeadScript);
-  module.define(kPrepareScript);
-  std::ostringstream output;
-  module.save(output);
-  return output.str();
+  return wrapped_form(archive, [](torch::jit::Module& module) {
+    module.register_attribute("head_weight", c10::TensorType::get(), at::zeros({1, 1}));
+    module.register_attribute("head_bias", c10::TensorType::get(), at::zeros({1}));
+    module.define(kHeadScript);
+    module.define(kPrepareHeadScript);
+  });
+}
+
+std::string fast_form_within(const std::string& archive) {
+  return wrapped_form(archive, [](torch::jit::Module& module) { module.define(kWithinScript); });
 }
 
 void check_output(const fs::path& model, const fs::path& output, std::string_view what) {

@@ -28,11 +28,14 @@ torch::jit::Module with_head(const torch::jit::Module& network, const Head& head
 
 // The fast form in `archive`, likewise: it prepares itself from the parameters of with_head().
 std::string fast_form_with_head(const std::string& archive);
+// The same without a head: from parameters that are named "network.NAME".
+std::string fast_form_within(const std::string& archive);
 
 // A tuned model as it is to be written.
 struct TunedModel {
   torch::jit::Module network;  // on the CPU, float32, in evaluation mode
   std::optional<Head> head;
+  std::optional<at::Tensor> text_map{};  // behind its words, see text_alignment.h; without a head
   std::string name;
   std::string tuning;  // JSON: what it was tuned on and how, for the manifest; empty: as the start
   // Of one whose text tower alone is new: JSON likewise, and texts to check it with. Its manifest

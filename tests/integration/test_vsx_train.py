@@ -68,7 +68,8 @@ def test_one_command_on_a_folder(vsx, model, classes, other, cache, tmp_path):
     assert 0 < held_out["before"]["mAP"] <= 1
     assert 0 < held_out["after"]["mAP"] <= 1
     assert forgotten["queries"] == 12
-    assert (tmp_path / "report.html").stat().st_size > 1000
+    page = (tmp_path / "report.html").read_text()
+    assert "What was learned" in page and "Epoch " in page
     # What was measured before is what vsx eval measures.
     evaluated = json.loads(vsx("eval", model, "--root", other, "--cache", cache, "--json").stdout)
     expected = evaluated[0]["protocols"][0]["metrics"]["mAP"]["mean"]
@@ -76,6 +77,20 @@ def test_one_command_on_a_folder(vsx, model, classes, other, cache, tmp_path):
 
     assert vsx.info(tuned)["fingerprint"] == report["fingerprint"]
     vsx("model", "verify", tuned)
+
+
+def test_an_audit_before_and_after(vsx, model, classes, cache, tmp_path):
+    done = vsx(
+        *("train", model, "--root", classes, "-o", tmp_path / "t.vsm.pt", "--cache", cache),
+        *("--epochs", 1, "--held-out", "50%", "--audit", "-q"),
+        *("--json", tmp_path / "report.json", "--html", tmp_path / "report.html"),
+    )
+    assert re.search(r"^audit of shop +before +after$", done.stdout, re.M)
+    assert re.search(r"^Category collapse +\w+ +\w+$", done.stdout, re.M)
+    numbers = json.loads((tmp_path / "report.json").read_text())["audit"]
+    assert {number["finding"] for number in numbers} >= {"colour", "collapse"}
+    assert any(number["before"] != number["after"] for number in numbers)
+    assert 'id="audit"' in (tmp_path / "report.html").read_text()
 
 
 def test_a_split_of_its_own(vsx, model, classes, cache, tmp_path):
@@ -144,7 +159,7 @@ def test_wrong_usage_is_named(vsx, model, classes, tmp_path):
         (("--loss", "magic"), "--loss is arcface, subcentre, .* not 'magic'"),
         (("--held-out", "2"), "--held-out is a share .* not '2'"),
         (("--also", "photos/"), "--also is NAME:DIR, such as folder:photos/, not 'photos/'"),
-        (("--held-out", "0", "--html", tmp_path / "r.html"), "--html .* nothing is"),
+        (("--held-out", "0", "--html", tmp_path / "r.html"), "--html needs pictures that are not learned from"),
     ):
         assert_says(vsx(*start, *options, code=2), message)
     assert_says(vsx("train", model, "-o", output, code=2), "--root")

@@ -5,6 +5,7 @@
 
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "support/evaluations.h"
 #include "support/temp_dir.h"
 #include "util/utf8.h"
+#include "vsearch/trainer.h"
 #include "vsearch/version.h"
 
 using namespace vsearch_test;
@@ -452,9 +454,51 @@ TEST_CASE("numbers that are not there become dashes") {
   check_page(report_of(evaluations, nullptr));
 }
 
+TEST_CASE("what was learned is shown, with what is odd about it") {
+  const Fixture fixture;
+  vsearch::TrainReport training;
+  training.package = "tuned.vsm.pt";
+  training.data.pictures = 40;
+  training.data.classes = 2;
+  training.data.held_out = 8;
+  training.data.held_out_classes_are_new = true;
+  for (std::uint32_t epoch = 0; epoch <= 12; ++epoch) {
+    training.epochs.push_back({epoch, 3.0 / (epoch + 1), 0.1, 1, 100, 0.4 + 0.02 * epoch, 0.5});
+  }
+  training.best_epoch = 9;
+  training.mixture = 0.75;
+  training.data.rare = {{"<b>", 2}};
+  training.data.rare_count = 1;
+  training.data.suspects = {{1, "cup", "mug & jug", 0.214}, {4'000'000, "cup", "mug", 0.1}};
+  training.data.suspect_count = 2;
+  training.data.leaks = {{2, "test/9.jpg"}};
+  training.data.leak_count = 1;
+  ReportInput input;
+  input.training = &training;
+  input.learned = &fixture.dataset;
+  const std::string html = html_report(input);
+  check_page(html);
+  for (const char* const part :
+       {"<title>How tuned was tuned</title>", "id=\"training\"", "href=\"#training\"",
+        "Learned from 40 pictures of 2 classes, by arcface, at the depth head. Epoch 9 of 12",
+        "25.0\u00A0% of the start&#39;s", "8 pictures were held out", "written: 9",
+        "mAP: from 40.0\u00A0% to 64.0\u00A0%", "loss: from 1.5 to 0.231",
+        "1 class of fewer than 4", "&lt;b&gt;", "2 pictures are nearer",
+        "cup: looks like mug &amp; jug", "0.21 nearer", "picture 4000000", "as test/9.jpg"}) {
+    CAPTURE(part);
+    CHECK(has(html, part));
+  }
+  CHECK(occurrences(html, "<svg class=\"chart\"") == 2);
+  CHECK(occurrences(html, "<img ") == 2);
+
+  training.epochs.resize(1);  // no plot has two points
+  CHECK_FALSE(has(html_report(input), "<svg class=\"chart\""));
+}
+
 TEST_CASE("nothing to report is an error") {
   const std::string message =
       error_message(ErrorCode::kInvalidArgument, [] { html_report(ReportInput{}); });
   CHECK(message ==
-        "there is nothing to report; give evaluations, an audit or the evaluation of a catalogue");
+        "there is nothing to report; give evaluations, an audit, the evaluation of a catalogue or "
+        "what training did");
 }

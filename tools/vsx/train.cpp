@@ -50,6 +50,7 @@ struct TrainArguments {
   std::string cache;
   std::string json;
   std::string html;
+  bool audit = false;
   bool incomplete = false;
   ModelOptions model_options;
   bool quiet = false;
@@ -98,9 +99,11 @@ vsearch::TrainOptions train_options(const TrainArguments& options) {
 }
 
 std::string training_json(const vsearch::TrainReport& report,
-                          const std::vector<BeforeAndAfter>& measured) {
+                          const std::vector<BeforeAndAfter>& measured,
+                          const std::optional<Audits>& audits) {
   TrainJson json = TrainJson::parse(vsearch::to_json(report));
   json["measured"] = tuning_json(measured);
+  if (audits) json["audit"] = audits_json(*audits);
   return json.dump(2, ' ', false, TrainJson::error_handler_t::replace) + "\n";
 }
 
@@ -118,6 +121,13 @@ void tell_tuned(const vsearch::TrainReport& report, bool quiet) {
         fmt::format(", its weights mixed with {:.0f} % of the start's", 100 * (1 - report.mixture));
   }
   say(text);
+  const vsearch::TrainWords& words = report.words;
+  if (words.names == 0) return;
+  say(
+      fmt::format("words went along: names of {} classes find their pictures among {} with mAP "
+                  "{:.1f} % (before {:.1f} %, left as they were {:.1f} %)",
+                  with_commas(words.names), with_commas(words.pictures), 100 * words.map_after,
+                  100 * words.map_before, 100 * words.map_unaligned));
 }
 
 // Whether every picture that was to be measured with could be read.
@@ -130,7 +140,10 @@ bool tell_unreadable(const std::vector<BeforeAndAfter>& measured) {
   return all;
 }
 
-void save_tuning_report(const std::string& file, const std::vector<BeforeAndAfter>& measured,
+void save_tuning_report(const std::string& file, const vsearch::TrainReport& report,
+                        const vsearch::Dataset& learned,
+                        const std::vector<BeforeAndAfter>& measured,
+                        const std::optional<Audits>& audits,
                         const std::vector<vsearch::Dataset>& parts, bool quiet) {
   if (file.empty()) return;
   std::vector<vsearch::Evaluation> evaluations;
@@ -138,6 +151,9 @@ void save_tuning_report(const std::string& file, const std::vector<BeforeAndAfte
   for (const BeforeAndAfter& one : measured) evaluations.push_back(one.after);
   vsearch::ReportInput input;
   input.evaluations = evaluations;
+  input.training = &report;
+  input.learned = &learned;
+  if (audits) input.audit = &audits->after;
   if (parts.size() == 1) input.dataset = &parts.front();
   save_report(file, input, quiet);
 }
@@ -180,8 +196,11 @@ int run(const TrainArguments& options) {
     parts.push_back(load_other("--also", other, options.incomplete));
     how.keep_apart.push_back(parts.back());
   }
-  if (parts.empty() && !options.html.empty()) {
-    throw UsageError("--html shows what was measured, and nothing is: give --held-out or --also");
+  if (parts.empty() && (!options.html.empty() || options.audit)) {
+    throw UsageError(
+        fmt::format("{} needs pictures that are not learned from: give --held-out or "
+                    "--also",
+                    options.audit ? "--audit" : "--html"));
   }
 
   vsearch::TrainReport report;
@@ -190,7 +209,7 @@ int run(const TrainArguments& options) {
     report = vsearch::train(model, dataset, options.output, how, display.callback());
   }
   // Measuring may take long, and fail.
-  save_json(options.json, training_json(report, {}));
+  save_json(options.json, training_json(report, {}, {}));
   tell_tuned(report, options.quiet);
   if (StopSignals::requested()) {
     say(fmt::format("not measured; vsx eval '{}' '{}' --root DIR compares it with its start",
@@ -200,19 +219,27 @@ int run(const TrainArguments& options) {
 
   MeasureOptions measuring;
   measuring.model.device = options.model_options.device;
+  // As what is learned behind: nothing of the start, and of a head nothing at all is encoded anew.
+  measuring.model.precision = "fp32";
   measuring.cache = how.cache;
   measuring.keep_answers = !options.html.empty();
   measuring.quiet = options.quiet;
   const std::vector<BeforeAndAfter> measured =
       measure_tuning(model, options.output, parts, measuring);
-  save_json(options.json, training_json(report, measured));
+  std::optional<Audits> audits;
+  if (options.audit) {
+    save_json(options.json, training_json(report, measured, audits));
+    audits = audit_tuning(model, options.output, parts.front(), measuring);
+  }
+  save_json(options.json, training_json(report, measured, audits));
   const bool all = tell_unreadable(measured);
   if (measured.empty()) {
     say("nothing was held out, so nothing tells whether it finds better; measure it with vsx eval");
   } else {
     print(tuning_table(measured));
   }
-  save_tuning_report(options.html, measured, parts, options.quiet);
+  if (audits) print("\n" + audits_table(*audits));
+  save_tuning_report(options.html, report, dataset, measured, audits, parts, options.quiet);
   if (!options.quiet) {
     say(fmt::format("use it with: vsx reencode shop.vsearch --encoder '{}'", options.output));
   }
@@ -377,6 +404,9 @@ Command train_command(CLI::App& vsx) {
       ->type_name("DIR");
   app->add_option("--cache", options->cache, "Where embeddings are kept; 'none': nowhere")
       ->type_name("DIR");
+  app->add_flag("--audit", options->audit,
+                "Also audit both models for background, colour and collapse, on the first of what "
+                "is measured");
   app->add_option("--json", options->json, "Write all that was found out, as JSON")
       ->type_name("FILE");
   app->add_option("--html", options->html, "Write a report that compares both models")

@@ -115,6 +115,31 @@ std::vector<vsearch::Evaluation> evaluate_parts(const std::string& model,
   return evaluations;
 }
 
+vsearch::Audit audit_one(const std::string& model, const vsearch::Dataset& dataset,
+                         const MeasureOptions& options) {
+  const std::shared_ptr<vsearch::Encoder> encoder = load_model(model, options.model);
+  ProgressDisplay display(fmt::format("auditing {}", encoder->info().name), "pictures",
+                          options.quiet);
+  vsearch::AuditOptions how;
+  how.only = {"background", "colour", "collapse"};
+  how.cache = options.cache;
+  how.progress = display.callback();
+  return vsearch::audit(*encoder, dataset, how);
+}
+
+// Calls with each number that both audits have, and its finding.
+template <typename Body>
+void for_each_number(const Audits& audits, Body&& body) {
+  for (const vsearch::AuditFinding& before : audits.before.findings) {
+    const vsearch::AuditFinding* const after = audits.after.find(before.id);
+    if (after == nullptr) continue;
+    for (const vsearch::AuditNumber& number : before.numbers) {
+      const auto same = std::ranges::find(after->numbers, number.name, &vsearch::AuditNumber::name);
+      if (same != after->numbers.end()) body(before, number, *same);
+    }
+  }
+}
+
 }  // namespace
 
 OwnParts own_parts(const vsearch::Dataset& dataset, const vsearch::TrainOptions& options) {
@@ -152,6 +177,49 @@ std::vector<BeforeAndAfter> measure_tuning(const std::string& start, const std::
     measured.push_back({std::move(before[i]), std::move(after[i])});
   }
   return measured;
+}
+
+Audits audit_tuning(const std::string& start, const std::string& tuned,
+                    const vsearch::Dataset& dataset, const MeasureOptions& options) {
+  return {audit_one(start, dataset, options), audit_one(tuned, dataset, options)};
+}
+
+std::string audits_table(const Audits& audits) {
+  Table verdicts({{"audit of " + audits.before.dataset, Shorten::kEnd}, {"before"}, {"after"}});
+  for (const vsearch::AuditFinding& before : audits.before.findings) {
+    const vsearch::AuditFinding* const after = audits.after.find(before.id);
+    if (after == nullptr) continue;
+    verdicts.add_row({before.title, std::string(verdict_name(before.verdict)),
+                      std::string(verdict_name(after->verdict))});
+  }
+  Table numbers({{"number", Shorten::kEnd}, {"value"}});
+  for_each_number(audits, [&](const vsearch::AuditFinding&, const vsearch::AuditNumber& before,
+                              const vsearch::AuditNumber& after) {
+    const double from = before.estimate.mean;
+    const double to = after.estimate.mean;
+    const bool is_share = before.unit == vsearch::AuditUnit::kShare;
+    const bool both = std::isfinite(from) && std::isfinite(to);
+    numbers.add_row({before.name, is_share || !both ? change_of(from, to)
+                                                    : fmt::format("{:.3g} → {:.3g}", from, to)});
+  });
+  return verdicts.text() + "\n" + numbers.text();
+}
+
+nlohmann::ordered_json audits_json(const Audits& audits) {
+  TuningJson rows = TuningJson::array();
+  for_each_number(
+      audits, [&](const vsearch::AuditFinding& finding, const vsearch::AuditNumber& before,
+                  const vsearch::AuditNumber& after) {
+        const auto value = [](double mean) {
+          return std::isfinite(mean) ? TuningJson(mean) : TuningJson();
+        };
+        rows.push_back({{"finding", finding.id},
+                        {"number", before.name},
+                        {"unit", before.unit == vsearch::AuditUnit::kShare ? "share" : "number"},
+                        {"before", value(before.estimate.mean)},
+                        {"after", value(after.estimate.mean)}});
+      });
+  return rows;
 }
 
 std::string tuning_table(const std::vector<BeforeAndAfter>& measured) {

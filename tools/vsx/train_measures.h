@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "catalogs.h"
+#include "vsearch/audit.h"
 #include "vsearch/dataset.h"
 #include "vsearch/evaluator.h"
 #include "vsearch/trainer.h"
@@ -41,6 +42,17 @@ struct MeasureOptions {
 std::vector<BeforeAndAfter> measure_tuning(const std::string& start, const std::string& tuned,
                                            const std::vector<vsearch::Dataset>& parts,
                                            const MeasureOptions& options);
+
+// What both get wrong, of what training is known to change: background, colour, collapse.
+struct Audits {
+  vsearch::Audit before;
+  vsearch::Audit after;
+};
+// Throws what load_model() and vsearch::audit() throw; kCancelled by Ctrl-C.
+Audits audit_tuning(const std::string& start, const std::string& tuned,
+                    const vsearch::Dataset& dataset, const MeasureOptions& options);
+std::string audits_table(const Audits& audits);
+nlohmann::ordered_json audits_json(const Audits& audits);
 
 // Recall at 1, 5 and 20 and mAP, before and after.
 std::string tuning_table(const std::vector<BeforeAndAfter>& measured);

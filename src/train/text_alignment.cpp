@@ -1,0 +1,189 @@
+#include "train/text_alignment.h"
+
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <vector>
+
+#include "encoder/torch_error.h"
+#include "train/losses_common.h"
+#include "train/network_training.h"
+#include "train/tensors.h"
+#include "train/text_tower.h"
+#include "vsearch/metrics.h"
+
+namespace vsearch::training {
+namespace {
+
+constexpr std::size_t kMostFitted = 2000;    // pictures that the map is fitted to
+constexpr std::size_t kMostMeasured = 1000;  // pictures that names are looked for among
+constexpr double kPulls[] = {0.003, 0.03, 0.3, 3, 30};
+constexpr std::int64_t kTextsAtOnce = 64;
+
+constexpr char kMapScript[] = R"(
+def encode_image(self, pixels: Tensor) -> Tensor:
+    return self.network.encode_image(pixels)
+
+def forward(self, pixels: Tensor) -> Tensor:
+    return self.encode_image(pixels)
+
+def encode_text(self, texts: List[str]) -> Tensor:
+    features = self.network.encode_text(texts)
+    features = features / torch.norm(features, 2, 1, True).clamp(min=1e-12)
+    return torch.linear(features, self.text_map)
+)";
+
+constexpr char kMapTokensScript[] = R"(
+def encode_tokens(self, pixels: Tensor) -> Tensor:
+    return self.network.encode_tokens(pixels)
+)";
+
+// Evenly, of what there is at most so many.
+std::vector<std::uint32_t> evenly(const std::vector<std::uint32_t>& from, std::size_t most) {
+  const std::size_t count = std::min(from.size(), most);
+  std::vector<std::uint32_t> some;
+  for (std::size_t i = 0; i < count; ++i) some.push_back(from[i * from.size() / count]);
+  return some;
+}
+
+at::Tensor map_with(const at::Tensor& before, const at::Tensor& after, double pull) {
+  // Of rows of length 1 the mean eigenvalue of the covariance is one over the dimension.
+  const auto rows = static_cast<double>(before.size(0));
+  const auto dim = static_cast<double>(before.size(1));
+  const at::Tensor held = at::eye(before.size(1), at::kDouble) * (pull * rows / dim);
+  const at::Tensor b = before.to(at::kDouble);
+  const at::Tensor squares = b.t().matmul(b) + held;
+  const at::Tensor products = b.t().matmul(after.to(at::kDouble)) + held;
+  // map^T = squares^-1 products
+  return at::linalg_solve(squares, products).t().to(at::kFloat).contiguous();
+}
+
+at::Tensor encode_words(const torch::jit::Module& network, const std::vector<std::string>& words) {
+  const c10::InferenceMode inference;
+  std::vector<at::Tensor> rows;
+  for (std::size_t begin = 0; begin < words.size(); begin += kTextsAtOnce) {
+    c10::List<std::string> some;
+    for (std::size_t i = begin; i < std::min(words.size(), begin + kTextsAtOnce); ++i) {
+      some.push_back(words[i]);
+    }
+    rows.push_back(network.get_method("encode_text")({some}).toTensor().to(at::kFloat));
+  }
+  return to_unit(at::cat(rows));
+}
+
+// Names of classes, and pictures of them.
+struct Names {
+  std::vector<std::string> words;
+  std::vector<std::uint32_t> pictures;
+  std::vector<std::int32_t> labels;  // [pictures], of `words`
+};
+
+Names names_of(const Dataset& dataset, const TrainingSet& set, const TrainOptions& options) {
+  Names names;
+  names.pictures = evenly(set.held_out.empty() ? set.pictures : set.held_out, kMostMeasured);
+  const std::vector<std::string> labels = labels_in_words(dataset, options.label_fields);
+  std::map<std::string, std::int32_t> numbers;
+  for (const std::uint32_t picture : names.pictures) {
+    const auto [known, is_new] =
+        numbers.try_emplace(labels[picture], static_cast<std::int32_t>(names.words.size()));
+    names.labels.push_back(known->second);
+    if (!is_new) continue;
+    std::string words = labels[picture];  // "cup_and-saucer" as people write it
+    std::ranges::replace_if(
+        words, [](char c) { return c == '_' || c == '-'; }, ' ');
+    names.words.push_back(std::move(words));
+  }
+  return names;
+}
+
+double map_of_words(const at::Tensor& words, const at::Tensor& pictures, const Names& names) {
+  std::vector<std::int32_t> asked(names.words.size());
+  for (std::size_t i = 0; i < asked.size(); ++i) asked[i] = static_cast<std::int32_t>(i);
+  const at::Tensor queries = words.contiguous();
+  const at::Tensor gallery = pictures.contiguous();
+  RetrievalTask task;
+  task.queries = view_of_rows(queries);
+  task.gallery = view_of_rows(gallery);
+  task.query_labels = asked;
+  task.gallery_labels = names.labels;
+  const RetrievalScores scores = score_retrieval(task);
+  const std::size_t column = scores.column("mAP");
+  double sum = 0;
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    sum += static_cast<double>(scores.values.row(i)[column]);
+  }
+  return sum / static_cast<double>(asked.size());
+}
+
+}  // namespace
+
+at::Tensor fit_map(const at::Tensor& before, const at::Tensor& after) {
+  const at::NoGradGuard no_gradients;
+  const at::Tensor numbers = at::arange(before.size(0));
+  const at::Tensor is_kept = numbers.remainder(5) == 4;
+  const at::Tensor fitted = is_kept.logical_not();
+  double best = -2;
+  double pull = kPulls[0];
+  for (const double each : kPulls) {
+    const at::Tensor map = map_with(before.index({fitted}), after.index({fitted}), each);
+    const at::Tensor moved = at::linear(before.index({is_kept}), map);
+    const double cosine =
+        at::cosine_similarity(moved, after.index({is_kept})).mean().item<double>();
+    if (!(cosine > best)) continue;
+    best = cosine;
+    pull = each;
+  }
+  return map_with(before, after, pull);
+}
+
+bool text_map_wraps(const torch::jit::Module& network) {
+  return !has_own_text_tower(network) && !network.hasattr("text_map");
+}
+
+torch::jit::Module with_text_map(const torch::jit::Module& network, const at::Tensor& map) {
+  if (has_own_text_tower(network)) return with_mapped_tower(network, map);
+  if (network.hasattr("text_map")) {
+    torch::jit::Module joined = network.clone();
+    joined.setattr("text_map", map.matmul(joined.attr("text_map").toTensor()));
+    return joined;
+  }
+  torch::jit::Module module("Realigned");
+  module.register_module("network", network);
+  module.register_parameter("text_map", map, false);
+  module.define(kMapScript);
+  if (network.find_method("encode_tokens")) module.define(kMapTokensScript);
+  return module;
+}
+
+std::optional<at::Tensor> align_words(const torch::jit::Module& start,
+                                      const torch::jit::Module& tuned, const EncoderInfo& info,
+                                      const std::string& path, const Dataset& dataset,
+                                      const TrainingSet& set, const Matrix& embeddings,
+                                      const TrainOptions& options, TrainReport& report) {
+  if (report.best_epoch == 0) return std::nullopt;
+  const at::NoGradGuard no_gradients;
+  const Names names = names_of(dataset, set, options);
+  std::vector<std::uint32_t> pictures = evenly(set.pictures, kMostFitted);
+  const auto fitted = static_cast<std::int64_t>(pictures.size());
+  pictures.insert(pictures.end(), names.pictures.begin(), names.pictures.end());
+  const DatasetEmbeddings moved =
+      embed_dataset(*encoder_of(tuned, info, at::kCPU, path), part_of(dataset, pictures));
+  const at::Tensor before = to_unit(rows_of(embeddings, pictures));
+  const at::Tensor after = to_unit(borrowed(moved.rows.view()));
+  const at::Tensor map = fit_map(before.narrow(0, 0, fitted), after.narrow(0, 0, fitted));
+
+  const auto count = static_cast<std::int64_t>(names.pictures.size());
+  const at::Tensor there = before.narrow(0, fitted, count);
+  const at::Tensor here = after.narrow(0, fitted, count);
+  const at::Tensor words = encode_words(start, names.words);
+  report.words.names = names.words.size();
+  report.words.pictures = names.pictures.size();
+  report.words.map_before = map_of_words(words, there, names);
+  report.words.map_unaligned = map_of_words(words, here, names);
+  report.words.map_after = map_of_words(at::linear(words, map), here, names);
+  return map;
+}
+
+}  // namespace vsearch::training

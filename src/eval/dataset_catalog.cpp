@@ -147,6 +147,7 @@ class Together {
 
 Dataset catalog_dataset(const Catalog& catalog, const std::vector<std::string>& label_fields) {
   std::vector<std::vector<std::string>> paths;
+  std::set<std::string, std::less<>> no_fields;
   for (const std::string& name : label_fields) {
     auto path = detail::split_field(name);
     if (!path) {
@@ -154,6 +155,7 @@ Dataset catalog_dataset(const Catalog& catalog, const std::vector<std::string>& 
                   fmt::format("'{}' is no field of metadata; write it as in a filter",
                               util::shorten(name)));
     }
+    if (path->size() == 1) no_fields.insert(path->front());
     paths.push_back(std::move(*path));
   }
   CatalogDataset pictures(catalog);
@@ -166,7 +168,7 @@ Dataset catalog_dataset(const Catalog& catalog, const std::vector<std::string>& 
     }
     return label;
   };
-  pictures.add_items(label_of_item, {label_fields.begin(), label_fields.end()});
+  pictures.add_items(label_of_item, no_fields);
   if (!pictures.has_two_labels()) {
     throw Error(
         ErrorCode::kInvalidArgument,

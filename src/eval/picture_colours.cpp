@@ -30,29 +30,33 @@ class MeanColour {
   double weight_ = 0;
 };
 
-PictureColour colour_of(const Image& picture) {
-  const Mask mask = subject_by_colour(picture);
-  const Mask subject = resize(mask, picture.width_px, picture.height_px);
+}  // namespace
+
+PictureColour colour_of(const Image& picture, const Mask& subject) {
+  const Mask mask = resize(subject, picture.width_px, picture.height_px);
   MeanColour whole;
   MeanColour inside;
-  for (std::size_t i = 0; i < subject.values.size(); ++i) {
+  for (std::size_t i = 0; i < mask.values.size(); ++i) {
     const Lab lab = to_lab(picture.pixels.data() + i * 3);
     whole.add(lab, 1.0);
-    inside.add(lab, subject.values[i]);
+    inside.add(lab, mask.values[i]);
   }
-  return {whole.mean(), is_usable(mask) ? inside.mean() : whole.mean()};
+  return {whole.mean(), is_usable(subject) ? inside.mean() : whole.mean()};
 }
-
-}  // namespace
 
 std::vector<PictureColour> pool_colours(const AuditRun& run) {
   std::vector<PictureColour> result(run.pool().size());
-  util::share(result.size(), std::max(1U, std::thread::hardware_concurrency()),
-              [&](const auto& next) {
-                while (const auto i = next()) {
-                  result[*i] = colour_of(run.small_picture(run.pool()[*i], kColourPx));
-                }
-              });
+  util::share(
+      result.size(), std::max(1U, std::thread::hardware_concurrency()), [&](const auto& next) {
+        while (const auto i = next()) {
+          const std::uint32_t number = run.pool()[*i];
+          const Image picture = run.small_picture(number, kColourPx);
+          const DatasetPicture& about = run.part().pictures[number];
+          result[*i] =
+              colour_of(picture, about.mask.empty() ? subject_by_colour(picture)
+                                                    : subject_by_mask(about, run.part().root));
+        }
+      });
   return result;
 }
 

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "train/grouped_sampler.h"
+#include "train/held_out.h"
 #include "train/losses_common.h"
 #include "train/tensors.h"
 #include "vsearch/error.h"

@@ -11,6 +11,7 @@
 #include "train/batches.h"
 #include "train/checkpoint.h"
 #include "train/grouped_sampler.h"
+#include "train/held_out.h"
 #include "train/losses.h"
 #include "train/tensors.h"
 #include "vsearch/error.h"

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "encoder/torch_error.h"
+#include "train/held_out.h"
 #include "train/losses_common.h"
 #include "train/network_training.h"
 #include "train/tensors.h"
@@ -39,14 +40,6 @@ constexpr char kMapTokensScript[] = R"(
 def encode_tokens(self, pixels: Tensor) -> Tensor:
     return self.network.encode_tokens(pixels)
 )";
-
-// Evenly, of what there is at most so many.
-std::vector<std::uint32_t> evenly(const std::vector<std::uint32_t>& from, std::size_t most) {
-  const std::size_t count = std::min(from.size(), most);
-  std::vector<std::uint32_t> some;
-  for (std::size_t i = 0; i < count; ++i) some.push_back(from[i * from.size() / count]);
-  return some;
-}
 
 at::Tensor map_with(const at::Tensor& before, const at::Tensor& after, double pull) {
   // Of rows of length 1 the mean eigenvalue of the covariance is one over the dimension.
@@ -108,13 +101,7 @@ double map_of_words(const at::Tensor& words, const at::Tensor& pictures, const N
   task.gallery = view_of_rows(gallery);
   task.query_labels = asked;
   task.gallery_labels = names.labels;
-  const RetrievalScores scores = score_retrieval(task);
-  const std::size_t column = scores.column("mAP");
-  double sum = 0;
-  for (std::size_t i = 0; i < asked.size(); ++i) {
-    sum += static_cast<double>(scores.values.row(i)[column]);
-  }
-  return sum / static_cast<double>(asked.size());
+  return mean_of(score_retrieval(task), "mAP");
 }
 
 }  // namespace

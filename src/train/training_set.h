@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <string>
 #include <vector>
 
@@ -69,25 +68,5 @@ struct Measured {
 std::vector<TrainingData::Leak> drop_leaks(TrainingSet& set, const Dataset& dataset,
                                            const Matrix& embeddings,
                                            const std::vector<Measured>& others);
-
-// What is held out as a task of retrieval: the first `queries` pictures look among those from
-// `gallery` on, which are all (gallery 0) or those after the queries.
-struct HeldOutTask {
-  std::vector<std::uint32_t> pictures;
-  std::vector<std::int32_t> labels;  // [pictures]
-  std::size_t queries = 0;
-  std::size_t gallery = 0;
-};
-// Of at most about `most` pictures: of each class as many as of any other, if it has them, and if
-// there are too many classes, of some. No picture if fewer than two classes have an answer.
-HeldOutTask held_out_task(const TrainingSet& set,
-                          std::size_t most = std::numeric_limits<std::size_t>::max());
-
-// mAP and R@1; NaN where nothing is held out. `rows`: an embedding of each of task.pictures.
-struct HeldOutScore {
-  double map = 0;
-  double recall_at_1 = 0;
-};
-HeldOutScore score_held_out(const HeldOutTask& task, MatrixView rows);
 
 }  // namespace vsearch::training

@@ -10,6 +10,7 @@
 #include "eval/lab.h"
 #include "eval/linear_fit.h"
 #include "eval/picture_changes.h"
+#include "eval/picture_colours.h"
 #include "eval/saliency.h"
 #include "support/bmp.h"
 #include "support/shapes.h"
@@ -328,4 +329,21 @@ TEST_CASE("fits say what can be predicted, and ranks how many dimensions are use
   CHECK(effective_rank(line.view()) == Approx(1).margin(1e-6));
   CHECK(effective_rank(Matrix(10, 3).view()) == 1);
   CHECK(effective_rank(wide.view()) < 30);
+}
+
+TEST_CASE("the colour of a subject is that of the part its mask says") {
+  Image image(40, 20);  // red to the left, blue to the right
+  for (std::size_t i = 0; i < image.pixels.size(); i += 3) {
+    image.pixels[i + (i / 3 % 40 < 20 ? 0 : 2)] = 200;
+  }
+  Mask left(20, 10);  // half as large
+  for (std::size_t i = 0; i < left.values.size(); ++i) left.values[i] = i % 20 < 10 ? 1.0F : 0.0F;
+  const std::array<std::uint8_t, 3> red{200, 0, 0};
+  const std::array<std::uint8_t, 3> blue{0, 0, 200};
+  const PictureColour found = colour_of(image, left);
+  CHECK(found.subject.a == Approx(to_lab(red.data()).a).margin(1));
+  CHECK(found.whole.b == Approx((to_lab(red.data()).b + to_lab(blue.data()).b) / 2).margin(1));
+  // Without a background there is no subject to tell.
+  std::ranges::fill(left.values, 1.0F);
+  CHECK(colour_of(image, left).subject.b == Approx(found.whole.b));
 }

@@ -15,6 +15,7 @@
 #include "support/errors.h"
 #include "support/temp_dir.h"
 #include "support/trainable_package.h"
+#include "train/held_out.h"
 #include "train/training_set.h"
 #include "vsearch/trainer.h"
 

@@ -5,12 +5,14 @@ matplotlib is needed for this module alone.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ._measure import Evaluation, ProtocolResult
+from ._train import TrainReport
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,6 +85,21 @@ def calibration(evaluation: Evaluation, protocol: str | None = None, buckets: in
         color=_RIGHT,
     )
     axes.set_ylim(0, 1)
+    return figure
+
+
+def learning_curve(*reports: TrainReport) -> Figure:
+    """What is held out after each epoch, a line a report; a ring marks the one that was written."""
+    figure, axes = _figure("epoch", "mAP of what is held out")
+    for report in reports:
+        points = [(e["epoch"], e["held_out_mAP"]) for e in report.epochs]
+        measured = [(epoch, value) for epoch, value in points if value is not None]
+        name = os.path.basename(report.package)
+        (line,) = axes.plot(*zip(*measured, strict=True), label=name) if measured else axes.plot([])
+        written = dict(measured).get(report.best_epoch)
+        if written is not None:
+            axes.plot(report.best_epoch, written, "o", color=line.get_color(), fillstyle="none")
+    axes.legend(loc="lower right")
     return figure
 
 

@@ -211,7 +211,7 @@ def test_the_pictures_of_a_catalogue(shop, encoder, photos, tmp_path):
         vsearch.Dataset.of_catalog(shop)
     with pytest.raises(ValueError, match="give either"):
         vsearch.Dataset.of_catalog(shop, "even", queries=clicks)
-    with pytest.raises(ValueError, match="the field 'colour'"):
+    with pytest.raises(ValueError, match="'even' with 'colour'"):
         vsearch.Dataset.of_catalog(shop, ["even", "colour"])
     with pytest.raises(ValueError, match="fewer than two groups"):
         vsearch.Dataset.of_catalog(shop, queries=[("item-0", ["item-1"])])

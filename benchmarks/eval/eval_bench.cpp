@@ -1,6 +1,7 @@
 // Measures what it costs to score a retrieval task and to tell how sure the scores are.
 //
-//   eval_bench [ROWS [DIM [CLASSES]]]   60000 768 6000; prints a row of JSON a line
+//   eval_bench [ROWS [DIM [CLASSES]]]   60000 768, of classes ROWS / 10 and then 100; prints a row
+//                                       of JSON a line
 //
 // Every row is a query and stands in the gallery too. It lies around the centre of its class so
 // loosely that right answers are spread over much of the ranking, as they are for a weak encoder:
@@ -159,6 +160,7 @@ int main(int argc, char** argv) {
   };
   const std::size_t rows = argument(1, 60'000);
   measure_scores(rows, argument(2, 768), argument(3, std::max<std::size_t>(1, rows / 10)));
+  if (argc <= 3) measure_scores(rows, argument(2, 768), 100);
   measure_resampling(rows);
   return 0;
 }

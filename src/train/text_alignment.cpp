@@ -3,9 +3,10 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
-#include <cmath>
 #include <map>
-#include <vector>
+#include <numeric>
+#include <set>
+#include <utility>
 
 #include "encoder/torch_error.h"
 #include "train/held_out.h"
@@ -20,7 +21,10 @@ namespace {
 
 constexpr std::size_t kMostFitted = 2000;    // pictures that the map is fitted to
 constexpr std::size_t kMostMeasured = 1000;  // pictures that names are looked for among
-constexpr double kPulls[] = {0.003, 0.03, 0.3, 3, 30};
+// The last leaves everything as it is.
+constexpr double kPulls[] = {0.003, 0.03, 0.3, 3, 30, 1e6};
+// Above what chance finds, so much of the rest: then words say something of pictures.
+constexpr double kTelling = 0.2;
 constexpr std::int64_t kTextsAtOnce = 64;
 
 constexpr char kMapScript[] = R"(
@@ -66,60 +70,67 @@ at::Tensor encode_words(const torch::jit::Module& network, const std::vector<std
   return to_unit(at::cat(rows));
 }
 
-// Names of classes, and pictures of them.
-struct Names {
-  std::vector<std::string> words;
-  std::vector<std::uint32_t> pictures;
-  std::vector<std::int32_t> labels;  // [pictures], of `words`
-};
-
-Names names_of(const Dataset& dataset, const TrainingSet& set, const TrainOptions& options) {
-  Names names;
-  names.pictures = evenly(set.held_out.empty() ? set.pictures : set.held_out, kMostMeasured);
-  const std::vector<std::string> labels = labels_in_words(dataset, options.label_fields);
+// Names of classes, as `network` takes them, and which of them each of `pictures` has; `labels` in
+// words, of all pictures.
+WordsOf names_of(const torch::jit::Module& network, const std::vector<std::string>& labels,
+                 const std::vector<std::uint32_t>& pictures) {
+  WordsOf names;
+  std::vector<std::string> texts;
   std::map<std::string, std::int32_t> numbers;
-  for (const std::uint32_t picture : names.pictures) {
+  for (const std::uint32_t picture : pictures) {
     const auto [known, is_new] =
-        numbers.try_emplace(labels[picture], static_cast<std::int32_t>(names.words.size()));
+        numbers.try_emplace(labels[picture], static_cast<std::int32_t>(texts.size()));
     names.labels.push_back(known->second);
     if (!is_new) continue;
-    std::string words = labels[picture];  // "cup_and-saucer" as people write it
+    std::string text = labels[picture];  // "cup_and-saucer" as people write it
     std::ranges::replace_if(
-        words, [](char c) { return c == '_' || c == '-'; }, ' ');
-    names.words.push_back(std::move(words));
+        text, [](char c) { return c == '_' || c == '-'; }, ' ');
+    texts.push_back(std::move(text));
   }
+  names.words = encode_words(network, texts);
   return names;
 }
 
-double map_of_words(const at::Tensor& words, const at::Tensor& pictures, const Names& names) {
-  std::vector<std::int32_t> asked(names.words.size());
-  for (std::size_t i = 0; i < asked.size(); ++i) asked[i] = static_cast<std::int32_t>(i);
+// mAP of words among pictures; `labels` of these.
+double map_of_words(const at::Tensor& words, const at::Tensor& pictures,
+                    const std::vector<std::int32_t>& labels) {
+  std::vector<std::int32_t> asked(static_cast<std::size_t>(words.size(0)));
+  std::iota(asked.begin(), asked.end(), 0);
   const at::Tensor queries = words.contiguous();
   const at::Tensor gallery = pictures.contiguous();
   RetrievalTask task;
   task.queries = view_of_rows(queries);
   task.gallery = view_of_rows(gallery);
   task.query_labels = asked;
-  task.gallery_labels = names.labels;
+  task.gallery_labels = labels;
   return mean_of(score_retrieval(task), "mAP");
 }
 
 }  // namespace
 
-at::Tensor fit_map(const at::Tensor& before, const at::Tensor& after) {
+at::Tensor fit_map(const at::Tensor& before, const at::Tensor& after, const WordsOf& words) {
   const at::NoGradGuard no_gradients;
-  const at::Tensor numbers = at::arange(before.size(0));
-  const at::Tensor is_kept = numbers.remainder(5) == 4;
+  const at::Tensor is_kept = at::arange(before.size(0)).remainder(5) == 4;
   const at::Tensor fitted = is_kept.logical_not();
+  const at::Tensor kept_before = before.index({is_kept});
+  const at::Tensor kept_after = after.index({is_kept});
+  std::vector<std::int32_t> labels;
+  for (std::size_t i = 4; i < words.labels.size(); i += 5) labels.push_back(words.labels[i]);
+  bool is_telling = false;
+  if (!labels.empty()) {
+    const double chance = 1.0 / static_cast<double>(std::set(labels.begin(), labels.end()).size());
+    is_telling = map_of_words(words.words, kept_before, labels) > chance + kTelling * (1 - chance);
+  }
   double best = -2;
   double pull = kPulls[0];
   for (const double each : kPulls) {
     const at::Tensor map = map_with(before.index({fitted}), after.index({fitted}), each);
-    const at::Tensor moved = at::linear(before.index({is_kept}), map);
-    const double cosine =
-        at::cosine_similarity(moved, after.index({is_kept})).mean().item<double>();
-    if (!(cosine > best)) continue;
-    best = cosine;
+    const double score =
+        is_telling
+            ? map_of_words(at::linear(words.words, map), kept_after, labels)
+            : at::cosine_similarity(at::linear(kept_before, map), kept_after).mean().item<double>();
+    if (!(score > best)) continue;
+    best = score;
     pull = each;
   }
   return map_with(before, after, pull);
@@ -151,25 +162,29 @@ std::optional<at::Tensor> align_words(const torch::jit::Module& start,
                                       const TrainOptions& options, TrainReport& report) {
   if (report.best_epoch == 0) return std::nullopt;
   const at::NoGradGuard no_gradients;
-  const Names names = names_of(dataset, set, options);
-  std::vector<std::uint32_t> pictures = evenly(set.pictures, kMostFitted);
-  const auto fitted = static_cast<std::int64_t>(pictures.size());
-  pictures.insert(pictures.end(), names.pictures.begin(), names.pictures.end());
+  const std::vector<std::string> labels = labels_in_words(dataset, options.label_fields);
+  const std::vector<std::uint32_t> learned = evenly(set.pictures, kMostFitted);
+  const std::vector<std::uint32_t> measured =
+      evenly(set.held_out.empty() ? set.pictures : set.held_out, kMostMeasured);
+  std::vector<std::uint32_t> pictures = learned;
+  pictures.insert(pictures.end(), measured.begin(), measured.end());
   const DatasetEmbeddings moved =
       embed_dataset(*encoder_of(tuned, info, at::kCPU, path), part_of(dataset, pictures));
   const at::Tensor before = to_unit(rows_of(embeddings, pictures));
   const at::Tensor after = to_unit(borrowed(moved.rows.view()));
-  const at::Tensor map = fit_map(before.narrow(0, 0, fitted), after.narrow(0, 0, fitted));
+  const auto fitted = static_cast<std::int64_t>(learned.size());
+  const auto count = static_cast<std::int64_t>(measured.size());
+  const at::Tensor map = fit_map(before.narrow(0, 0, fitted), after.narrow(0, 0, fitted),
+                                 names_of(start, labels, learned));
 
-  const auto count = static_cast<std::int64_t>(names.pictures.size());
-  const at::Tensor there = before.narrow(0, fitted, count);
+  const WordsOf names = names_of(start, labels, measured);
   const at::Tensor here = after.narrow(0, fitted, count);
-  const at::Tensor words = encode_words(start, names.words);
-  report.words.names = names.words.size();
-  report.words.pictures = names.pictures.size();
-  report.words.map_before = map_of_words(words, there, names);
-  report.words.map_unaligned = map_of_words(words, here, names);
-  report.words.map_after = map_of_words(at::linear(words, map), here, names);
+  report.words.names = static_cast<std::uint64_t>(names.words.size(0));
+  report.words.pictures = measured.size();
+  report.words.map_before =
+      map_of_words(names.words, before.narrow(0, fitted, count), names.labels);
+  report.words.map_unaligned = map_of_words(names.words, here, names.labels);
+  report.words.map_after = map_of_words(at::linear(names.words, map), here, names.labels);
   return map;
 }
 

@@ -6,8 +6,10 @@
 #include <ATen/ATen.h>
 #include <torch/script.h>
 
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "encoder/torch_archive.h"
 #include "train/training_set.h"
@@ -16,11 +18,18 @@
 
 namespace vsearch::training {
 
+// Words and the pictures they are of.
+struct WordsOf {
+  at::Tensor words;                  // float32 [words, dim], of length 1
+  std::vector<std::int32_t> labels;  // of each picture which word
+};
+
 // The matrix [dim, dim] that takes rows of `before` nearest to those of `after`, both float32
 // [n, dim] of length 1, in the mean of squares. Where the rows say little it changes nothing: it is
 // drawn towards the unit matrix, by as much as does best for a fifth of the rows that it is not
-// fitted to.
-at::Tensor fit_map(const at::Tensor& before, const at::Tensor& after);
+// fitted to: for finding them by words (of the start; of as many labels as there are rows), if
+// these find by the start at all, else for the cosines.
+at::Tensor fit_map(const at::Tensor& before, const at::Tensor& after, const WordsOf& words = {});
 
 // `network` with `map` behind encode_text(). A tower of train_text(), or a map that is there
 // already, takes it in; else the parameters of the network are named "network.NAME".

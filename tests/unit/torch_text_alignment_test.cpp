@@ -117,6 +117,32 @@ TEST_CASE("a map is that of the pictures, and changes nothing where they say not
   CHECK(at::allclose(training::fit_map(flat, flat.matmul(half.t())), half, 0, 0.02));
 }
 
+TEST_CASE("words that find say how far they are to go", "[words]") {
+  torch::manual_seed(7);
+  constexpr std::int64_t kDim = 12;
+  const at::Tensor turn = std::get<0>(at::linalg_qr(at::randn({kDim, kDim})));
+  const at::Tensor centres = training::to_unit(at::randn({10, kDim}));
+  training::WordsOf words;
+  for (int i = 0; i < 500; ++i) words.labels.push_back(i / 7 % 10);
+  const at::Tensor numbers = at::tensor(words.labels, at::kLong);
+  const at::Tensor before =
+      training::to_unit(centres.index({numbers}) + 0.1 * at::randn({500, kDim}));
+  const at::Tensor after = before.matmul(turn.t());
+  // Words that are of the start go along.
+  words.words = centres;
+  CHECK(at::allclose(training::fit_map(before, after, words), turn, 0, 0.1));
+  // Some that find in both stay where they are.
+  words.words = training::to_unit(centres + centres.matmul(turn.t()));
+  const at::Tensor map = training::fit_map(before, after, words);
+  const at::Tensor moved = training::to_unit(at::linear(words.words, map));
+  const at::Tensor target = centres.matmul(turn.t());
+  CHECK((moved * target).sum(1).mean().item<double>() >=
+        (words.words * target).sum(1).mean().item<double>() - 0.01);
+  // Names that say nothing are not asked.
+  words.words = training::to_unit(at::randn({10, kDim}));
+  CHECK(at::allclose(training::fit_map(before, after, words), turn, 0, 0.1));
+}
+
 TEST_CASE("a map stands behind words of any kind, and pictures stay", "[words]") {
   torch::manual_seed(6);
   const at::NoGradGuard no_gradients;

@@ -15,7 +15,7 @@ namespace vsearch {
 // of the data set. Its one protocol is leave one out. Threads: as Catalog::for_each().
 
 // Labelled by fields of the items' metadata, as a filter names them; by several combined: an item
-// that lacks one has no label. What names a label is no field of the data set. Throws
+// that lacks one has no label. A field that is the label alone is no field of the data set. Throws
 // kInvalidArgument (a name that is none; not two labels that two pictures have).
 Dataset catalog_dataset(const Catalog& catalog, const std::vector<std::string>& label_fields);
 

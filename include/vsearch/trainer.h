@@ -189,6 +189,8 @@ struct TrainWords {
   double map_before = 0;     // mAP, by the start
   double map_unaligned = 0;  // by the tuned network, with words as they were
   double map_after = 0;      // by the package: words went along with the pictures
+  // Why they did not, as when asked to stop meanwhile; then nothing was measured.
+  std::string unmoved{};
 };
 
 struct TrainReport {
@@ -198,7 +200,10 @@ struct TrainReport {
   std::vector<TrainEpoch> epochs;
   std::uint32_t best_epoch = 0;
   double mixture = 1.0;  // of the tuned weights, the rest the start's
-  std::string stopped;   // why training ended before its last epoch; empty: it did not
+  // mAP of what was written; NaN where nothing is held out. That of no epoch where a head whitens
+  // alone (best_epoch 0), or weights were mixed.
+  double held_out_map = 0;
+  std::string stopped;  // why training ended before its last epoch; empty: it did not
   double seconds = 0;
   std::string start_fingerprint;
   std::string fingerprint;  // of the package that was written
@@ -207,9 +212,9 @@ struct TrainReport {
   TrainWords words{};
 };
 
-// Called while the start model encodes pictures, as epoch 0, and after each step, with what is
-// done. Returning false ends training: the best so far is written, as if it had run to its end. May
-// be empty.
+// Called while pictures are encoded, as epoch 0 (by the start model, and by a tuned one that
+// understands words, so that they go along), and after each step, with what is done. Returning
+// false ends training: the best so far is written, as if it had run to its end. May be empty.
 struct TrainState {
   std::uint32_t epoch = 0;
   std::uint32_t epochs = 0;

@@ -155,7 +155,7 @@ Dataset catalog_dataset(const Catalog& catalog, const std::vector<std::string>& 
                   fmt::format("'{}' is no field of metadata; write it as in a filter",
                               util::shorten(name)));
     }
-    if (path->size() == 1) no_fields.insert(path->front());
+    if (label_fields.size() == 1 && path->size() == 1) no_fields.insert(path->front());
     paths.push_back(std::move(*path));
   }
   CatalogDataset pictures(catalog);
@@ -184,6 +184,12 @@ Dataset catalog_dataset(const Catalog& catalog, std::span<const LabelledQuery> q
   // What tells a path from a key; sets are named by keys, as every query has one for an answer.
   const auto path_node = [](const std::string& path) { return "p" + path; };
   const auto key_node = [](const std::string& key) { return "k" + key; };
+  // What the shop no longer has joins nothing.
+  std::set<std::string, std::less<>> keys;
+  catalog.for_each([&](const ItemRecord& item) {
+    keys.insert(item.key);
+    return true;
+  });
   Together together;
   const auto label = [&](const std::string& node) {
     const std::string name = together.name_of(node);
@@ -191,16 +197,21 @@ Dataset catalog_dataset(const Catalog& catalog, std::span<const LabelledQuery> q
   };
   bool pictures_ask = false;
   for (const LabelledQuery& query : queries) {
+    if (!query.key.empty() && !keys.contains(query.key)) continue;
     const std::string asks = query.key.empty() ? path_node(query.path) : key_node(query.key);
-    for (const std::string& key : query.relevant) together.join(asks, key_node(key));
+    for (const std::string& key : query.relevant) {
+      if (keys.contains(key)) together.join(asks, key_node(key));
+    }
     pictures_ask = pictures_ask || query.key.empty();
   }
   CatalogDataset pictures(catalog);
   pictures.add_items(
       [&](const ItemRecord& item, const MetadataValue&) { return label(key_node(item.key)); }, {},
       pictures_ask ? "catalogue" : "");
+  std::set<std::string, std::less<>> asked;
   for (const LabelledQuery& query : queries) {
-    if (query.key.empty()) pictures.add_picture(query.path, label(path_node(query.path)), "query");
+    if (!query.key.empty() || !asked.insert(query.path).second) continue;
+    pictures.add_picture(query.path, label(path_node(query.path)), "query");
   }
   if (!pictures.has_two_labels()) {
     throw Error(ErrorCode::kInvalidArgument,

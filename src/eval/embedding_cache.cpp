@@ -140,10 +140,10 @@ void EmbeddingCache::fail(const char* what) const {
 }
 
 void keep_embeddings(const std::filesystem::path& folder, const std::string& encoder,
-                     const Dataset& dataset, const Matrix& rows) {
+                     const std::vector<PictureKey>& keys, const Matrix& rows) {
   Matrix there(rows.rows, rows.cols);
   std::vector<bool> known(rows.rows, false);
-  EmbeddingCache cache(folder, encoder, keys_of_pictures(dataset), there, known);
+  EmbeddingCache cache(folder, encoder, keys, there, known);
   for (std::uint32_t i = 0; i < rows.rows; ++i) {
     const std::span<const float> row = rows.row(i);
     const bool finite = std::ranges::all_of(row, [](float value) { return std::isfinite(value); });

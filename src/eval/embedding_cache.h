@@ -57,9 +57,9 @@ class EmbeddingCache {
   int lock_ = -1;  // a descriptor; -1: another process has it
 };
 
-// Adds embeddings that were come by in another way than by encoding: `rows` [pictures x dim]. Rows
-// that are not finite, and pictures that are there already, are passed over.
+// Adds embeddings that were come by in another way than by encoding: `rows` [keys x dim]. Rows that
+// are not finite, and pictures that are there already, are passed over.
 void keep_embeddings(const std::filesystem::path& folder, const std::string& encoder,
-                     const Dataset& dataset, const Matrix& rows);
+                     const std::vector<PictureKey>& keys, const Matrix& rows);
 
 }  // namespace vsearch::eval

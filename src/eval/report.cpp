@@ -63,6 +63,11 @@ std::string lead_of(const ReportInput& input, const std::vector<Trial>& trials) 
                        count_of(input.catalog->queries, "query", "queries"),
                        count_of(input.catalog->items, "item", "items"));
   }
+  if (input.training != nullptr) {
+    return fmt::format("{} of {} were learned from.",
+                       count_of(input.training->data.pictures, "picture", "pictures"),
+                       count_of(input.training->data.classes, "class", "classes"));
+  }
   if (input.audit == nullptr) return "Nothing was measured by any protocol.";
   return fmt::format("{} of what visual search is known to get wrong.",
                      count_of(input.audit->findings.size(), "finding", "findings"));

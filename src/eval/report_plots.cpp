@@ -401,7 +401,7 @@ Markup epoch_plot(std::span<const EpochCurve> curves, std::uint32_t best, bool s
     most = std::max(most, measured);
   }
   if (most < 2) return {};
-  const double pad = std::max(0.08 * (high - low), shares ? 0.01 : 1e-9);
+  const double pad = std::max(0.08 * (high - low), shares ? 0.01 : 0.02 * std::abs(high) + 1e-6);
   const Axis y{std::max(low - pad, 0.0), shares ? std::min(high + pad, 1.0) : high + pad, kBottom,
                kTop};
   const Axis x{0, static_cast<double>(last), kLeft + 10, kRight - 10};

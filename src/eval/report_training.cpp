@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "eval/report_numbers.h"
 #include "eval/report_parts.h"
@@ -118,6 +119,9 @@ Markup training_section(const TrainReport& training, const Dataset* dataset,
         fmt::format(", its weights mixed with {} of the start's", percent(1 - training.mixture));
   }
   text += ".";
+  if (std::isfinite(training.held_out_map) && training.held_out_map > 0) {
+    text += fmt::format(" It finds what is held out with mAP {}.", percent(training.held_out_map));
+  }
   if (data.held_out > 0) {
     text += fmt::format(" {} held out to measure with{}.",
                         count_of(data.held_out, "picture was", "pictures were"),

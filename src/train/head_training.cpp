@@ -193,6 +193,7 @@ class HeadTraining {
     is_best_ = !(score.map <= best_map_);  // without anything held out the last is the best
     if (!is_best_) return;
     best_map_ = score.map;
+    report_.held_out_map = score.map;
     report_.best_epoch = epoch;
     best_ = {head_.weight.detach().clone(), head_.bias.detach().clone()};
   }

@@ -115,6 +115,7 @@ std::string to_json(const TrainReport& report) {
                {"seconds", report.seconds},
                {"best_epoch", report.best_epoch},
                {"mixture", report.mixture},
+               {"held_out_mAP", number(report.held_out_map)},
                {"stopped", report.stopped},
                {"dropped_forms", report.dropped_forms},
                {"data", data_json(report.data)}};
@@ -125,6 +126,7 @@ std::string to_json(const TrainReport& report) {
                      {"mAP_unaligned", report.words.map_unaligned},
                      {"mAP_after", report.words.map_after}};
   }
+  if (!report.words.unmoved.empty()) json["words"] = {{"unmoved", report.words.unmoved}};
   json["epochs"] = Json::array();
   for (const TrainEpoch& epoch : report.epochs) json["epochs"].push_back(epoch_json(epoch));
   return json.dump(2, ' ', false, Json::error_handler_t::replace);

@@ -103,6 +103,7 @@ class NetworkTraining {
     }
     optimisation_->set_values(best_values_);
     if (options_.mix_with_start) mix();
+    report_.held_out_map = measured_.queries == 0 ? std::nan("") : best_map_;
     for (const TunedParameter& parameter : optimisation_->parameters()) {
       parameter.value.requires_grad_(false);
     }

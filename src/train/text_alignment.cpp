@@ -3,9 +3,12 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+#include <cmath>
+#include <iterator>
 #include <map>
 #include <numeric>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include "encoder/torch_error.h"
@@ -21,10 +24,13 @@ namespace {
 
 constexpr std::size_t kMostFitted = 2000;    // pictures that the map is fitted to
 constexpr std::size_t kMostMeasured = 1000;  // pictures that names are looked for among
-// The last leaves everything as it is.
-constexpr double kPulls[] = {0.003, 0.03, 0.3, 3, 30, 1e6};
-// Above what chance finds, so much of the rest: then words say something of pictures.
-constexpr double kTelling = 0.2;
+// The first leaves everything as it is.
+constexpr double kPulls[] = {1e6, 30, 3, 0.3, 0.03, 0.003};
+// Words that find with such a mAP say something of pictures, where chance hardly would: of so many
+// words, each with so many pictures.
+constexpr double kTelling = 0.35;
+constexpr std::size_t kWords = 6;
+constexpr std::size_t kPicturesOfAWord = 4;
 constexpr std::int64_t kTextsAtOnce = 64;
 
 constexpr char kMapScript[] = R"(
@@ -106,6 +112,11 @@ double map_of_words(const at::Tensor& words, const at::Tensor& pictures,
   return mean_of(score_retrieval(task), "mAP");
 }
 
+bool are_many(const std::vector<std::int32_t>& labels) {
+  const std::size_t words = std::set(labels.begin(), labels.end()).size();
+  return words >= kWords && labels.size() >= kPicturesOfAWord * words;
+}
+
 }  // namespace
 
 at::Tensor fit_map(const at::Tensor& before, const at::Tensor& after, const WordsOf& words) {
@@ -116,21 +127,18 @@ at::Tensor fit_map(const at::Tensor& before, const at::Tensor& after, const Word
   const at::Tensor kept_after = after.index({is_kept});
   std::vector<std::int32_t> labels;
   for (std::size_t i = 4; i < words.labels.size(); i += 5) labels.push_back(words.labels[i]);
-  bool is_telling = false;
-  if (!labels.empty()) {
-    const double chance = 1.0 / static_cast<double>(std::set(labels.begin(), labels.end()).size());
-    is_telling = map_of_words(words.words, kept_before, labels) > chance + kTelling * (1 - chance);
-  }
-  double best = -2;
+  const bool are_telling =
+      are_many(labels) && map_of_words(words.words, kept_before, labels) > kTelling;
+  std::pair<double, double> best{-2, -2};
   double pull = kPulls[0];
   for (const double each : kPulls) {
     const at::Tensor map = map_with(before.index({fitted}), after.index({fitted}), each);
-    const double score =
-        is_telling
-            ? map_of_words(at::linear(words.words, map), kept_after, labels)
-            : at::cosine_similarity(at::linear(kept_before, map), kept_after).mean().item<double>();
-    if (!(score > best)) continue;
-    best = score;
+    const double cosine =
+        at::cosine_similarity(at::linear(kept_before, map), kept_after).mean().item<double>();
+    const double found =
+        are_telling ? map_of_words(at::linear(words.words, map), kept_after, labels) : 0;
+    if (!(std::pair(found, cosine) > best)) continue;
+    best = {found, cosine};
     pull = each;
   }
   return map_with(before, after, pull);
@@ -159,30 +167,43 @@ std::optional<at::Tensor> align_words(const torch::jit::Module& start,
                                       const torch::jit::Module& tuned, const EncoderInfo& info,
                                       const std::string& path, const Dataset& dataset,
                                       const TrainingSet& set, const Matrix& embeddings,
-                                      const TrainOptions& options, TrainReport& report) {
+                                      const TrainOptions& options, const Progress& progress,
+                                      TrainReport& report) {
   if (report.best_epoch == 0) return std::nullopt;
   const at::NoGradGuard no_gradients;
   const std::vector<std::string> labels = labels_in_words(dataset, options.label_fields);
-  const std::vector<std::uint32_t> learned = evenly(set.pictures, kMostFitted);
-  const std::vector<std::uint32_t> measured =
-      evenly(set.held_out.empty() ? set.pictures : set.held_out, kMostMeasured);
-  std::vector<std::uint32_t> pictures = learned;
-  pictures.insert(pictures.end(), measured.begin(), measured.end());
-  const DatasetEmbeddings moved =
-      embed_dataset(*encoder_of(tuned, info, at::kCPU, path), part_of(dataset, pictures));
-  const at::Tensor before = to_unit(rows_of(embeddings, pictures));
-  const at::Tensor after = to_unit(borrowed(moved.rows.view()));
-  const auto fitted = static_cast<std::int64_t>(learned.size());
-  const auto count = static_cast<std::int64_t>(measured.size());
-  const at::Tensor map = fit_map(before.narrow(0, 0, fitted), after.narrow(0, 0, fitted),
-                                 names_of(start, labels, learned));
+  // What is measured with, if anything is held out, and behind it what is learned.
+  std::vector<std::uint32_t> pictures = evenly(set.held_out, kMostMeasured);
+  const std::size_t held_out = pictures.size();
+  std::ranges::copy(evenly(set.pictures, kMostFitted), std::back_inserter(pictures));
 
-  const WordsOf names = names_of(start, labels, measured);
-  const at::Tensor here = after.narrow(0, fitted, count);
+  const at::Device device = device_of(options.device, options.device_index);
+  torch::jit::Module network = tuned.clone();
+  network.to(device);
+  EvaluationOptions encoding;
+  encoding.progress = progress;
+  const Matrix moved =
+      embed_dataset(*encoder_of(network, info, device, path), part_of(dataset, pictures), encoding)
+          .rows;
+  const auto find = [&](std::size_t begin, std::size_t end) {
+    std::vector<std::uint32_t> found;
+    std::vector<std::uint32_t> rows;
+    for (std::size_t i = begin; i < end; ++i) {
+      if (!std::isfinite(moved.row(i)[0])) continue;  // its file is gone since
+      found.push_back(pictures[i]);
+      rows.push_back(static_cast<std::uint32_t>(i));
+    }
+    return std::tuple(names_of(start, labels, found), to_unit(rows_of(embeddings, found)),
+                      to_unit(rows_of(moved, rows)));
+  };
+  const auto [learned, before, after] = find(held_out, pictures.size());
+  const at::Tensor map = fit_map(before, after, learned);
+
+  const auto [names, there, here] =
+      held_out > 0 ? find(0, held_out) : std::tuple(learned, before, after);
   report.words.names = static_cast<std::uint64_t>(names.words.size(0));
-  report.words.pictures = measured.size();
-  report.words.map_before =
-      map_of_words(names.words, before.narrow(0, fitted, count), names.labels);
+  report.words.pictures = names.labels.size();
+  report.words.map_before = map_of_words(names.words, there, names.labels);
   report.words.map_unaligned = map_of_words(names.words, here, names.labels);
   report.words.map_after = map_of_words(at::linear(names.words, map), here, names.labels);
   return map;

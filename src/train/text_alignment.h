@@ -39,11 +39,13 @@ bool text_map_wraps(const torch::jit::Module& network);
 
 // The map for `tuned`, a network with encode_text() on the CPU whose start is `start`; none if the
 // network did not change. Fills report.words. `embeddings` are those of the data set's pictures by
-// the start; up to some thousand pictures are encoded anew. Throws what Encoder::encode() throws.
+// the start; up to some thousand pictures are encoded anew, as `progress` counts. Throws kCancelled
+// and what Encoder::encode() throws.
 std::optional<at::Tensor> align_words(const torch::jit::Module& start,
                                       const torch::jit::Module& tuned, const EncoderInfo& info,
                                       const std::string& path, const Dataset& dataset,
                                       const TrainingSet& set, const Matrix& embeddings,
-                                      const TrainOptions& options, TrainReport& report);
+                                      const TrainOptions& options, const Progress& progress,
+                                      TrainReport& report);
 
 }  // namespace vsearch::training

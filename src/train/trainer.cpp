@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -62,22 +63,23 @@ DatasetEmbeddings embed(const Encoder& encoder, const Dataset& dataset, const Tr
 }
 
 // Keeps what the tuned model gives for pictures whose embeddings by its start are known, so that
-// measuring it needs no encoding.
-void keep_tuned(const training::Head& head, const std::string& fingerprint, const Dataset& dataset,
-                const Matrix& by_start, const EvaluationOptions& evaluation) {
-  const at::Tensor rows =
-      training::apply_head(head, training::borrowed(by_start.view())).contiguous();
-  Matrix tuned(by_start.rows, static_cast<std::size_t>(rows.size(1)));
-  std::copy_n(rows.const_data_ptr<float>(), tuned.data.size(), tuned.data.begin());
-  try {
-    eval::keep_embeddings(
-        evaluation.cache,
-        eval::name_in_cache(fingerprint, Precision::kFloat32, evaluation.exact_decoding), dataset,
-        tuned);
-  } catch (const Error&) {
-    // The package is written, which is what was asked for. Whoever measures it encodes, and is told
-    // what is wrong with the cache.
+// measuring it needs no encoding. `keys` are those that the pictures had when they were encoded.
+void keep_tuned(const training::Head& head, const std::string& fingerprint,
+                const std::vector<eval::PictureKey>& keys, const Matrix& by_start,
+                const EvaluationOptions& evaluation) {
+  constexpr std::size_t kAtOnce = 16'384;
+  const at::NoGradGuard no_gradients;
+  Matrix tuned(by_start.rows, static_cast<std::size_t>(head.weight.size(0)));
+  for (std::size_t begin = 0; begin < by_start.rows; begin += kAtOnce) {
+    const MatrixView some{by_start.row(begin).data(), std::min(kAtOnce, by_start.rows - begin),
+                          by_start.cols};
+    const at::Tensor rows = training::apply_head(head, training::borrowed(some)).contiguous();
+    std::copy_n(rows.const_data_ptr<float>(), rows.numel(), tuned.row(begin).begin());
   }
+  eval::keep_embeddings(
+      evaluation.cache,
+      eval::name_in_cache(fingerprint, Precision::kFloat32, evaluation.exact_decoding), keys,
+      tuned);
 }
 
 }  // namespace
@@ -134,12 +136,15 @@ TrainReport train(const std::filesystem::path& model, const Dataset& dataset,
       return progress(state);
     };
   }
+  const std::vector<eval::PictureKey> keys = eval::keys_of_pictures(dataset);
   const DatasetEmbeddings embeddings = embed(*encoder, dataset, set, evaluation);
   training::drop_unreadable(set, dataset, embeddings);
   std::vector<DatasetEmbeddings> others;
+  std::vector<std::vector<eval::PictureKey>> keys_of_others;
   std::vector<training::Measured> measured;
   others.reserve(options.keep_apart.size());
   for (const Dataset& other : options.keep_apart) {
+    keys_of_others.push_back(eval::keys_of_pictures(other));
     others.push_back(embed_dataset(*encoder, other, evaluation));
     measured.push_back({&other, &others.back().rows});
   }
@@ -162,13 +167,18 @@ TrainReport train(const std::filesystem::path& model, const Dataset& dataset,
     tuned.network = training::train_network(archive, encoder->info(), model.string(), dataset, set,
                                             embeddings.rows, options, recipe, learning, report);
     if (archive.module.find_method("encode_text")) {
-      tuned.text_map =
-          encoder::run_torch(ErrorCode::kInternal, model.string() + ": taking words along",
-                             {"please report this", training::kTrainingMemoryRemedy}, [&] {
-                               return training::align_words(
-                                   archive.module, tuned.network, encoder->info(), model.string(),
-                                   dataset, set, embeddings.rows, options, report);
-                             });
+      try {
+        tuned.text_map = encoder::run_torch(
+            ErrorCode::kBadModel, model.string() + ": taking words along",
+            {encoder::kExportRemedy, training::kTrainingMemoryRemedy}, [&] {
+              return training::align_words(archive.module, tuned.network, encoder->info(),
+                                           model.string(), dataset, set, embeddings.rows, options,
+                                           evaluation.progress, report);
+            });
+      } catch (const Error& error) {
+        report.words = {};  // what was learned is not lost for it
+        report.words.unmoved = error.what();
+      }
     }
   }
   tuned.name = output.stem().stem().string();
@@ -177,12 +187,15 @@ TrainReport train(const std::filesystem::path& model, const Dataset& dataset,
   report.fingerprint = std::move(written.fingerprint);
   report.dropped_forms = std::move(written.dropped_forms);
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-  if (tuned.head && !evaluation.cache.empty()) {
-    keep_tuned(*tuned.head, report.fingerprint, dataset, embeddings.rows, evaluation);
+  if (!tuned.head || evaluation.cache.empty()) return report;
+  try {
+    keep_tuned(*tuned.head, report.fingerprint, keys, embeddings.rows, evaluation);
     for (std::size_t i = 0; i < others.size(); ++i) {
-      keep_tuned(*tuned.head, report.fingerprint, options.keep_apart[i], others[i].rows,
-                 evaluation);
+      keep_tuned(*tuned.head, report.fingerprint, keys_of_others[i], others[i].rows, evaluation);
     }
+  } catch (const std::exception&) {
+    // The package is written, which is what was asked for. Whoever measures it encodes, and is told
+    // what is wrong with the cache.
   }
   return report;
 }

@@ -87,7 +87,9 @@ def test_an_audit_before_and_after(vsx, model, classes, cache, tmp_path):
     )
     assert re.search(r"^audit of shop +before +after$", done.stdout, re.M)
     assert re.search(r"^Category collapse +\w+ +\w+$", done.stdout, re.M)
-    numbers = json.loads((tmp_path / "report.json").read_text())["audit"]
+    audit = json.loads((tmp_path / "report.json").read_text())["audit"]
+    assert set(audit["verdicts"]["collapse"]) == {"before", "after"}
+    numbers = audit["numbers"]
     assert {number["finding"] for number in numbers} >= {"colour", "collapse"}
     assert any(number["before"] != number["after"] for number in numbers)
     assert 'id="audit"' in (tmp_path / "report.html").read_text()

@@ -79,6 +79,7 @@ TEST_CASE("items are labelled by a field, or by several together") {
   CHECK(label_of(by_both, "1") == "cup / 9");
   CHECK(label_of(by_both, "2") == "cup / 7");
   CHECK(label_of(by_both, "5") == "-");
+  CHECK(by_both.fields.size() == 2);
 
   CHECK_THROWS_WITH(catalog_dataset(shop, {"colour"}),
                     Contains("the field 'colour'") && Contains("fewer than two labels"));
@@ -93,7 +94,9 @@ TEST_CASE("items are labelled by what belongs together") {
       {"2", "", {"1"}},                                 // so do 0 and 2
       {"", picture(dir, "photo", 99).string(), {"4"}},  // a customer's
       {"", "https://shop/photo.jpg", {"5", "4"}},       // is not there to be read
-      {"7", "", {"gone too"}},                          // alone
+      {"7", "", {"gone too", "gone"}},                  // what is gone joins nothing
+      {"gone", "", {"7", "3"}},
+      {"", picture(dir, "photo", 99).string(), {"5"}},  // again
   };
   const Dataset dataset = catalog_dataset(shop, queries);
   REQUIRE(dataset.pictures.size() == 9);
@@ -103,6 +106,7 @@ TEST_CASE("items are labelled by what belongs together") {
   CHECK(label_of(dataset, "photo") == label_of(dataset, "5"));
   CHECK(label_of(dataset, "photo") != label_of(dataset, "0"));
   CHECK(label_of(dataset, "3") == "-");
+  CHECK(label_of(dataset, "7") == "-");
   CHECK(label_of(dataset, "6") == "-");
   CHECK(dataset.domains == std::vector<std::string>{"catalogue", "query"});
   CHECK(dataset.pictures.back().domain == 1);

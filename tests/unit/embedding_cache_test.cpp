@@ -158,13 +158,14 @@ TEST_CASE("pictures are encoded once, whatever data set they are in, and again w
 TEST_CASE("embeddings come by otherwise are kept, but for those that are no numbers") {
   TempDir dir;
   const Dataset dataset = pictures_in(dir);
+  const std::vector<PictureKey> keys = vsearch::eval::keys_of_pictures(dataset);
   Matrix rows(6, kCachedDim);
   std::ranges::fill(rows.data, 2.0F);
   rows.row(1)[0] = std::numeric_limits<float>::quiet_NaN();
-  vsearch::eval::keep_embeddings(dir / "cache", "model", dataset, rows);
+  vsearch::eval::keep_embeddings(dir / "cache", "model", keys, rows);
   std::ranges::fill(rows.data, 3.0F);  // known ones stay
-  vsearch::eval::keep_embeddings(dir / "cache", "model", dataset, rows);
-  const Opened opened(dir / "cache", vsearch::eval::keys_of_pictures(dataset));
+  vsearch::eval::keep_embeddings(dir / "cache", "model", keys, rows);
+  const Opened opened(dir / "cache", keys);
   for (std::size_t i = 0; i < 6; ++i) {
     CHECK(opened.known[i]);
     CHECK(opened.rows.row(i)[0] == (i == 1 ? 3.0F : 2.0F));

@@ -467,6 +467,7 @@ TEST_CASE("what was learned is shown, with what is odd about it") {
   }
   training.best_epoch = 9;
   training.mixture = 0.75;
+  training.held_out_map = 0.597;
   training.data.rare = {{"<b>", 2}};
   training.data.rare_count = 1;
   training.data.suspects = {{1, "cup", "mug & jug", 0.214}, {4'000'000, "cup", "mug", 0.1}};
@@ -481,7 +482,8 @@ TEST_CASE("what was learned is shown, with what is odd about it") {
   for (const char* const part :
        {"<title>How tuned was tuned</title>", "id=\"training\"", "href=\"#training\"",
         "Learned from 40 pictures of 2 classes, by arcface, at the depth head. Epoch 9 of 12",
-        "25.0\u00A0% of the start&#39;s", "8 pictures were held out", "written: 9",
+        "25.0\u00A0% of the start&#39;s", "8 pictures were held out",
+        "40 pictures of 2 classes were learned from.", "with mAP 59.7\u00A0%", "written: 9",
         "mAP: from 40.0\u00A0% to 64.0\u00A0%", "loss: from 1.5 to 0.231",
         "1 class of fewer than 4", "&lt;b&gt;", "2 pictures are nearer",
         "cup: looks like mug &amp; jug", "0.21 nearer", "picture 4000000", "as test/9.jpg"}) {

@@ -122,6 +122,7 @@ void tell_tuned(const vsearch::TrainReport& report, bool quiet) {
   }
   say(text);
   const vsearch::TrainWords& words = report.words;
+  if (!words.unmoved.empty()) say("words stay as they were: " + words.unmoved);
   if (words.names == 0) return;
   say(
       fmt::format("words went along: names of {} classes find their pictures among {} with mAP "
@@ -227,10 +228,6 @@ int run(const TrainArguments& options) {
   const std::vector<BeforeAndAfter> measured =
       measure_tuning(model, options.output, parts, measuring);
   std::optional<Audits> audits;
-  if (options.audit) {
-    save_json(options.json, training_json(report, measured, audits));
-    audits = audit_tuning(model, options.output, parts.front(), measuring);
-  }
   save_json(options.json, training_json(report, measured, audits));
   const bool all = tell_unreadable(measured);
   if (measured.empty()) {
@@ -238,8 +235,13 @@ int run(const TrainArguments& options) {
   } else {
     print(tuning_table(measured));
   }
-  if (audits) print("\n" + audits_table(*audits));
   save_tuning_report(options.html, report, dataset, measured, audits, parts, options.quiet);
+  if (options.audit) {  // may take long, too
+    audits = audit_tuning(model, options.output, parts.front(), measuring);
+    save_json(options.json, training_json(report, measured, audits));
+    print("\n" + audits_table(*audits));
+    save_tuning_report(options.html, report, dataset, measured, audits, parts, true);
+  }
   if (!options.quiet) {
     say(fmt::format("use it with: vsx reencode shop.vsearch --encoder '{}'", options.output));
   }

@@ -80,7 +80,14 @@ TrainDisplay::~TrainDisplay() {
 }
 
 bool TrainDisplay::update(const vsearch::TrainState& state) {
-  if (state.epoch == 0) return !encoding_ || encoding_->update(state.step, state.steps);
+  if (state.epoch == 0) {
+    if (!encoding_) {  // learning is over
+      show_status({});
+      signals_.reset();
+      encoding_.emplace("taking words along", "pictures", quiet_);
+    }
+    return encoding_->update(state.step, state.steps);
+  }
   if (encoding_) begin_learning(state);
   const Clock::time_point now = Clock::now();
   // What is measured after an epoch does not count.

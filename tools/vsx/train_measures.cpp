@@ -206,6 +206,13 @@ std::string audits_table(const Audits& audits) {
 }
 
 nlohmann::ordered_json audits_json(const Audits& audits) {
+  TuningJson verdicts = TuningJson::object();
+  for (const vsearch::AuditFinding& before : audits.before.findings) {
+    const vsearch::AuditFinding* const after = audits.after.find(before.id);
+    if (after == nullptr) continue;
+    verdicts[before.id] = {{"before", verdict_name(before.verdict)},
+                           {"after", verdict_name(after->verdict)}};
+  }
   TuningJson rows = TuningJson::array();
   for_each_number(
       audits, [&](const vsearch::AuditFinding& finding, const vsearch::AuditNumber& before,
@@ -219,7 +226,7 @@ nlohmann::ordered_json audits_json(const Audits& audits) {
                         {"before", value(before.estimate.mean)},
                         {"after", value(after.estimate.mean)}});
       });
-  return rows;
+  return {{"verdicts", verdicts}, {"numbers", rows}};
 }
 
 std::string tuning_table(const std::vector<BeforeAndAfter>& measured) {

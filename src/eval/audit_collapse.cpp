@@ -23,8 +23,8 @@ constexpr std::size_t kFewestQueries = 3;   // likewise, by what they find
 // 0: neighbours are of one's own category; 1: as if two categories were shuffled. With DeiT-Ti the
 // worst of the 3,240 pairs of sorts in the Grocery Store data set reaches 0.58, of the 5,050 pairs
 // of Caltech-101 0.87 (its "Faces" and "Faces_easy", the same people) and 0.82.
-constexpr double kFaultMixing = 0.9;
-constexpr double kSureMixing = 0.7;  // at the least, with 95 % confidence
+constexpr double kFaultMixing = 0.7;   // surely above it, and
+constexpr double kAsGoodAsOne = 0.97;  // not surely below it
 constexpr double kNoteworthyMixing = 0.5;
 // Two categories are melted together only if they are each other's neighbours: where less than a
 // quarter of the neighbours is of the two, it is all categories that are hard to tell apart.
@@ -59,7 +59,7 @@ struct Mixing {
   double of_pair = 0;  // how many of their neighbours are of the two
 
   bool is_melted() const {
-    return mixing.mean > kFaultMixing && mixing.low > kSureMixing && of_pair > kFewestOfPair;
+    return mixing.low > kFaultMixing && mixing.high > kAsGoodAsOne && of_pair > kFewestOfPair;
   }
 };
 

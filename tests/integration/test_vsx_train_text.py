@@ -67,6 +67,18 @@ def test_from_titles_to_a_search_by_words(vsx, titled, tmp_path):
     table = vsx("search", titled, "--text", "Yellow stripe", "-k", 2).stdout
     assert "yellow-" in table
 
+    # Words go along when the network is tuned.
+    tuned = tmp_path / "tuned.vsm.pt"
+    done = vsx(
+        *("train", words, "--catalog", titled, "--labels", "place", "-o", tuned),
+        *("--depth", "full", "--epochs", 2, "--rate", "0.05", "--cache", "none"),
+        *("--json", tmp_path / "tuned.json"),
+    )
+    assert "words went along: names of 3 classes find their pictures among 72" in done.stderr
+    measured = json.loads((tmp_path / "tuned.json").read_text())["words"]
+    assert measured["names"] == 3 and 0 < measured["mAP_after"] <= 1
+    vsx("model", "verify", tuned)
+
 
 def test_wrong_use_is_named(vsx, titled, shop, tmp_path):
     output = tmp_path / "no.vsm.pt"

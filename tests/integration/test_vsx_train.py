@@ -161,7 +161,10 @@ def test_wrong_usage_is_named(vsx, model, classes, tmp_path):
         (("--loss", "magic"), "--loss is arcface, subcentre, .* not 'magic'"),
         (("--held-out", "2"), "--held-out is a share .* not '2'"),
         (("--also", "photos/"), "--also is NAME:DIR, such as folder:photos/, not 'photos/'"),
-        (("--held-out", "0", "--html", tmp_path / "r.html"), "--html needs pictures that are not learned from"),
+        (
+            ("--held-out", "0", "--html", tmp_path / "r.html"),
+            "--html needs pictures that are not",
+        ),
     ):
         assert_says(vsx(*start, *options, code=2), message)
     assert_says(vsx("train", model, "-o", output, code=2), "--root")

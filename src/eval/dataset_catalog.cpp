@@ -162,7 +162,7 @@ Dataset catalog_dataset(const Catalog& catalog, const std::vector<std::string>& 
   const auto label_of_item = [&](const ItemRecord&, const MetadataValue& metadata) {
     std::string label;
     for (const std::vector<std::string>& path : paths) {
-      const std::string part = label_of(detail::find_value(metadata, path));
+      std::string part = label_of(detail::find_value(metadata, path));
       if (part.empty()) return part;
       label += label.empty() ? part : " / " + part;
     }

@@ -21,6 +21,7 @@ Markup epoch_figure(std::string_view title, std::string_view how_to_read,
   Markup plot = epoch_plot(curves, best, shares);
   if (plot.empty()) return plot;
   std::vector<std::string> names;
+  names.reserve(curves.size());
   for (const EpochCurve& curve : curves) names.push_back(curve.name);
   if (names.size() > 1) plot += curve_legend(names);
   return figure(title, how_to_read, plot);

@@ -110,6 +110,7 @@ Markup recall_figure(const Trial& trial) {
     text += fmt::format(" Shown are the first {} systems.", kMostCurves);
   }
   std::vector<std::string> names;
+  names.reserve(curves.size());
   for (const RecallCurve& curve : curves) names.push_back(curve.system);
   return figure("Recall", text,
                 join(recall_plot(curves), names.size() > 1 ? curve_legend(names) : Markup{}));

@@ -140,6 +140,14 @@ vsearch::TextTrainProgress to_text_progress(vsearch_train_progress callback, voi
   };
 }
 
+std::unique_ptr<vsearch_text> tune(const char* model, const vsearch::Dataset& dataset,
+                                   const char* output, const vsearch::TrainOptions& options,
+                                   vsearch_train_progress progress, void* progress_user) {
+  return std::make_unique<vsearch_text>(
+      vsearch::to_json(vsearch::train(vsearch::find_encoder(model), dataset, output, options,
+                                      capi::to_train_progress(progress, progress_user))));
+}
+
 }  // namespace
 
 vsearch_status vsearch_train(const char* model, const char* dataset, const char* root,
@@ -151,11 +159,8 @@ vsearch_status vsearch_train(const char* model, const char* dataset, const char*
     capi::require(root, "root");
     capi::require(output, "output");
     const TrainRequest request = read_train_options(options, false);
-    const vsearch::TrainReport report =
-        vsearch::train(vsearch::find_encoder(model),
-                       load_labelled(capi::text_or_empty(dataset), root, request.incomplete),
-                       output, request.options, capi::to_train_progress(progress, progress_user));
-    return std::make_unique<vsearch_text>(vsearch::to_json(report));
+    return tune(model, load_labelled(capi::text_or_empty(dataset), root, request.incomplete),
+                output, request.options, progress, progress_user);
   });
 }
 
@@ -179,10 +184,7 @@ vsearch_status vsearch_catalog_train(const vsearch_catalog* catalog, const char*
         fields.empty() ? vsearch::catalog_dataset(catalog->catalog,
                                                   vsearch::read_labelled_queries(request.queries))
                        : vsearch::catalog_dataset(catalog->catalog, fields);
-    const vsearch::TrainReport report =
-        vsearch::train(vsearch::find_encoder(model), dataset, output, request.options,
-                       capi::to_train_progress(progress, progress_user));
-    return std::make_unique<vsearch_text>(vsearch::to_json(report));
+    return tune(model, dataset, output, request.options, progress, progress_user);
   });
 }
 

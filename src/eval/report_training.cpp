@@ -61,6 +61,11 @@ Shot training_shot(const Dataset* dataset, std::uint32_t picture, const ReportOp
   return shot;
 }
 
+Markup titled_shots(std::string_view title, std::string_view text, const std::vector<Shot>& shots) {
+  return join(tag("h3", {}, title), paragraph(text),
+              tag("div", {{"class", "rows"}}, picture_row("", Shot{}, shots)));
+}
+
 Markup suspects_of(const TrainingData& data, const Dataset* dataset, const ReportOptions& options) {
   if (data.suspects.empty()) return {};
   std::vector<Shot> shots;
@@ -70,12 +75,12 @@ Markup suspects_of(const TrainingData& data, const Dataset* dataset, const Repor
     shots.back().caption = fmt::format("{}: looks like {}", suspect.label, suspect.looks_like);
     shots.back().note = fmt::format("{:.2f} nearer", suspect.margin);
   }
-  return join(tag("h3", {}, "Labels worth a look"),
-              paragraph(fmt::format(
-                  "{} nearer to the mean of another class than to that of their own, as the start "
+  return titled_shots(
+      "Labels worth a look",
+      fmt::format("{} nearer to the mean of another class than to that of their own, as the start "
                   "model sees them; the furthest first. Some are hard, some are labelled wrong.",
-                  count_of(data.suspect_count, "picture is", "pictures are"))),
-              tag("div", {{"class", "rows"}}, picture_row("", Shot{}, shots)));
+                  count_of(data.suspect_count, "picture is", "pictures are")),
+      shots);
 }
 
 Markup rare_classes(const TrainingData& data) {
@@ -98,11 +103,10 @@ Markup leaks_of(const TrainingData& data, const Dataset* dataset, const ReportOp
     shots.push_back(training_shot(dataset, leak.picture, options));
     shots.back().caption = "as " + leak.of;
   }
-  return join(
-      tag("h3", {}, "Not learned from"),
-      paragraph(fmt::format("{} of pictures that are measured with.",
-                            count_of(data.leak_count, "near-duplicate", "near-duplicates"))),
-      tag("div", {{"class", "rows"}}, picture_row("", Shot{}, shots)));
+  return titled_shots("Not learned from",
+                      fmt::format("{} of pictures that are measured with.",
+                                  count_of(data.leak_count, "near-duplicate", "near-duplicates")),
+                      shots);
 }
 
 }  // namespace

@@ -136,7 +136,11 @@ TrainReport train(const std::filesystem::path& model, const Dataset& dataset,
       return progress(state);
     };
   }
-  const std::vector<eval::PictureKey> keys = eval::keys_of_pictures(dataset);
+  const bool keeps_tuned = options.depth == TrainDepth::kHead && !evaluation.cache.empty();
+  const auto keys_of = [&](const Dataset& pictures) {
+    return keeps_tuned ? eval::keys_of_pictures(pictures) : std::vector<eval::PictureKey>();
+  };
+  const std::vector<eval::PictureKey> keys = keys_of(dataset);
   const DatasetEmbeddings embeddings = embed(*encoder, dataset, set, evaluation);
   training::drop_unreadable(set, dataset, embeddings);
   std::vector<DatasetEmbeddings> others;
@@ -144,7 +148,7 @@ TrainReport train(const std::filesystem::path& model, const Dataset& dataset,
   std::vector<training::Measured> measured;
   others.reserve(options.keep_apart.size());
   for (const Dataset& other : options.keep_apart) {
-    keys_of_others.push_back(eval::keys_of_pictures(other));
+    keys_of_others.push_back(keys_of(other));
     others.push_back(embed_dataset(*encoder, other, evaluation));
     measured.push_back({&other, &others.back().rows});
   }
@@ -187,7 +191,7 @@ TrainReport train(const std::filesystem::path& model, const Dataset& dataset,
   report.fingerprint = std::move(written.fingerprint);
   report.dropped_forms = std::move(written.dropped_forms);
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-  if (!tuned.head || evaluation.cache.empty()) return report;
+  if (!keeps_tuned) return report;
   try {
     keep_tuned(*tuned.head, report.fingerprint, keys, embeddings.rows, evaluation);
     for (std::size_t i = 0; i < others.size(); ++i) {

@@ -127,17 +127,29 @@ vsearch::Audit audit_one(const std::string& model, const vsearch::Dataset& datas
   return vsearch::audit(*encoder, dataset, how);
 }
 
+// Calls with each finding that both audits have, before and after.
+template <typename Body>
+void for_each_finding(const Audits& audits, Body&& body) {
+  for (const vsearch::AuditFinding& before : audits.before.findings) {
+    const vsearch::AuditFinding* const after = audits.after.find(before.id);
+    if (after != nullptr) body(before, *after);
+  }
+}
+
 // Calls with each number that both audits have, and its finding.
 template <typename Body>
 void for_each_number(const Audits& audits, Body&& body) {
-  for (const vsearch::AuditFinding& before : audits.before.findings) {
-    const vsearch::AuditFinding* const after = audits.after.find(before.id);
-    if (after == nullptr) continue;
+  for_each_finding(audits, [&](const vsearch::AuditFinding& before,
+                               const vsearch::AuditFinding& after) {
     for (const vsearch::AuditNumber& number : before.numbers) {
-      const auto same = std::ranges::find(after->numbers, number.name, &vsearch::AuditNumber::name);
-      if (same != after->numbers.end()) body(before, number, *same);
+      const auto same = std::ranges::find(after.numbers, number.name, &vsearch::AuditNumber::name);
+      if (same != after.numbers.end()) body(before, number, *same);
     }
-  }
+  });
+}
+
+TuningJson finite_or_null(double value) {
+  return std::isfinite(value) ? TuningJson(value) : TuningJson();
 }
 
 }  // namespace
@@ -186,12 +198,11 @@ Audits audit_tuning(const std::string& start, const std::string& tuned,
 
 std::string audits_table(const Audits& audits) {
   Table verdicts({{"audit of " + audits.before.dataset, Shorten::kEnd}, {"before"}, {"after"}});
-  for (const vsearch::AuditFinding& before : audits.before.findings) {
-    const vsearch::AuditFinding* const after = audits.after.find(before.id);
-    if (after == nullptr) continue;
-    verdicts.add_row({before.title, std::string(verdict_name(before.verdict)),
-                      std::string(verdict_name(after->verdict))});
-  }
+  for_each_finding(audits,
+                   [&](const vsearch::AuditFinding& before, const vsearch::AuditFinding& after) {
+                     verdicts.add_row({before.title, std::string(verdict_name(before.verdict)),
+                                       std::string(verdict_name(after.verdict))});
+                   });
   Table numbers({{"number", Shorten::kEnd}, {"value"}});
   for_each_number(audits, [&](const vsearch::AuditFinding&, const vsearch::AuditNumber& before,
                               const vsearch::AuditNumber& after) {
@@ -207,24 +218,20 @@ std::string audits_table(const Audits& audits) {
 
 nlohmann::ordered_json audits_json(const Audits& audits) {
   TuningJson verdicts = TuningJson::object();
-  for (const vsearch::AuditFinding& before : audits.before.findings) {
-    const vsearch::AuditFinding* const after = audits.after.find(before.id);
-    if (after == nullptr) continue;
-    verdicts[before.id] = {{"before", verdict_name(before.verdict)},
-                           {"after", verdict_name(after->verdict)}};
-  }
+  for_each_finding(audits,
+                   [&](const vsearch::AuditFinding& before, const vsearch::AuditFinding& after) {
+                     verdicts[before.id] = {{"before", verdict_name(before.verdict)},
+                                            {"after", verdict_name(after.verdict)}};
+                   });
   TuningJson rows = TuningJson::array();
   for_each_number(
       audits, [&](const vsearch::AuditFinding& finding, const vsearch::AuditNumber& before,
                   const vsearch::AuditNumber& after) {
-        const auto value = [](double mean) {
-          return std::isfinite(mean) ? TuningJson(mean) : TuningJson();
-        };
         rows.push_back({{"finding", finding.id},
                         {"number", before.name},
                         {"unit", before.unit == vsearch::AuditUnit::kShare ? "share" : "number"},
-                        {"before", value(before.estimate.mean)},
-                        {"after", value(after.estimate.mean)}});
+                        {"before", finite_or_null(before.estimate.mean)},
+                        {"after", finite_or_null(after.estimate.mean)}});
       });
   return {{"verdicts", verdicts}, {"numbers", rows}};
 }
@@ -252,8 +259,7 @@ nlohmann::ordered_json tuning_json(const std::vector<BeforeAndAfter>& measured) 
   const auto figures = [](const vsearch::ProtocolResult& result) {
     TuningJson values = TuningJson::object();
     for (std::size_t i = 0; i < result.metrics.size(); ++i) {
-      const double mean = result.estimates[i].mean;
-      values[result.metrics[i]] = std::isfinite(mean) ? TuningJson(mean) : TuningJson();
+      values[result.metrics[i]] = finite_or_null(result.estimates[i].mean);
     }
     return values;
   };

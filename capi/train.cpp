@@ -88,12 +88,16 @@ TrainRequest read_train_options(const char* text, bool of_catalog) {
   reader.take("accumulate", how.accumulate);
   reader.take("mean_decay", how.mean_decay);
   reader.take("blocks", how.blocks);
+  reader.take("lora_rank", how.lora_rank);
+  reader.take("cut_mix", how.cut_mix);
   reader.take("per_class", how.per_class);
   reader.take("balance_classes", how.balance_classes);
   reader.take("balance_field", how.balance_field);
   reader.take("batch_field", how.batch_field);
   reader.take("in_turn", how.in_turn);
   reader.take("own_classifiers", how.own_classifiers);
+  reader.take_name("head", how.head, vsearch::find_head, "learned, lda, pca or pca-whitening");
+  reader.take("hidden", how.hidden);
   reader.take("dim", how.dim);
   capi::take_augmentation(reader, how.augmentation);
   reader.take("keep_start", how.keep_start);
@@ -117,6 +121,7 @@ vsearch::TextTrainOptions read_text_options(const char* text) {
   std::string model;
   reader.take("fields", how.fields);
   reader.take("model", model);
+  reader.take("sentence", how.sentence);
   reader.take("held_out", how.held_out);
   reader.take("epochs", how.epochs);
   reader.take("batch_size", how.batch_size);

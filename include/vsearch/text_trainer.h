@@ -20,6 +20,10 @@ struct TextTrainOptions {
   // The package that the catalogue's embeddings come from; empty: find_encoder() of the one that
   // the catalogue names.
   std::filesystem::path model{};
+  // A sentence encoder to stand behind, as `vsx model export sentence` makes it, so that words that
+  // no title has mean something too; it becomes part of the package. Empty: only pieces of words
+  // of the titles are known.
+  std::filesystem::path sentence{};
   double held_out = 0.1;  // share of the different texts that is measured with, not learned
   std::uint32_t epochs = 30;
   std::uint32_t batch_size = 512;  // pairs of a text and a picture in a step
@@ -61,7 +65,7 @@ struct TextTrainReport {
   std::uint64_t held_out = 0;           // pairs that are measured with
   std::uint64_t without_text = 0;       // items that were left out, having no text
   std::uint64_t without_embedding = 0;  // pictures, likewise
-  std::uint64_t pieces = 0;             // of words, that are known
+  std::uint64_t pieces = 0;             // of words, that are known; 0 behind a sentence encoder
   double chance_at_10 = 0;              // what recall_at_10 would be of answers drawn at random
   std::vector<TextTrainEpoch> epochs;
   std::uint32_t best_epoch = 0;       // the one that was written
@@ -73,13 +77,13 @@ struct TextTrainReport {
   std::filesystem::path package;
 };
 
-// Called while titles are read, as epoch 0, and after each step. Returning false ends training: the
-// best so far is written. May be empty.
+// Called while titles are read, and while a sentence encoder encodes them, as epoch 0, and after
+// each step. Returning false ends training: the best so far is written. May be empty.
 struct TextTrainState {
   std::uint32_t epoch = 0;
   std::uint32_t epochs = 0;
-  std::uint64_t step = 0;   // of this epoch; of epoch 0 items
-  std::uint64_t steps = 0;  // of an epoch; of epoch 0 items
+  std::uint64_t step = 0;   // of this epoch; of epoch 0 items or texts
+  std::uint64_t steps = 0;  // of an epoch; of epoch 0 items or texts
   double loss = 0;          // of the last step
   double seconds_left = 0;
 };
@@ -91,13 +95,13 @@ using TextTrainProgress = std::function<bool(const TextTrainState&)>;
 // Catalog::reencode() takes them over without encoding a picture. A text tower that an earlier call
 // has put into the model is replaced.
 //
-// A text is known by its words and by the 3 to 5 letters in a row that they are made of, so that a
-// word never seen still says something, as in fastText (arXiv 1607.04606); case and accents do not
-// count. Texts in UTF-8 of any language.
+// Without a sentence encoder a text is known by its words and by the 3 to 5 letters in a row that
+// they are made of, so that a word never seen still says something, as in fastText (arXiv
+// 1607.04606); case and accents do not count. Texts in UTF-8 of any language.
 // Throws kInvalidArgument (no field; no item has one; fewer than 20 different texts; numbers that
-// make no sense; a model whose text tower is another's), kEncoderMismatch (`model` is not what the
-// catalogue's embeddings come from), kFileNotFound, kBadModel, kIo, kCancelled (asked to stop
-// before anything was learned), kOutOfMemory, kUnavailable.
+// make no sense; a model whose text tower is another's, or of the other kind), kEncoderMismatch
+// (`model` is not what the catalogue's embeddings come from), kFileNotFound, kBadModel, kIo,
+// kCancelled (asked to stop before anything was learned), kOutOfMemory, kUnavailable.
 TextTrainReport train_text(const Catalog& catalog, const std::filesystem::path& output,
                            const TextTrainOptions& options = {},
                            const TextTrainProgress& progress = {});

@@ -19,7 +19,7 @@ namespace vsearch {
 
 // How much of an encoder changes.
 enum class TrainDepth {
-  kHead,     // a linear map behind it, learned from embeddings that are computed once: seconds
+  kHead,     // a map behind it, learned from embeddings that are computed once: seconds
   kPartial,  // the last blocks and the norms of the network: minutes
   kFull,     // every parameter of the network
 };
@@ -27,6 +27,19 @@ enum class TrainDepth {
 // "head", "partial", "full".
 std::string_view depth_name(TrainDepth depth);
 std::optional<TrainDepth> find_depth(std::string_view name);
+
+// What kHead puts behind a network. Embeddings are brought to length 1 before.
+enum class HeadKind {
+  kLearned,  // a map that the loss has shaped, from kLda on
+  // Computed at once; epochs, loss and what belongs to them do not count:
+  kLda,  // whitening within classes, then the directions in which classes lie furthest apart
+  kPca,  // principal directions: shorter embeddings at the least loss; labels do not count
+  kPcaWhitening,  // these, each brought to the same width (Jegou and Chum, ECCV 2012)
+};
+
+// "learned", "lda", "pca", "pca-whitening".
+std::string_view head_name(HeadKind head);
+std::optional<HeadKind> find_head(std::string_view name);
 
 // How a network's steps follow from gradients.
 enum class Optimiser {
@@ -104,6 +117,12 @@ struct TrainOptions {
   // counts this much less, such as 0.999; 0: the weights themselves.
   double mean_decay = 0.0;
   std::uint32_t blocks = 4;  // that kPartial tunes
+  // Matrices of a network change by the product of two thin ones alone, of this rank (LoRA, arXiv
+  // 2106.09685), which are part of them in the end; 0: freely.
+  std::uint32_t lora_rank = 0;
+  // How often the pictures of a network's batch get a part of each other, and its label (CutMix,
+  // arXiv 1905.04899). Of losses with class vectors.
+  double cut_mix = 0.0;
   // Pictures of a class in a batch; 0: drawn one by one. Losses that compare pictures need at
   // least 2, and get 4 if this is 0.
   std::uint32_t per_class = 0;
@@ -117,6 +136,9 @@ struct TrainOptions {
   bool in_turn = false;          // with batch_field: each value has as many batches as any other
   bool own_classifiers = false;  // with batch_field: pictures are told from classes of their value
                                  // alone, by the losses that have class vectors
+  HeadKind head = HeadKind::kLearned;  // of kHead
+  // Of a learned head: so many hidden units (ReLU) beside its linear map; 0: that alone.
+  std::uint32_t hidden = 0;
   std::uint32_t dim = 0;  // of the embeddings that kHead makes, at most as before; 0: as before
   Augmentation augmentation{};
   // How strongly a network's embeddings are held near those of the start model (1 - cosine). 0:
@@ -195,13 +217,14 @@ struct TrainWords {
 
 struct TrainReport {
   TrainDepth depth = TrainDepth::kHead;
+  HeadKind head = HeadKind::kLearned;
   Loss loss = Loss::kArcFace;
   TrainingData data;
   std::vector<TrainEpoch> epochs;
   std::uint32_t best_epoch = 0;
   double mixture = 1.0;  // of the tuned weights, the rest the start's
-  // mAP of what was written; NaN where nothing is held out. That of no epoch where a head whitens
-  // alone (best_epoch 0), or weights were mixed.
+  // mAP of what was written; NaN where nothing is held out. That of no epoch where a head was not
+  // learned (best_epoch 0), or weights were mixed.
   double held_out_map = 0;
   std::string stopped;  // why training ended before its last epoch; empty: it did not
   double seconds = 0;

@@ -115,10 +115,14 @@ Markup training_section(const TrainReport& training, const Dataset* dataset,
                         const ReportOptions& options) {
   const TrainingData& data = training.data;
   const std::uint32_t last = training.epochs.empty() ? 0 : training.epochs.back().epoch;
-  std::string text = fmt::format(
-      "Learned from {} of {}, by {}, at the depth {}. Epoch {} of {} was written",
-      count_of(data.pictures, "picture", "pictures"), count_of(data.classes, "class", "classes"),
-      loss_name(training.loss), depth_name(training.depth), training.best_epoch, last);
+  std::string text =
+      fmt::format("Learned from {} of {}, ", count_of(data.pictures, "picture", "pictures"),
+                  count_of(data.classes, "class", "classes"));
+  const bool has_epochs = training.head == HeadKind::kLearned;
+  text += has_epochs ? fmt::format("by {}, at the depth {}. Epoch {} of {} was written",
+                                   loss_name(training.loss), depth_name(training.depth),
+                                   training.best_epoch, last)
+                     : fmt::format("a head of kind {}", head_name(training.head));
   if (training.mixture < 1) {
     text +=
         fmt::format(", its weights mixed with {} of the start's", percent(1 - training.mixture));
@@ -134,8 +138,9 @@ Markup training_section(const TrainReport& training, const Dataset* dataset,
   }
   Markup content = paragraph(text);
   if (!training.stopped.empty()) content += remark("Ended early: " + training.stopped + ".");
-  content += join(training_figures(training), suspects_of(data, dataset, options),
-                  rare_classes(data), leaks_of(data, dataset, options));
+  if (has_epochs) content += training_figures(training);
+  content += join(suspects_of(data, dataset, options), rare_classes(data),
+                  leaks_of(data, dataset, options));
   return section("training", "What was learned", content);
 }
 

@@ -141,7 +141,7 @@ class Distillation {
       note_epochs(state);
       checkpoint.save(state);
     }
-    optimisation_->set_values(best_values_);
+    set_values(optimisation_->parameters(), best_values_);
     for (const TunedParameter& parameter : optimisation_->parameters()) {
       parameter.value.requires_grad_(false);
     }
@@ -198,7 +198,7 @@ class Distillation {
     if (found.overlap_at_10 <= best_overlap_) return;
     best_overlap_ = found.overlap_at_10;
     report_.best_epoch = entry.epoch;
-    best_values_ = optimisation_->values();
+    best_values_ = values_of(optimisation_->parameters());
   }
 
   // Everything that the weights after an epoch come from.

@@ -1,14 +1,14 @@
 #include "train/head_training.h"
 
-#include <ATen/Parallel.h>
+#include <ATen/CPUGeneratorImpl.h>
 #include <torch/optim/adamw.h>
 
 #include <chrono>
 #include <cmath>
-#include <tuple>
 #include <utility>
 
 #include "train/grouped_sampler.h"
+#include "train/head_maps.h"
 #include "train/held_out.h"
 #include "train/losses_common.h"
 #include "train/tensors.h"
@@ -19,30 +19,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr double kShrinkage = 0.1;
 // So many pictures are measured with after each epoch: it takes no longer than the epoch.
 constexpr std::size_t kHeldOutAtMost = 20'000;
-constexpr std::int64_t kRowsAtOnce = 16'384;
-
-// Eigenvalues, ascending, and eigenvectors of a symmetric matrix. On one thread: several wait for
-// each other at every column, which takes ten times as long, and minutes on a busy machine.
-std::tuple<at::Tensor, at::Tensor> eigenvectors_of(const at::Tensor& matrix) {
-  struct OneThread {
-    const int before = at::get_num_threads();
-    OneThread() { at::set_num_threads(1); }
-    ~OneThread() { at::set_num_threads(before); }
-    OneThread(const OneThread&) = delete;
-    OneThread& operator=(const OneThread&) = delete;
-  };
-  const OneThread one;
-  return at::linalg_eigh(matrix);
-}
-
-// A matrix to the power -1/2, of one that is symmetric and positive.
-at::Tensor inverse_root(const at::Tensor& matrix) {
-  const auto [values, vectors] = eigenvectors_of(matrix);
-  return vectors.matmul(values.clamp_min(1e-12).rsqrt().unsqueeze(1) * vectors.t());
-}
 
 class HeadTraining {
  public:
@@ -72,21 +50,25 @@ class HeadTraining {
       const HeldOutScore start = score_held_out(held_out_task_, view_of_rows(held_out_));
       report_.epochs.push_back({0, 0, 0, 0, 0, start.map, start.recall_at_1});
     }
-    head_ = whitening_head(features_, labels_, dim, kShrinkage);
+    head_ = computed_head(options_.head, features_, labels_, dim);
+    if (options_.head != HeadKind::kLearned) {
+      report_.held_out_map = score_now().map;
+      return head_;
+    }
     keep_if_best(0, score_now());
-    head_.weight.requires_grad_(true);
-    head_.bias.requires_grad_(true);
+    if (options_.hidden > 0) head_.hidden = new_units();
 
     loss_ = make_loss(
         loss_settings(options_, recipe_, set_.classes.size(), static_cast<std::size_t>(dim)));
     {
       const at::NoGradGuard no_gradients;
-      start_at_means(*loss_, at::linear(features_, head_.weight, head_.bias), labels_,
+      start_at_means(*loss_, through_head(head_, features_), labels_,
                      static_cast<std::int64_t>(set_.classes.size()));
     }
     std::vector<at::Tensor> parameters = loss_->parameters();
-    parameters.push_back(head_.weight);
-    parameters.push_back(head_.bias);
+    for (const at::Tensor& own : tensors_of(head_)) {
+      parameters.push_back(own.requires_grad_(true));
+    }
     optimizer_ = std::make_unique<torch::optim::AdamW>(
         parameters,
         torch::optim::AdamWOptions(recipe_.head_rate).weight_decay(options_.weight_decay));
@@ -110,6 +92,17 @@ class HeadTraining {
   }
 
  private:
+  // They see what whitening makes of the features, each in a direction by chance, and begin without
+  // a say in what comes out.
+  HiddenUnits new_units() const {
+    const at::NoGradGuard no_gradients;
+    at::Generator random = at::make_generator<at::CPUGeneratorImpl>(options_.seed);
+    const std::int64_t dim = head_.weight.size(0);
+    const at::Tensor mixed =
+        at::randn({options_.hidden, dim}, random, at::TensorOptions(at::kFloat));
+    return {mixed.matmul(head_.weight), mixed.mv(head_.bias), at::zeros({dim, options_.hidden})};
+  }
+
   // One epoch; false: the caller asked to stop, or the loss is no number any more.
   bool learn(std::uint32_t epoch, const GroupedSampler& sampler) {
     const auto began = Clock::now();
@@ -156,8 +149,7 @@ class HeadTraining {
   double take_step(const GroupBatch& batch) {
     const std::vector<std::int64_t> rows(batch.rows.begin(), batch.rows.end());
     const at::Tensor chosen = at::tensor(rows, at::kLong);
-    const at::Tensor embeddings =
-        at::linear(features_.index_select(0, chosen), head_.weight, head_.bias);
+    const at::Tensor embeddings = through_head(head_, features_.index_select(0, chosen));
     const at::Tensor among = among_.empty() ? at::Tensor() : among_[batch.group];
     const at::Tensor loss = loss_->compute(embeddings, labels_.index_select(0, chosen), among);
     optimizer_->zero_grad();
@@ -195,7 +187,7 @@ class HeadTraining {
     best_map_ = score.map;
     report_.held_out_map = score.map;
     report_.best_epoch = epoch;
-    best_ = {head_.weight.detach().clone(), head_.bias.detach().clone()};
+    best_ = copy_of(head_);
   }
 
   const TrainingSet& set_;
@@ -218,44 +210,6 @@ class HeadTraining {
 };
 
 }  // namespace
-
-Head whitening_head(const at::Tensor& features, const at::Tensor& labels, std::int64_t dim,
-                    double shrinkage) {
-  const at::NoGradGuard no_gradients;
-  const std::int64_t width = features.size(1);
-  const std::int64_t classes = labels.max().item<std::int64_t>() + 1;
-  const at::Tensor counts = at::bincount(labels, {}, classes).to(at::kDouble);
-  at::Tensor sums = at::zeros({classes, width}, at::kDouble);
-  at::Tensor products = at::zeros({width, width}, at::kDouble);
-  for (std::int64_t begin = 0; begin < features.size(0); begin += kRowsAtOnce) {
-    const std::int64_t count = std::min(kRowsAtOnce, features.size(0) - begin);
-    const at::Tensor rows = features.narrow(0, begin, count).to(at::kDouble);
-    sums.index_add_(0, labels.narrow(0, begin, count), rows);
-    products += rows.t().matmul(rows);
-  }
-  const at::Tensor means = sums / counts.clamp_min(1).unsqueeze(1);
-  const auto n = static_cast<double>(features.size(0));
-  // The mean of (x - m)(x - m)' over all x, m the mean of its class.
-  at::Tensor within = (products - sums.t().matmul(means)) / n;
-  const double mean_variance = within.diagonal().mean().item<double>();
-  within =
-      within * (1 - shrinkage) + at::eye(width, at::kDouble) * (shrinkage * mean_variance + 1e-9);
-  at::Tensor map = inverse_root(within);
-  const at::Tensor centre = sums.sum(0) / n;
-  if (dim < width) {
-    // Where classes lie furthest apart after that.
-    const at::Tensor apart = (means - centre).matmul(map) * counts.sqrt().unsqueeze(1);
-    const at::Tensor vectors = std::get<1>(eigenvectors_of(apart.t().matmul(apart)));
-    map = vectors.slice(1, width - dim).t().matmul(map);
-  }
-  // As long as what comes in, so that rates mean the same for every encoder.
-  map = map * (std::sqrt(static_cast<double>(dim)) / map.norm());
-  return {map.to(at::kFloat).contiguous(), -map.matmul(centre).to(at::kFloat).contiguous()};
-}
-
-at::Tensor apply_head(const Head& head, const at::Tensor& embeddings) {
-  return at::linear(to_unit(embeddings), head.weight, head.bias);
-}
 
 Head train_head(const TrainingSet& set, const Matrix& embeddings, const TrainOptions& options,
                 const Recipe& recipe, const TrainProgress& progress, TrainReport& report) {

@@ -17,6 +17,12 @@ using Json = nlohmann::ordered_json;
 constexpr std::array<std::pair<TrainDepth, std::string_view>, 3> kDepths{
     {{TrainDepth::kHead, "head"}, {TrainDepth::kPartial, "partial"}, {TrainDepth::kFull, "full"}}};
 
+constexpr std::array<std::pair<HeadKind, std::string_view>, 4> kHeads{
+    {{HeadKind::kLearned, "learned"},
+     {HeadKind::kLda, "lda"},
+     {HeadKind::kPca, "pca"},
+     {HeadKind::kPcaWhitening, "pca-whitening"}}};
+
 constexpr std::array<std::pair<Optimiser, std::string_view>, 2> kOptimisers{
     {{Optimiser::kAdamW, "adamw"}, {Optimiser::kSgd, "sgd"}}};
 
@@ -92,6 +98,12 @@ std::optional<TrainDepth> find_depth(std::string_view name) {
 std::string_view optimiser_name(Optimiser optimiser) {
   return name_in(kOptimisers, optimiser);
 }
+std::string_view head_name(HeadKind head) {
+  return name_in(kHeads, head);
+}
+std::optional<HeadKind> find_head(std::string_view name) {
+  return find_in<HeadKind>(kHeads, name);
+}
 std::optional<Optimiser> find_optimiser(std::string_view name) {
   return find_in<Optimiser>(kOptimisers, name);
 }
@@ -107,17 +119,12 @@ std::string to_json(const TrainEpoch& epoch) {
 }
 
 std::string to_json(const TrainReport& report) {
-  Json json = {{"depth", depth_name(report.depth)},
-               {"loss", loss_name(report.loss)},
-               {"package", report.package.string()},
-               {"fingerprint", report.fingerprint},
-               {"start_fingerprint", report.start_fingerprint},
-               {"seconds", report.seconds},
-               {"best_epoch", report.best_epoch},
-               {"mixture", report.mixture},
-               {"held_out_mAP", number(report.held_out_map)},
-               {"stopped", report.stopped},
-               {"dropped_forms", report.dropped_forms},
+  Json json = {{"depth", depth_name(report.depth)}, {"head", head_name(report.head)},
+               {"loss", loss_name(report.loss)},    {"package", report.package.string()},
+               {"fingerprint", report.fingerprint}, {"start_fingerprint", report.start_fingerprint},
+               {"seconds", report.seconds},         {"best_epoch", report.best_epoch},
+               {"mixture", report.mixture},         {"held_out_mAP", number(report.held_out_map)},
+               {"stopped", report.stopped},         {"dropped_forms", report.dropped_forms},
                {"data", data_json(report.data)}};
   if (report.words.names > 0) {
     json["words"] = {{"names", report.words.names},

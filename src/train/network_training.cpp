@@ -10,9 +10,12 @@
 #include "encoder/torch_error.h"
 #include "train/batches.h"
 #include "train/checkpoint.h"
+#include "train/cut_mix.h"
 #include "train/grouped_sampler.h"
 #include "train/held_out.h"
 #include "train/losses.h"
+#include "train/low_rank.h"
+#include "train/sampler.h"
 #include "train/tensors.h"
 #include "vsearch/error.h"
 
@@ -68,9 +71,11 @@ class NetworkTraining {
     how.accumulate = options_.accumulate;
     how.mean_decay = options_.mean_decay;
     how.device = device_;
-    optimisation_ = std::make_unique<Optimisation>(choose_parameters(network_, options_, path_),
-                                                   how, loss_->parameters(), recipe_.head_rate);
-    start_values_ = optimisation_->values();
+    weights_ = choose_parameters(network_, options_, path_);
+    const std::vector<at::Tensor> start_values = values_of(weights_);
+    low_rank_ = std::make_unique<LowRank>(network_, weights_, options_.lora_rank, options_.seed);
+    optimisation_ = std::make_unique<Optimisation>(low_rank_->learned(), how, loss_->parameters(),
+                                                   recipe_.head_rate);
     const GroupedSampler sampler(set_.labels, set_.groups, options_.in_turn,
                                  sampler_settings(set_, options_, recipe_));
     if (options_.own_classifiers) {
@@ -101,12 +106,11 @@ class NetworkTraining {
       note_epochs(state);
       checkpoint.save(state);
     }
-    optimisation_->set_values(best_values_);
-    if (options_.mix_with_start) mix();
+    set_values(optimisation_->parameters(), best_values_);
+    low_rank_->settle();
+    if (options_.mix_with_start) mix(start_values);
     report_.held_out_map = measured_.queries == 0 ? std::nan("") : best_map_;
-    for (const TunedParameter& parameter : optimisation_->parameters()) {
-      parameter.value.requires_grad_(false);
-    }
+    for (const TunedParameter& weight : weights_) weight.value.requires_grad_(false);
     network_.to(at::kCPU);
     return network_;
   }
@@ -130,7 +134,8 @@ class NetworkTraining {
     EpochOutcome outcome = run_epoch(
         epoch, recipe_.epochs, std::move(batches), loader, *optimisation_,
         [&](const Batch& batch, std::size_t step) {
-          return take_step(batch, among_.empty() ? at::Tensor() : among_[groups[step]]);
+          return take_step(batch, among_.empty() ? at::Tensor() : among_[groups[step]],
+                           derived_seed(derived_seed(options_.seed, epoch), step));
         },
         progress_);
     if (!outcome.stopped.empty()) {
@@ -142,31 +147,38 @@ class NetworkTraining {
     return true;
   }
 
-  double take_step(const Batch& batch, const at::Tensor& among) {
-    return encoder::run_torch(ErrorCode::kBadModel, path_ + ": a training step",
-                              {encoder::kExportRemedy, kTrainingMemoryRemedy}, [&] {
-                                // Optimising the graph for gradients takes long and gains nothing:
-                                // its operators are large.
-                                const torch::jit::GraphOptimizerEnabledGuard as_written(false);
-                                const at::Tensor pixels = batch.pixels.to(device_);
-                                const at::Tensor labels = batch.labels.to(device_);
-                                at::Tensor loss;
-                                {
-                                  const HalfPrecision half(is_half_, device_);
-                                  const at::Tensor embeddings = encode(network_, pixels);
-                                  loss = loss_->compute(embeddings, labels, among);
-                                  if (options_.keep_start > 0) {
-                                    at::Tensor before;
-                                    {
-                                      const at::NoGradGuard no_gradients;
-                                      before = encode(start_on_device(), pixels);
-                                    }
-                                    loss = loss + options_.keep_start *
-                                                      cosine_distillation(embeddings, before);
-                                  }
-                                }
-                                return optimisation_->step(loss);
-                              });
+  double take_step(const Batch& batch, const at::Tensor& among, std::uint64_t seed) {
+    return encoder::run_torch(
+        ErrorCode::kBadModel, path_ + ": a training step",
+        {encoder::kExportRemedy, kTrainingMemoryRemedy}, [&] {
+          // Optimising the graph for gradients takes long and gains nothing:
+          // its operators are large.
+          const torch::jit::GraphOptimizerEnabledGuard as_written(false);
+          const auto mixed = cut_mix(batch, options_.cut_mix, seed);
+          const at::Tensor pixels = (mixed ? mixed->pixels : batch.pixels).to(device_);
+          const at::Tensor labels = batch.labels.to(device_);
+          low_rank_->attach();
+          at::Tensor loss;
+          {
+            const HalfPrecision half(is_half_, device_);
+            const at::Tensor embeddings = encode(network_, pixels);
+            loss = loss_->compute(embeddings, labels, among);
+            if (mixed) {
+              const at::Tensor others =
+                  loss_->compute(embeddings, mixed->others.to(device_), among);
+              loss = loss.lerp(others, 1 - mixed->own_share);
+            }
+            if (options_.keep_start > 0) {
+              at::Tensor before;
+              {
+                const at::NoGradGuard no_gradients;
+                before = encode(start_on_device(), pixels);
+              }
+              loss = loss + options_.keep_start * cosine_distillation(embeddings, before);
+            }
+          }
+          return optimisation_->step(loss);
+        });
   }
 
   at::Tensor encode(const torch::jit::Module& network, const at::Tensor& pixels) const {
@@ -184,7 +196,10 @@ class NetworkTraining {
 
   HeldOutScore score() const {
     if (measured_.queries == 0) return {std::nan(""), std::nan("")};
-    const auto encoder = encoder_of(network_, info_, device_, path_);
+    const auto encoder = encoder_of(network_, info_, device_, path_, is_half_);
+    // As a step has it: what is measured after each epoch would take a third of the time in
+    // float32.
+    const HalfPrecision half(is_half_, device_);
     try {
       const DatasetEmbeddings embeddings = embed_dataset(*encoder, measured_pictures_);
       return score_held_out(measured_, embeddings.rows.view());
@@ -199,6 +214,7 @@ class NetworkTraining {
   // Where weights have running means it is these that are measured, and kept.
   void measure(TrainEpoch entry) {
     optimisation_->swap_means();
+    low_rank_->settle();
     measure_as_it_is(entry);
     optimisation_->swap_means();
   }
@@ -212,7 +228,7 @@ class NetworkTraining {
     if (found.map <= best_map_) return;
     best_map_ = found.map;
     report_.best_epoch = entry.epoch;
-    best_values_ = optimisation_->values();
+    best_values_ = values_of(optimisation_->parameters());
   }
 
   bool is_out_of_patience(std::uint32_t epoch) const {
@@ -220,22 +236,23 @@ class NetworkTraining {
   }
 
   // WiSE-FT: the weights on the way from the start to the best that find best.
-  void mix() {
+  void mix(const std::vector<at::Tensor>& start) {
     if (measured_.queries == 0 || report_.best_epoch == 0) return;
-    std::vector<at::Tensor> best = best_values_;
+    const std::vector<at::Tensor> tuned = values_of(weights_);
+    std::vector<at::Tensor> best = tuned;
     for (const double mixture : kMixtures) {
       std::vector<at::Tensor> mixed;
-      for (std::size_t i = 0; i < best_values_.size(); ++i) {
-        mixed.push_back(start_values_[i].lerp(best_values_[i], mixture));
+      for (std::size_t i = 0; i < tuned.size(); ++i) {
+        mixed.push_back(start[i].lerp(tuned[i], mixture));
       }
-      optimisation_->set_values(mixed);
+      set_values(weights_, mixed);
       const double map = score().map;
       if (map <= best_map_) continue;
       best_map_ = map;
       report_.mixture = mixture;
       best = std::move(mixed);
     }
-    optimisation_->set_values(best);
+    set_values(weights_, best);
   }
 
   // Everything that the weights after an epoch come from; patience and the mixture come later.
@@ -244,7 +261,7 @@ class NetworkTraining {
     key.add(info_.fingerprint, depth_name(options_.depth), options_.seed, is_half_,
             c10::DeviceTypeName(device_.type()));
     key.add(loss_name(options_.loss), recipe_.margin, recipe_.scale, options_.sub_centres,
-            options_.keep_start);
+            options_.keep_start, options_.cut_mix);
     key.add(options_.balance_field, options_.batch_field, options_.in_turn,
             options_.own_classifiers);
     key.add(optimiser_name(options_.optimiser), options_.accumulate, options_.mean_decay);
@@ -316,8 +333,9 @@ class NetworkTraining {
   const Dataset measured_pictures_;
   torch::jit::Module network_;
   std::optional<torch::jit::Module> start_network_;
-  std::vector<at::Tensor> start_values_;
-  std::vector<at::Tensor> best_values_;
+  std::vector<TunedParameter> weights_;  // of the network, that change
+  std::unique_ptr<LowRank> low_rank_;
+  std::vector<at::Tensor> best_values_;  // of what is learned
   double best_map_ = -1;
   std::unique_ptr<RetrievalLoss> loss_;
   std::vector<at::Tensor> among_;  // by group of the sampler; empty: all classes
@@ -327,7 +345,7 @@ class NetworkTraining {
 }  // namespace
 
 std::unique_ptr<Encoder> encoder_of(const torch::jit::Module& network, const EncoderInfo& info,
-                                    at::Device device, const std::string& path) {
+                                    at::Device device, const std::string& path, bool is_half) {
   encoder::TorchModel model;
   model.path = path;
   model.info = info;
@@ -336,7 +354,8 @@ std::unique_ptr<Encoder> encoder_of(const torch::jit::Module& network, const Enc
   model.info.precision = Precision::kFloat32;
   model.image = std::make_shared<const encoder::Network>(network, "encode_image", device,
                                                          at::kFloat, Precision::kFloat32);
-  model.batch_size = device.is_cuda() ? 32 : 4;
+  // Under autocast all weights become bfloat16 again for each batch.
+  model.batch_size = device.is_cuda() || is_half ? 32 : 4;
   return std::make_unique<encoder::TorchEncoder>(std::move(model));
 }
 

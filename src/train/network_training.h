@@ -34,9 +34,11 @@ std::uint64_t image_parameter_count(const torch::jit::Module& network);
 void check_network(const encoder::Archive& archive, const TrainOptions& options,
                    const std::string& path);
 
-// What the training pictures that are held out are encoded by: the network as it is now.
+// What the training pictures that are held out are encoded by: the network as it is now. is_half:
+// by whoever has HalfPrecision while it encodes.
 std::unique_ptr<Encoder> encoder_of(const torch::jit::Module& network, const EncoderInfo& info,
-                                    at::Device device, const std::string& path);
+                                    at::Device device, const std::string& path,
+                                    bool is_half = false);
 
 // The tuned network, on the CPU, of the epoch that finds best among the held-out pictures, mixed
 // with the start's weights if that finds better. Adds to report.epochs, .best_epoch, .mixture and

@@ -22,6 +22,20 @@ constexpr double kMomentum = 0.9;
 
 }  // namespace
 
+std::vector<at::Tensor> values_of(const std::vector<TunedParameter>& parameters) {
+  std::vector<at::Tensor> copies;
+  for (const TunedParameter& parameter : parameters) {
+    copies.push_back(parameter.value.detach().clone());
+  }
+  return copies;
+}
+
+void set_values(const std::vector<TunedParameter>& parameters,
+                const std::vector<at::Tensor>& values) {
+  const at::NoGradGuard no_gradients;
+  for (std::size_t i = 0; i < parameters.size(); ++i) parameters[i].value.copy_(values[i]);
+}
+
 HalfPrecision::HalfPrecision(bool is_on, at::Device device)
     : is_on_(is_on),
       type_(device.type()),
@@ -90,7 +104,7 @@ Optimisation::Optimisation(std::vector<TunedParameter> parameters,
     optimizer_ =
         std::make_unique<torch::optim::AdamW>(groups, torch::optim::AdamWOptions(settings_.rate));
   }
-  if (settings_.mean_decay > 0) means_ = values();
+  if (settings_.mean_decay > 0) means_ = values_of(parameters_);
 }
 
 double Optimisation::set_rates(std::uint64_t step, std::uint64_t steps) {
@@ -126,22 +140,9 @@ void Optimisation::take_step() {
 
 void Optimisation::swap_means() {
   if (means_.empty()) return;
-  const std::vector<at::Tensor> last = values();
-  set_values(means_);
+  const std::vector<at::Tensor> last = values_of(parameters_);
+  set_values(parameters_, means_);
   for (std::size_t i = 0; i < means_.size(); ++i) means_[i].copy_(last[i]);
-}
-
-std::vector<at::Tensor> Optimisation::values() const {
-  std::vector<at::Tensor> copies;
-  for (const TunedParameter& parameter : parameters_) {
-    copies.push_back(parameter.value.detach().clone());
-  }
-  return copies;
-}
-
-void Optimisation::set_values(const std::vector<at::Tensor>& values) const {
-  const at::NoGradGuard no_gradients;
-  for (std::size_t i = 0; i < parameters_.size(); ++i) parameters_[i].value.copy_(values[i]);
 }
 
 void Optimisation::clip() const {

@@ -26,6 +26,11 @@ struct TunedParameter {
   double rate_factor = 1;
 };
 
+// Copies of their values, and the way back.
+std::vector<at::Tensor> values_of(const std::vector<TunedParameter>& parameters);
+void set_values(const std::vector<TunedParameter>& parameters,
+                const std::vector<at::Tensor>& values);
+
 // Autocast to bfloat16 for as long as this lives, if `is_on`; then as it was, for it is the whole
 // thread's.
 class HalfPrecision {
@@ -80,10 +85,6 @@ class Optimisation {
   // are any: to measure with the means, and back.
   void swap_means();
   const std::vector<at::Tensor>& means() const { return means_; }
-
-  // Copies of the parameters, and the way back.
-  std::vector<at::Tensor> values() const;
-  void set_values(const std::vector<at::Tensor>& values) const;
 
   const std::vector<TunedParameter>& parameters() const { return parameters_; }
   torch::optim::Optimizer& optimizer() { return *optimizer_; }

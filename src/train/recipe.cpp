@@ -13,6 +13,9 @@ namespace vsearch::training {
 namespace {
 
 constexpr double kLastRate = 0.01;
+constexpr std::uint32_t kMostHidden = 65'536;
+// Adapters begin at nothing: they have further to go than what they are added to.
+constexpr double kAdapterRate = 1e-3;
 
 // Margins and scales that do well on some thousand pictures of some dozen to some hundred classes;
 // the papers' are those for millions of faces.
@@ -51,7 +54,8 @@ Recipe make_recipe(const TrainOptions& options) {
   Recipe recipe;
   recipe.epochs = options.epochs.value_or(is_head ? 60 : 12);
   recipe.batch_size = options.batch_size.value_or(is_head ? 256 : 48);
-  recipe.rate = options.rate.value_or(options.depth == TrainDepth::kPartial ? 1e-4 : 6e-5);
+  const double network_rate = options.depth == TrainDepth::kPartial ? 1e-4 : 6e-5;
+  recipe.rate = options.rate.value_or(options.lora_rank > 0 ? kAdapterRate : network_rate);
   recipe.head_rate = options.head_rate.value_or(is_head ? 1e-3 : 1e-2);
   recipe.margin = options.margin.value_or(tuned_margin(options.loss, is_head));
   recipe.scale = options.scale.value_or(tuned_scale(options.loss, is_head));
@@ -100,6 +104,31 @@ Recipe make_recipe(const TrainOptions& options) {
     throw Error(ErrorCode::kInvalidArgument,
                 "optimiser, accumulate and mean_decay are of a network's steps; leave them out for "
                 "a head, or take the depth partial or full");
+  }
+  if (!is_head && (options.head != HeadKind::kLearned || options.hidden > 0)) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "head and hidden are of a head; leave them out, or take the depth head");
+  }
+  if (options.head != HeadKind::kLearned && options.hidden > 0) {
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("hidden is {}; a head of kind {} is computed at once, and only a learned "
+                    "one has hidden units",
+                    options.hidden, head_name(options.head)));
+  }
+  require(options.hidden <= kMostHidden, "hidden", options.hidden, "at most 65,536");
+  require(options.cut_mix >= 0 && options.cut_mix <= 1, "cut_mix", options.cut_mix,
+          "0 to 1, how often");
+  if (is_head && (options.lora_rank > 0 || options.cut_mix > 0)) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "lora_rank and cut_mix are of a network; leave them out for a head, or take the "
+                "depth partial or full");
+  }
+  if (options.cut_mix > 0 && compares_pictures(options.loss)) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("cut_mix is {}; {} compares pictures, and one of two labels is no "
+                            "picture of either: take a loss with class vectors, such as arcface",
+                            options.cut_mix, loss_name(options.loss)));
   }
   if (options.batch_field.empty() && (options.in_turn || options.own_classifiers)) {
     throw Error(ErrorCode::kInvalidArgument,

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <optional>
 #include <utility>
 
 #include "vsearch/error.h"
@@ -126,6 +127,20 @@ def read(self, text: str) -> Tuple[List[int], List[int]]:
     return hashes, words
 )";
 
+// What stands behind a text of either kind, float [texts, width].
+constexpr char kThroughScript[] = R"(
+def through(self, x: Tensor) -> Tensor:
+    x = torch.layer_norm(x, [x.size(1)], self.norm_weight, self.norm_bias)
+    hidden = torch.gelu(torch.linear(x, self.hidden_weight, self.hidden_bias))
+    x = x + torch.linear(hidden, self.back_weight, self.back_bias)
+    return torch.linear(x, self.out_weight, self.out_bias)
+)";
+
+constexpr char kSentenceScript[] = R"(
+def encode_text(self, texts: List[str]) -> Tensor:
+    return self.through(self.sentence.encode_text(texts))
+)";
+
 constexpr char kTowerScript[] = R"(
 def lookup(self, hashes: Tensor) -> Tensor:
     pieces = self.pieces_high.to(hashes) * 2097152 + self.pieces_low.to(hashes)
@@ -139,11 +154,7 @@ def embed(self, rows: Tensor, offsets: Tensor) -> Tensor:
     ends = torch.cat([offsets[1:], torch.tensor([rows.size(0)]).to(offsets)])
     bags = torch.repeat_interleave(torch.arange(count).to(offsets), ends - offsets)
     totals = torch.zeros([count]).to(weights).index_add(0, bags, weights)
-    x = sums / totals.clamp(min=1e-6).unsqueeze(1)
-    x = torch.layer_norm(x, [x.size(1)], self.norm_weight, self.norm_bias)
-    hidden = torch.gelu(torch.linear(x, self.hidden_weight, self.hidden_bias))
-    x = x + torch.linear(hidden, self.back_weight, self.back_bias)
-    return torch.linear(x, self.out_weight, self.out_bias)
+    return self.through(sums / totals.clamp(min=1e-6).unsqueeze(1))
 
 def encode_text(self, texts: List[str]) -> Tensor:
     rows: List[Tensor] = []
@@ -167,10 +178,51 @@ def encode_text(self, texts: List[str]) -> Tensor:
     return self.text.encode_text(texts)
 )";
 
-// Of towers of ours, with the version of the scripts.
+// Of towers of ours, with the version of the scripts, of each kind.
 constexpr char kMark[] = "vsearch_text_tower";
+constexpr char kSentenceMark[] = "vsearch_sentence_tower";
 constexpr std::int64_t kVersion = 1;
 constexpr std::int64_t kHalfHash = 2'097'152;  // hashes are below its square
+
+// The parameters of kThroughScript.
+void add_through(torch::jit::Module& tower, std::int64_t width, std::int64_t dim,
+                 at::Generator& random) {
+  const auto normal = [&](at::IntArrayRef shape, double deviation) {
+    return at::randn(shape, random, at::TensorOptions(at::kFloat)) * deviation;
+  };
+  const auto add = [&](const char* name, at::Tensor value) {
+    tower.register_parameter(name, std::move(value), false);
+  };
+  const double inner = 1 / std::sqrt(static_cast<double>(width));
+  add("norm_weight", at::ones({width}));
+  add("norm_bias", at::zeros({width}));
+  add("hidden_weight", normal({4 * width, width}, inner));
+  add("hidden_bias", at::zeros({4 * width}));
+  add("back_weight", normal({width, 4 * width}, inner / 4));
+  add("back_bias", at::zeros({width}));
+  add("out_weight", normal({dim, width}, inner));
+  add("out_bias", at::zeros({dim}));
+  tower.define(kThroughScript);
+}
+
+bool have_same_weights(const torch::jit::Module& a, const torch::jit::Module& b) {
+  const auto of_a = a.named_parameters();
+  const auto of_b = b.named_parameters();
+  if (of_a.size() != of_b.size()) return false;
+  auto other = of_b.begin();
+  for (const auto& one : of_a) {
+    const auto same = *other;
+    ++other;
+    if (one.name != same.name || !at::equal(one.value, same.value)) return false;
+  }
+  return true;
+}
+
+bool has_mark(const torch::jit::Module& network, const char* mark) {
+  if (!network.hasattr("text") || !network.attr("text").isModule()) return false;
+  const torch::jit::Module text = network.attr("text").toModule();
+  return text.hasattr(mark) && text.attr(mark).isInt() && text.attr(mark).toInt() == kVersion;
+}
 
 }  // namespace
 
@@ -191,39 +243,66 @@ TextPieces TextReader::read(const std::string& text) const {
 torch::jit::Module make_text_tower(const TextTowerSettings& settings) {
   torch::jit::Module tower("TextTower");
   at::Generator random = at::make_generator<at::CPUGeneratorImpl>(settings.seed);
-  const std::int64_t width = settings.width;
   const auto count = static_cast<std::int64_t>(settings.pieces.size());
-  const auto normal = [&](at::IntArrayRef shape, double deviation) {
-    return at::randn(shape, random, at::TensorOptions(at::kFloat)) * deviation;
-  };
-  const auto add = [&](const char* name, at::Tensor value) {
-    tower.register_parameter(name, std::move(value), false);
-  };
-  const double inner = 1 / std::sqrt(static_cast<double>(width));
   tower.register_attribute(kMark, c10::IntType::get(), kVersion);
   // Whoever loads a package makes all of its tensors float32: two of which hold a hash exactly.
   const at::Tensor pieces = at::tensor(settings.pieces, at::kLong);
   const at::Tensor high = at::floor_divide(pieces, kHalfHash);
   tower.register_buffer("pieces_high", high.to(at::kFloat));
   tower.register_buffer("pieces_low", (pieces - high * kHalfHash).to(at::kFloat));
-  add("vectors", normal({count + 1, width}, 1));
-  add("importance", at::zeros({count + 1}));
-  add("norm_weight", at::ones({width}));
-  add("norm_bias", at::zeros({width}));
-  add("hidden_weight", normal({4 * width, width}, inner));
-  add("hidden_bias", at::zeros({4 * width}));
-  add("back_weight", normal({width, 4 * width}, inner / 4));
-  add("back_bias", at::zeros({width}));
-  add("out_weight", normal({settings.dim, width}, inner));
-  add("out_bias", at::zeros({settings.dim}));
+  tower.register_parameter(
+      "vectors", at::randn({count + 1, settings.width}, random, at::TensorOptions(at::kFloat)),
+      false);
+  tower.register_parameter("importance", at::zeros({count + 1}), false);
+  add_through(tower, settings.width, settings.dim, random);
   tower.define(kReaderScript);
   tower.define(kTowerScript);
   tower.eval();
   return tower;
 }
 
+torch::jit::Module make_sentence_tower(const torch::jit::Module& sentence, std::int64_t width,
+                                       std::int64_t dim, std::uint64_t seed) {
+  torch::jit::Module tower("SentenceTower");
+  at::Generator random = at::make_generator<at::CPUGeneratorImpl>(seed);
+  tower.register_attribute(kSentenceMark, c10::IntType::get(), kVersion);
+  tower.register_module("sentence", sentence);
+  add_through(tower, width, dim, random);
+  tower.define(kSentenceScript);
+  tower.eval();
+  return tower;
+}
+
+void check_takes_tower(const torch::jit::Module& network, const torch::jit::Module* sentence,
+                       const std::string& path) {
+  if (has_own_text_tower(network)) {
+    const torch::jit::Module old = network.attr("text").toModule();
+    const bool was_behind = old.hasattr(kSentenceMark);
+    if (was_behind == (sentence != nullptr) &&
+        (!was_behind || have_same_weights(old.attr("sentence").toModule(), *sentence))) {
+      return;
+    }
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{}: the model has learned words {} before, and what is learned now "
+                            "cannot take their place; begin with the model as it was without words",
+                            path,
+                            !was_behind           ? "without a sentence encoder"
+                            : sentence == nullptr ? "behind a sentence encoder"
+                                                  : "behind another sentence encoder"));
+  }
+  if (network.find_method("encode_text") || network.hasattr("text")) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{}: the model understands words already, by a text tower of its own; "
+                            "train one for a model without",
+                            path));
+  }
+}
+
 torch::jit::Module with_text_tower(const torch::jit::Module& network,
                                    const torch::jit::Module& tower, const std::string& path) {
+  std::optional<torch::jit::Module> sentence;
+  if (tower.hasattr(kSentenceMark)) sentence = tower.attr("sentence").toModule();
+  check_takes_tower(network, sentence ? &*sentence : nullptr, path);
   torch::jit::Module joined = network.clone();
   if (has_own_text_tower(network)) {
     torch::jit::Module old = joined.attr("text").toModule();
@@ -233,21 +312,13 @@ torch::jit::Module with_text_tower(const torch::jit::Module& network,
     for (const auto& buffer : tower.named_buffers(false)) old.setattr(buffer.name, buffer.value);
     return joined;
   }
-  if (network.find_method("encode_text") || network.hasattr("text")) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("{}: the model understands words already, by a text tower of its own; "
-                            "train one for a model without",
-                            path));
-  }
   joined.register_module("text", tower);
   joined.define(kEncodeText);
   return joined;
 }
 
 bool has_own_text_tower(const torch::jit::Module& network) {
-  if (!network.hasattr("text") || !network.attr("text").isModule()) return false;
-  const torch::jit::Module text = network.attr("text").toModule();
-  return text.hasattr(kMark) && text.attr(kMark).isInt() && text.attr(kMark).toInt() == kVersion;
+  return has_mark(network, kMark) || has_mark(network, kSentenceMark);
 }
 
 torch::jit::Module with_mapped_tower(const torch::jit::Module& network, const at::Tensor& map) {

@@ -1,5 +1,6 @@
-// A text encoder that is learned with its words: pieces of words, a weight and a vector for each,
-// and a small network behind their mean.
+// Text encoders that are learned: one with its words (pieces of words, a weight and a vector for
+// each, and a small network behind their mean), and one behind a sentence encoder (the same small
+// network behind what that makes of a text).
 #pragma once
 
 #include <torch/script.h>
@@ -45,9 +46,21 @@ class TextReader {
 //   encode_text(texts) -> float32 [texts, dim]
 torch::jit::Module make_text_tower(const TextTowerSettings& settings);
 
+// A new tower behind the sentence encoder `sentence`, a module with encode_text(texts) -> [texts,
+// width], which stays as it is; methods
+//   through(float32 [texts, width]) -> float32 [texts, dim]: what stands behind it
+//   encode_text(texts) -> float32 [texts, dim]
+torch::jit::Module make_sentence_tower(const torch::jit::Module& sentence, std::int64_t width,
+                                       std::int64_t dim, std::uint64_t seed);
+
+// Throws kInvalidArgument, naming `path`, unless `network` has no text tower, or one of ours of the
+// same kind: behind that sentence encoder, or without one (null).
+void check_takes_tower(const torch::jit::Module& network, const torch::jit::Module* sentence,
+                       const std::string& path);
+
 // A copy of `network` with `tower` as its text tower. Its parameters keep their names, those of the
-// tower are named "text.NAME". One that has a tower of ours gets this one
-// in its place. Throws kInvalidArgument, naming `path`: it has another text tower.
+// tower are named "text.NAME". One that has a tower of ours gets this one in its place. Throws what
+// check_takes_tower() throws.
 torch::jit::Module with_text_tower(const torch::jit::Module& network,
                                    const torch::jit::Module& tower, const std::string& path);
 

@@ -17,6 +17,7 @@
 #include "encoder/torch_archive.h"
 #include "encoder/torch_error.h"
 #include "encoder/torch_fingerprint.h"
+#include "train/text_learner.h"
 #include "train/text_tower.h"
 #include "train/text_training.h"
 #include "train/tuned_package.h"
@@ -193,9 +194,13 @@ encoder::Archive open_model(const std::filesystem::path& model, const CatalogInf
 }
 
 std::string description_of(const TextTrainOptions& options, const TextTrainReport& report) {
-  return nlohmann::json{{"fields", options.fields},   {"pairs", report.pairs},
-                        {"texts", report.texts},      {"pieces", report.pieces},
-                        {"epoch", report.best_epoch}, {"seed", options.seed}}
+  return nlohmann::json{{"fields", options.fields},
+                        {"pairs", report.pairs},
+                        {"texts", report.texts},
+                        {"pieces", report.pieces},
+                        {"epoch", report.best_epoch},
+                        {"seed", options.seed},
+                        {"sentence", options.sentence.filename().string()}}
       .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
@@ -211,8 +216,10 @@ TextTrainReport train_text(const Catalog& catalog, const std::filesystem::path& 
   training::check_output(model, output);
   training::check_writable(output);
   const encoder::Archive archive = open_model(model, info);
-  training::with_text_tower(archive.module, training::make_text_tower({8, info.dim, 1, {1}}),
-                            model.string());  // throws where that cannot be done
+  std::optional<torch::jit::Module> sentence;
+  if (!options.sentence.empty()) sentence = training::open_sentence_encoder(options.sentence);
+  const torch::jit::Module* const behind = sentence ? &*sentence : nullptr;
+  training::check_takes_tower(archive.module, behind, model.string());
 
   TextTrainReport report;
   report.start_fingerprint = info.encoder_fingerprint;
@@ -225,13 +232,13 @@ TextTrainReport train_text(const Catalog& catalog, const std::filesystem::path& 
                     info.path.string(), fmt::join(options.fields, ", ")));
   }
   training::TunedModel tuned;
-  tuned.network = encoder::run_torch(ErrorCode::kInternal, model.string() + ": learning words",
-                                     {"please report this", kTextMemoryRemedy}, [&] {
-                                       return training::with_text_tower(
-                                           archive.module,
-                                           training::train_tower(titles, options, progress, report),
-                                           model.string());
-                                     });
+  tuned.network = encoder::run_torch(
+      ErrorCode::kInternal, model.string() + ": learning words",
+      {"please report this", kTextMemoryRemedy}, [&] {
+        return training::with_text_tower(
+            archive.module, training::train_tower(titles, behind, options, progress, report),
+            model.string());
+      });
   tuned.name = output.stem().stem().string();
   tuned.text_tuning = description_of(options, report);
   for (std::size_t i = 0; i < std::min(kGoldenTexts, titles.texts.size()); ++i) {

@@ -1,6 +1,5 @@
 #include "train/text_training.h"
 
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 #include <torch/optim/adamw.h>
 
@@ -9,14 +8,13 @@
 #include <cmath>
 #include <limits>
 #include <memory>
-#include <unordered_map>
 #include <utility>
 
 #include "eval/seeded.h"
 #include "train/losses_common.h"
 #include "train/recipe.h"
 #include "train/sampler.h"
-#include "train/text_tower.h"
+#include "train/text_learner.h"
 #include "vsearch/error.h"
 
 namespace vsearch::training {
@@ -25,14 +23,9 @@ namespace {
 using TextClock = std::chrono::steady_clock;
 
 constexpr std::size_t kFewestTexts = 20;
-// In fewer texts than this a piece that comes once is known, too.
-constexpr std::size_t kManyTexts = 1000;
 constexpr std::size_t kMeasuredTexts = 10'000;
 constexpr std::size_t kExamples = 10;
 constexpr std::size_t kFoundTexts = 5;
-constexpr double kShortened = 0.5;    // share of the texts of which some words are shown
-constexpr double kFewestWords = 0.2;  // of these, as a share
-constexpr double kSpelledOut = 0.15;  // share of the words that are known by their letters alone
 constexpr double kTextWarmUp = 0.1;
 const double kFirstScale = std::log(1 / 0.07);  // as CLIP's
 const double kLargestScale = std::log(100.0);
@@ -41,29 +34,24 @@ double seconds_from(TextClock::time_point began) {
   return std::chrono::duration<double>(TextClock::now() - began).count();
 }
 
-// A text as rows of the tower; words[i] is the word that rows[i] is of.
-struct KnownPieces {
-  std::vector<std::int64_t> rows;
-  std::vector<std::int32_t> words;
-};
-
 class TextTraining {
  public:
-  TextTraining(const TitledPictures& data, const TextTrainOptions& options,
-               const TextTrainProgress& progress, TextTrainReport& report)
+  TextTraining(const TitledPictures& data, const torch::jit::Module* sentence,
+               const TextTrainOptions& options, const TextTrainProgress& progress,
+               TextTrainReport& report)
       : data_(data), options_(options), progress_(progress), report_(report) {
     hold_out();
-    const std::vector<TextPieces> read = read_texts();
-    make_tower(read);
-    know(read);
+    const std::size_t dim = data.embeddings.cols;
+    learner_ = sentence == nullptr ? learn_pieces(data.texts, learned_texts(), dim, options, report)
+                                   : learn_sentences(data.texts, *sentence, dim, options, progress);
+    parameters_ = learner_->parameters();
   }
 
   torch::jit::Module run() {
     at::Tensor scale = at::full({}, kFirstScale).requires_grad_(true);
     std::vector<at::Tensor> values{scale};
-    for (const auto& parameter : tower_.parameters()) {
-      parameter.requires_grad_(true);
-      values.push_back(parameter);
+    for (const at::Tensor& parameter : parameters_) {
+      values.push_back(parameter.requires_grad_(true));
     }
     torch::optim::AdamW optimizer(
         values, torch::optim::AdamWOptions(options_.rate).weight_decay(options_.weight_decay));
@@ -77,13 +65,11 @@ class TextTraining {
       }
     }
     const at::NoGradGuard no_gradients;
-    std::size_t next = 0;
-    for (at::Tensor parameter : tower_.parameters()) {
-      parameter.requires_grad_(false);
-      parameter.copy_(best_.at(next++));
+    for (std::size_t i = 0; i < parameters_.size(); ++i) {
+      parameters_[i].requires_grad_(false).copy_(best_.at(i));
     }
     show_examples();
-    return tower_;
+    return learner_->tower();
   }
 
  private:
@@ -134,69 +120,15 @@ class TextTraining {
     }
   }
 
-  std::vector<TextPieces> read_texts() const {
-    const TextReader reader;
-    std::vector<TextPieces> read(data_.texts.size());
-    at::parallel_for(0, static_cast<std::int64_t>(read.size()), 64,
-                     [&](std::int64_t begin, std::int64_t end) {
-                       for (std::int64_t i = begin; i < end; ++i) {
-                         const auto text = static_cast<std::size_t>(i);
-                         read[text] = reader.read(data_.texts[text]);
-                       }
-                     });
-    return read;
-  }
-
-  // The pieces that stand in the most of the texts that are learned from.
-  void make_tower(const std::vector<TextPieces>& read) {
+  // Their numbers, ascending.
+  std::vector<std::int32_t> learned_texts() const {
     std::vector<std::int32_t> texts;
     for (const std::int64_t pair : learned_) {
       texts.push_back(data_.text_of[static_cast<std::size_t>(pair)]);
     }
     std::ranges::sort(texts);
     texts.erase(std::ranges::unique(texts).begin(), texts.end());
-    std::unordered_map<std::int64_t, std::uint32_t> counts;
-    for (const std::int32_t text : texts) {
-      std::vector<std::int64_t> hashes = read[static_cast<std::size_t>(text)].hashes;
-      std::ranges::sort(hashes);
-      hashes.erase(std::ranges::unique(hashes).begin(), hashes.end());
-      for (const std::int64_t hash : hashes) ++counts[hash];
-    }
-    const std::uint32_t least = texts.size() < kManyTexts ? 1 : 2;
-    std::vector<std::pair<std::uint32_t, std::int64_t>> common;
-    for (const auto& [hash, count] : counts) {
-      if (count >= least) common.emplace_back(count, hash);
-    }
-    if (common.empty()) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  "the texts have no word of letters or digits that comes twice; name fields with "
-                  "words, such as the title");
-    }
-    std::ranges::sort(common, [](const auto& a, const auto& b) {
-      return a.first != b.first ? a.first > b.first : a.second < b.second;
-    });
-    if (common.size() > options_.most_pieces) common.resize(options_.most_pieces);
-    TextTowerSettings settings;
-    settings.width = options_.width;
-    settings.dim = static_cast<std::int64_t>(data_.embeddings.cols);
-    settings.seed = derived_seed(options_.seed, 1);
-    for (const auto& [count, hash] : common) settings.pieces.push_back(hash);
-    std::ranges::sort(settings.pieces);
-    report_.pieces = settings.pieces.size();
-    tower_ = make_text_tower(settings);
-    pieces_ = std::move(settings.pieces);
-  }
-
-  void know(const std::vector<TextPieces>& read) {
-    known_.resize(read.size());
-    for (std::size_t text = 0; text < read.size(); ++text) {
-      for (std::size_t i = 0; i < read[text].hashes.size(); ++i) {
-        const auto found = std::ranges::lower_bound(pieces_, read[text].hashes[i]);
-        if (found == pieces_.end() || *found != read[text].hashes[i]) continue;
-        known_[text].rows.push_back(found - pieces_.begin() + 1);  // 0 stands for no piece
-        known_[text].words.push_back(read[text].words[i]);
-      }
-    }
+    return texts;
   }
 
   // One epoch; false: the caller asked to stop, or the loss is no number any more.
@@ -247,17 +179,13 @@ class TextTraining {
 
   double take_step(std::span<const std::int64_t> pairs, at::Tensor& scale,
                    torch::optim::AdamW& optimizer, eval::Seeded& random) {
-    std::vector<std::int64_t> texts;
-    std::vector<std::int64_t> rows;
-    std::vector<std::int64_t> offsets;
+    std::vector<std::int32_t> texts;
+    texts.reserve(pairs.size());
     for (const std::int64_t pair : pairs) {
       texts.push_back(data_.text_of[static_cast<std::size_t>(pair)]);
-      offsets.push_back(static_cast<std::int64_t>(rows.size()));
-      show_some(known_[static_cast<std::size_t>(texts.back())], random, rows);
-      if (static_cast<std::size_t>(offsets.back()) == rows.size()) rows.push_back(0);
     }
-    const at::Tensor labels = at::tensor(texts, at::kLong);
-    const at::Tensor embedded = to_unit(embed(rows, offsets));
+    const at::Tensor labels = at::tensor(texts, at::kInt);
+    const at::Tensor embedded = to_unit(learner_->embed_some(texts, random));
     const at::Tensor products = embedded.matmul(pictures(pairs).t()) * scale.exp();
     const at::Tensor is_right = labels.unsqueeze(1).eq(labels.unsqueeze(0)).to(at::kFloat);
     const at::Tensor wanted = is_right / is_right.sum(1, true);
@@ -275,33 +203,6 @@ class TextTraining {
     return value;
   }
 
-  static void show_some(const KnownPieces& text, eval::Seeded& random,
-                        std::vector<std::int64_t>& rows) {
-    if (text.words.empty()) return;
-    const bool is_whole = random.share() > kShortened;
-    const double share = is_whole ? 1 : kFewestWords + (1 - kFewestWords) * random.share();
-    const auto words = static_cast<std::size_t>(text.words.back()) + 1;
-    const auto at_least = static_cast<std::int32_t>(random.below(words));
-    std::int32_t word = -1;
-    bool is_shown = false;
-    for (std::size_t i = 0; i < text.rows.size(); ++i) {
-      const bool begins = text.words[i] != word;
-      if (begins) {
-        word = text.words[i];
-        is_shown = is_whole || word == at_least || random.share() <= share;
-      }
-      // The first known piece of a word is nearly always the whole of it.
-      if (begins && random.share() <= kSpelledOut) continue;
-      if (is_shown) rows.push_back(text.rows[i]);
-    }
-  }
-
-  at::Tensor embed(const std::vector<std::int64_t>& rows,
-                   const std::vector<std::int64_t>& offsets) const {
-    return tower_.get_method("embed")({at::tensor(rows, at::kLong), at::tensor(offsets, at::kLong)})
-        .toTensor();
-  }
-
   at::Tensor pictures(std::span<const std::int64_t> pairs) const {
     const auto cols = static_cast<std::int64_t>(data_.embeddings.cols);
     at::Tensor rows = at::empty({static_cast<std::int64_t>(pairs.size()), cols});
@@ -315,16 +216,8 @@ class TextTraining {
   // Cosines of held-out texts [texts, measured pictures].
   at::Tensor cosines(std::span<const std::int32_t> texts) const {
     const at::NoGradGuard no_gradients;
-    std::vector<std::int64_t> rows;
-    std::vector<std::int64_t> offsets;
-    for (const std::int32_t text : texts) {
-      const KnownPieces& known = known_[static_cast<std::size_t>(text)];
-      offsets.push_back(static_cast<std::int64_t>(rows.size()));
-      rows.insert(rows.end(), known.rows.begin(), known.rows.end());
-      if (known.rows.empty()) rows.push_back(0);
-    }
     if (!held_out_.defined()) held_out_ = pictures(measured_);
-    return to_unit(embed(rows, offsets)).matmul(held_out_.t()).contiguous();
+    return to_unit(learner_->embed(texts)).matmul(held_out_.t()).contiguous();
   }
 
   // Where the first right picture stands, from 1. What is as near as it counts half.
@@ -369,9 +262,7 @@ class TextTraining {
     best_rank_ = entry.mean_reciprocal_rank;
     report_.best_epoch = entry.epoch;
     best_.clear();
-    for (const auto& parameter : tower_.parameters()) {
-      best_.push_back(parameter.detach().clone());
-    }
+    for (const at::Tensor& parameter : parameters_) best_.push_back(parameter.detach().clone());
   }
 
   void show_examples() const {
@@ -401,10 +292,9 @@ class TextTraining {
   std::vector<std::int64_t> learned_;         // pairs
   std::vector<std::int64_t> measured_;        // pairs of measured_texts_
   std::vector<std::int32_t> measured_texts_;  // ascending
-  std::vector<std::int64_t> pieces_;          // that are known, ascending
-  std::vector<KnownPieces> known_;            // [texts]
-  torch::jit::Module tower_;
-  mutable at::Tensor held_out_;  // [measured_, dim], made when it is first needed
+  std::unique_ptr<TextLearner> learner_;
+  std::vector<at::Tensor> parameters_;  // of the learner
+  mutable at::Tensor held_out_;         // [measured_, dim], made when it is first needed
   std::vector<at::Tensor> best_;
   double best_rank_ = -1;
   bool is_best_ = false;
@@ -413,9 +303,18 @@ class TextTraining {
 
 }  // namespace
 
-torch::jit::Module train_tower(const TitledPictures& data, const TextTrainOptions& options,
-                               const TextTrainProgress& progress, TextTrainReport& report) {
-  return TextTraining(data, options, progress, report).run();
+std::vector<at::Tensor> TextLearner::parameters() const {
+  std::vector<at::Tensor> own;
+  for (const auto& parameter : tower_.named_parameters(/*recurse=*/false)) {
+    own.push_back(parameter.value);
+  }
+  return own;
+}
+
+torch::jit::Module train_tower(const TitledPictures& data, const torch::jit::Module* sentence,
+                               const TextTrainOptions& options, const TextTrainProgress& progress,
+                               TextTrainReport& report) {
+  return TextTraining(data, sentence, options, progress, report).run();
 }
 
 }  // namespace vsearch::training

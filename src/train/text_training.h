@@ -25,10 +25,12 @@ struct TitledPictures {
 //
 // A step takes pairs at random. The loss is the mean of two cross-entropies, of the pictures for
 // each text and of the texts for each picture (CLIP, arXiv 2103.00020); pictures of one text are
-// all right. Of every other text only some words are shown, for customers write few, and of some
-// words only what they are made of, for customers write them otherwise.
-// Throws kInvalidArgument (too few different texts), kCancelled.
-torch::jit::Module train_tower(const TitledPictures& data, const TextTrainOptions& options,
-                               const TextTrainProgress& progress, TextTrainReport& report);
+// all right. Of every other text only some words are shown, for customers write few (see
+// text_learner.h, which tells what a text is known by).
+// `sentence`: the encoder that it stands behind; null: it has pieces of words of its own.
+// Throws kInvalidArgument (too few different texts), kCancelled, kBadModel (of `sentence`).
+torch::jit::Module train_tower(const TitledPictures& data, const torch::jit::Module* sentence,
+                               const TextTrainOptions& options, const TextTrainProgress& progress,
+                               TextTrainReport& report);
 
 }  // namespace vsearch::training

@@ -15,6 +15,7 @@
 #include "eval/embedding_cache.h"
 #include "train/batches.h"
 #include "train/grouped_sampler.h"
+#include "train/head_maps.h"
 #include "train/head_training.h"
 #include "train/network_training.h"
 #include "train/recipe.h"
@@ -36,6 +37,9 @@ std::string tuning_of(const Dataset& dataset, const TrainOptions& options,
                         {"pictures", report.data.pictures},
                         {"classes", report.data.classes},
                         {"depth", depth_name(options.depth)},
+                        {"head", head_name(options.head)},
+                        {"hidden", options.hidden},
+                        {"lora_rank", options.lora_rank},
                         {"loss", loss_name(options.loss)},
                         {"margin", recipe.margin},
                         {"scale", recipe.scale},
@@ -116,6 +120,7 @@ TrainReport train(const std::filesystem::path& model, const Dataset& dataset,
 
   TrainReport report;
   report.depth = options.depth;
+  report.head = options.head;
   report.loss = options.loss;
   report.start_fingerprint = encoder->info().fingerprint;
   report.package = output;

@@ -27,11 +27,23 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-constexpr char kHeadScript[] = R"(
-def encode_image(self, pixels: Tensor) -> Tensor:
-    features = self.network.encode_image(pixels)
+constexpr char kLinearHeadScript[] = R"(
+def through_head(self, features: Tensor) -> Tensor:
     features = features / torch.norm(features, 2, 1, True).clamp(min=1e-12)
     return torch.linear(features, self.head_weight, self.head_bias)
+)";
+
+constexpr char kHiddenHeadScript[] = R"(
+def through_head(self, features: Tensor) -> Tensor:
+    features = features / torch.norm(features, 2, 1, True).clamp(min=1e-12)
+    units = torch.relu(torch.linear(features, self.hidden_weight, self.hidden_bias))
+    straight = torch.linear(features, self.head_weight, self.head_bias)
+    return straight + torch.linear(units, self.hidden_back)
+)";
+
+constexpr char kHeadScript[] = R"(
+def encode_image(self, pixels: Tensor) -> Tensor:
+    return self.through_head(self.network.encode_image(pixels))
 )";
 
 constexpr char kForwardScript[] = R"(
@@ -46,9 +58,7 @@ def encode_tokens(self, pixels: Tensor) -> Tensor:
 
 constexpr char kTextScript[] = R"(
 def encode_text(self, texts: List[str]) -> Tensor:
-    features = self.network.encode_text(texts)
-    features = features / torch.norm(features, 2, 1, True).clamp(min=1e-12)
-    return torch.linear(features, self.head_weight, self.head_bias)
+    return self.through_head(self.network.encode_text(texts))
 )";
 
 constexpr char kPrepareNetworkScript[] = R"(
@@ -65,6 +75,16 @@ def prepare(self, weights: Dict[str, Tensor]):
     self.prepare_network(weights)
     self.head_weight = weights["head_weight"]
     self.head_bias = weights["head_bias"]
+)";
+
+constexpr char kPrepareHiddenScript[] = R"(
+def prepare(self, weights: Dict[str, Tensor]):
+    self.prepare_network(weights)
+    self.head_weight = weights["head_weight"]
+    self.head_bias = weights["head_bias"]
+    self.hidden_weight = weights["hidden_weight"]
+    self.hidden_bias = weights["hidden_bias"]
+    self.hidden_back = weights["hidden_back"]
 )";
 
 constexpr char kWithinScript[] = R"(
@@ -229,8 +249,8 @@ class PackageWriting {
           ErrorCode::kUnavailable, "it cannot be made here", {kOtherForms, kOtherForms}, [&] {
             const std::string& old = start_.fast.at(form.precision);
             const bool is_within = model_.text_map && text_map_wraps(model_.network);
-            archive =
-                model_.head ? fast_form_with_head(old) : (is_within ? fast_form_within(old) : old);
+            archive = model_.head ? fast_form_with_head(old, *model_.head)
+                                  : (is_within ? fast_form_within(old) : old);
             return cosine_of(archive, form.precision);
           });
       if (!(cosine >= least_cosine(form.precision))) {
@@ -286,6 +306,12 @@ torch::jit::Module with_head(const torch::jit::Module& network, const Head& head
   module.register_module("network", network);
   module.register_parameter("head_weight", head.weight, false);
   module.register_parameter("head_bias", head.bias, false);
+  if (head.hidden) {
+    module.register_parameter("hidden_weight", head.hidden->weight, false);
+    module.register_parameter("hidden_bias", head.hidden->bias, false);
+    module.register_parameter("hidden_back", head.hidden->back, false);
+  }
+  module.define(head.hidden ? kHiddenHeadScript : kLinearHeadScript);
   module.define(kHeadScript);
   module.define(kForwardScript);
   if (network.find_method("encode_tokens")) module.define(kTokensScript);
@@ -293,13 +319,36 @@ torch::jit::Module with_head(const torch::jit::Module& network, const Head& head
   return module;
 }
 
-std::string fast_form_with_head(const std::string& archive) {
-  return wrapped_form(archive, [](torch::jit::Module& module) {
+std::string fast_form_with_head(const std::string& archive, const Head& head) {
+  return wrapped_form(archive, [&](torch::jit::Module& module) {
     module.register_attribute("head_weight", c10::TensorType::get(), at::zeros({1, 1}));
     module.register_attribute("head_bias", c10::TensorType::get(), at::zeros({1}));
+    if (head.hidden) {
+      module.register_attribute("hidden_weight", c10::TensorType::get(), at::zeros({1, 1}));
+      module.register_attribute("hidden_bias", c10::TensorType::get(), at::zeros({1}));
+      module.register_attribute("hidden_back", c10::TensorType::get(), at::zeros({1, 1}));
+    }
+    module.define(head.hidden ? kHiddenHeadScript : kLinearHeadScript);
     module.define(kHeadScript);
-    module.define(kPrepareHeadScript);
+    module.define(head.hidden ? kPrepareHiddenScript : kPrepareHeadScript);
   });
+}
+
+std::vector<at::Tensor> tensors_of(const Head& head) {
+  std::vector<at::Tensor> tensors{head.weight, head.bias};
+  if (head.hidden) {
+    tensors.insert(tensors.end(), {head.hidden->weight, head.hidden->bias, head.hidden->back});
+  }
+  return tensors;
+}
+
+Head copy_of(const Head& head) {
+  const auto copy = [](const at::Tensor& tensor) { return tensor.detach().clone(); };
+  Head copied{copy(head.weight), copy(head.bias)};
+  if (head.hidden) {
+    copied.hidden = {copy(head.hidden->weight), copy(head.hidden->bias), copy(head.hidden->back)};
+  }
+  return copied;
 }
 
 std::string fast_form_within(const std::string& archive) {

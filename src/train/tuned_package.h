@@ -15,19 +15,32 @@
 
 namespace vsearch::training {
 
-// What stands behind a network: y = weight · x / |x| + bias.
+// Beside a head's linear map, of x with length 1: back · relu(weight · x + bias).
+struct HiddenUnits {
+  at::Tensor weight;  // float32 [units, dim before]
+  at::Tensor bias;    // float32 [units]
+  at::Tensor back;    // float32 [dim, units]
+};
+
+// What stands behind a network: y = weight · x / |x| + bias, and what hidden units add.
 struct Head {
   at::Tensor weight;  // float32 [dim, dim before]
   at::Tensor bias;    // float32 [dim]
+  std::optional<HiddenUnits> hidden{};
 };
 
+// Its tensors, as they are; and a head of copies that require no gradient.
+std::vector<at::Tensor> tensors_of(const Head& head);
+Head copy_of(const Head& head);
+
 // The methods of `network` that a package has, each followed by `head` but for encode_tokens(),
-// whose tokens stay as they are. The network's parameters are named "network.NAME".
+// whose tokens stay as they are. The network's parameters are named "network.NAME", the head's
+// "head_weight", "head_bias" and, of hidden units, "hidden_weight", "hidden_bias", "hidden_back".
 // Shares the tensors of `network` and `head`.
 torch::jit::Module with_head(const torch::jit::Module& network, const Head& head);
 
 // The fast form in `archive`, likewise: it prepares itself from the parameters of with_head().
-std::string fast_form_with_head(const std::string& archive);
+std::string fast_form_with_head(const std::string& archive, const Head& head);
 // The same without a head: from parameters that are named "network.NAME".
 std::string fast_form_within(const std::string& archive);
 

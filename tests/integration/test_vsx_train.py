@@ -115,6 +115,34 @@ def test_a_split_of_its_own(vsx, model, classes, cache, tmp_path):
     assert "learning" not in done.stderr
 
 
+def test_heads_that_are_computed_and_hidden_units(vsx, model, classes, cache, tmp_path):
+    output, told = tmp_path / "head.vsm.pt", tmp_path / "told.json"
+    start = ("train", model, "--root", classes, "-o", output, "--cache", cache, "--json", told)
+    done = vsx(*start, "--head", "pca", "--dim", 6, "--html", tmp_path / "page.html")
+    assert "a head of kind pca" in done.stderr
+    assert vsx.info(output)["dim"] == 6
+    report = json.loads(told.read_text())
+    assert report["head"] == "pca"
+    assert len(report["epochs"]) == 1
+    page = (tmp_path / "page.html").read_text()
+    assert "a head of kind pca" in page
+    assert "The loss, over each epoch" not in page
+
+    done = vsx(*start, "--hidden", 16, "--epochs", 2)
+    assert "of 2" in done.stderr
+    assert json.loads(told.read_text())["head"] == "learned"
+    vsx("model", "verify", output)
+
+
+def test_adapters_and_mixed_pictures(vsx, model, classes, cache, tmp_path):
+    output = tmp_path / "tuned.vsm.pt"
+    vsx(
+        *("train", model, "--root", classes, "-o", output, "--cache", cache, "-q"),
+        *("--depth", "full", "--epochs", 1, "--lora-rank", 2, "--cut-mix", 0.5),
+    )
+    vsx("model", "verify", output)
+
+
 def test_from_a_catalogue(vsx, shop, model, classes, cache, tmp_path):
     pictures = sorted(classes.rglob("*.png"))
     rows = [f"{path.relative_to(classes)},{path.parent.name}" for path in pictures]
@@ -159,6 +187,7 @@ def test_wrong_usage_is_named(vsx, model, classes, tmp_path):
     start = ("train", model, "--root", classes, "-o", output, "--cache", "none")
     for options, message in (
         (("--loss", "magic"), "--loss is arcface, subcentre, .* not 'magic'"),
+        (("--head", "hat"), "--head is learned, lda, pca or pca-whitening, not 'hat'"),
         (("--held-out", "2"), "--held-out is a share .* not '2'"),
         (("--also", "photos/"), "--also is NAME:DIR, such as folder:photos/, not 'photos/'"),
         (
@@ -178,6 +207,7 @@ def test_wrong_input_is_named(vsx, model, classes, tmp_path):
         return vsx("train", model, "--root", root, "-o", to, "--cache", "none", *options, code=1)
 
     assert_says(refused("--rate", "-1"), "rate is -1; it must be above 0")
+    assert_says(refused("--lora-rank", "4"), "of a network; .*depth partial or full")
     assert_says(refused(to=model), "would replace its start; name another file")
     assert_says(refused(root=tmp_path / "nowhere"), "nowhere")
     one = write_classes(tmp_path / "one", classes=1)

@@ -80,6 +80,42 @@ def test_from_titles_to_a_search_by_words(vsx, titled, tmp_path):
     vsx("model", "verify", tuned)
 
 
+def write_sentences(path):
+    """A sentence encoder, as the exporter writes them, that knows each word by its letters."""
+    torch = pytest.importorskip("torch")
+    from vsearch.export import sentence
+    from vsearch.export.package import write_module
+
+    class Letters(torch.nn.Module):
+        def forward(self, texts: list[str]) -> torch.Tensor:
+            rows = torch.zeros([len(texts), 64])
+            for i, text in enumerate(texts):
+                for word in text.lower().split(" "):
+                    place = 0
+                    for letter in list(word):
+                        place = (place * 31 + ord(letter)) % 64
+                    rows[i, place] += 1
+            return rows
+
+        @torch.jit.export
+        def encode_text(self, texts: list[str]) -> torch.Tensor:
+            return self(texts)
+
+    write_module(Letters(), path, {sentence.MANIFEST_FILE: '{"format_version": 1}'})
+    return path
+
+
+def test_behind_a_sentence_encoder(vsx, titled, tmp_path):
+    words, letters = tmp_path / "words.vsm.pt", write_sentences(tmp_path / "letters.vst.pt")
+    done = vsx("train-text", titled, "-o", words, "--sentence", letters, *QUICK)
+    assert f"behind '{letters}'" in done.stderr
+    assert "Stripe" in done.stdout
+    assert vsx.info(words)["has_text"]
+    assert json.loads(vsx("reencode", titled, "--encoder", words, "--json").stdout)["encoded"] == 0
+    found = json.loads(vsx("search", titled, "--text", "red left", "-k", 3, "--json").stdout)
+    assert sum(hit["key"].startswith("red-left") for hit in found["hits"]) >= 2
+
+
 def test_wrong_use_is_named(vsx, titled, shop, tmp_path):
     output = tmp_path / "no.vsm.pt"
     wrong = [
@@ -88,6 +124,7 @@ def test_wrong_use_is_named(vsx, titled, shop, tmp_path):
         (("--held-out", "80%"), 1, "held_out is 0.8"),
         (("--held-out", "many"), 2, "--held-out"),
         (("--model", "no-such-model"), 1, "no-such-model"),
+        (("--sentence", "no-such.vst.pt"), 1, "vsx model export sentence"),
         (("--epochs", "0"), 1, "epochs is 0"),
     ]
     for arguments, code, message in wrong:

@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -84,6 +85,31 @@ struct WordShop {
     return vsearch::train_text(catalog, dir / name, options, progress);
   }
 };
+
+// A sentence encoder that knows what means the same: a number for each meaning, times `weight`.
+fs::path save_synonyms(const fs::path& path, double weight) {
+  torch::jit::Module module("Synonyms");
+  module.register_parameter("weight", torch::full({1}, weight), false);
+  module.define(R"(
+def meaning(self, word: str) -> int:
+    meanings = [["red", "crimson"], ["green"], ["blue", "azure"], ["black"], ["shoes", "trainers"],
+                ["shirt"], ["watch", "clock"], ["handbag"]]
+    for i in range(len(meanings)):
+        if word in meanings[i]:
+            return i
+    return len(meanings)
+
+def encode_text(self, texts: List[str]) -> Tensor:
+    rows = torch.zeros([len(texts), 9])
+    for i in range(len(texts)):
+        for word in texts[i].lower().split(" "):
+            rows[i, self.meaning(word)] += 1.0
+    return rows * self.weight
+)");
+  const torch::jit::ExtraFilesMap extra{{"vsearch_sentence.json", R"({"format_version": 1})"}};
+  module.save(path.string(), extra);
+  return path;
+}
 
 TextTrainOptions quick_words() {
   TextTrainOptions options;
@@ -344,6 +370,64 @@ TEST_CASE("a text tower of another's is not replaced") {
       error_message(ErrorCode::kInvalidArgument,
                     [&] { vsearch::training::with_text_tower(network, tower, "clip.vsm.pt"); }),
       Contains("clip.vsm.pt") && Contains("understands words already"));
+}
+
+TEST_CASE("words stand behind a sentence encoder, and mean what it knows of them") {
+  WordShop shop;
+  auto options = quick_words();
+  options.sentence = save_synonyms(shop.dir / "synonyms.vst.pt", 1);
+  std::uint64_t encoded = 0;
+  const TextTrainReport report =
+      shop.learn("words.vsm.pt", options, [&](const TextTrainState& state) {
+        if (state.epoch == 0) encoded = state.steps;
+        return true;
+      });
+  CHECK(encoded == 2 * 160);  // as it is, and shortened
+  CHECK(report.pieces == 0);
+  const auto taken = vsearch::load_encoder(report.package);  // golden texts hold
+  CHECK(taken->info().has_text);
+  CHECK(taken->info().image_of == report.start_fingerprint);
+  CHECK(cosine_of_texts(*taken, "crimson trainers", "Red shoes") > 0.999);
+  vsearch::ReencodeOptions how;
+  how.encoder_ref = report.package.string();
+  REQUIRE(shop.catalog.reencode(taken, how).switched);
+  // Words that no title has.
+  CHECK(share_found(shop.catalog, "crimson trainers", "red-shoes") >= 0.8);
+  CHECK(share_found(shop.catalog, "azure clock", "blue-watch") >= 0.8);
+
+  // Anew, from the package that has words behind the same encoder; not behind another, or none.
+  const auto again = vsearch::load_encoder(shop.learn("again.vsm.pt", options).package);
+  CHECK(again->info().image_of == taken->info().fingerprint);
+  CHECK(cosine_of_texts(*again, "crimson trainers", "Red shoes") > 0.999);
+  const auto refused = [&] {
+    return error_message(ErrorCode::kInvalidArgument, [&] { shop.learn("no.vsm.pt", options); });
+  };
+  options.sentence = save_synonyms(shop.dir / "others.vst.pt", 2);
+  CHECK_THAT(refused(), Contains("behind another sentence encoder"));
+  options.sentence.clear();
+  CHECK_THAT(refused(), Contains("behind a sentence encoder before"));
+  CHECK_FALSE(fs::exists(shop.dir / "no.vsm.pt"));
+}
+
+TEST_CASE("what is no sentence encoder is named, and how to make one") {
+  WordShop shop;
+  auto options = quick_words();
+  const auto message = [&](ErrorCode code) {
+    return error_message(code, [&] { shop.learn("no.vsm.pt", options); });
+  };
+  options.sentence = shop.dir / "absent.vst.pt";
+  CHECK_THAT(message(ErrorCode::kFileNotFound),
+             Contains("absent.vst.pt") && Contains("vsx model export sentence"));
+  options.sentence = shop.model;  // of pictures
+  CHECK_THAT(message(ErrorCode::kBadModel), Contains("not a sentence encoder"));
+  options.sentence = shop.dir / "text.vst.pt";
+  std::ofstream(options.sentence) << "words";
+  CHECK_THAT(message(ErrorCode::kBadModel), Contains("not a TorchScript archive"));
+  options.sentence = save_synonyms(shop.dir / "synonyms.vst.pt", 1);
+  const auto stopped = [](const TextTrainState& state) { return state.steps == 160; };
+  CHECK_THAT(
+      error_message(ErrorCode::kCancelled, [&] { shop.learn("no.vsm.pt", options, stopped); }),
+      Contains("before anything was learned"));
 }
 
 TEST_CASE("learning words stops when it is asked to, and keeps the best") {

@@ -42,6 +42,7 @@ struct TrainArguments {
   std::vector<std::string> also;
   std::string depth{vsearch::depth_name(vsearch::TrainOptions().depth)};
   std::string loss{vsearch::loss_name(vsearch::TrainOptions().loss)};
+  std::string head{vsearch::head_name(vsearch::TrainOptions().head)};
   std::string optimiser{vsearch::optimiser_name(vsearch::TrainOptions().optimiser)};
   std::string held_out = "0.2";
   AugmentationOptions augmentation;
@@ -66,26 +67,23 @@ vsearch::Dataset load_other(const std::string& option, const std::string& text, 
   return load_datasets({text.substr(0, colon)}, {text.substr(colon + 1)}, incomplete).front();
 }
 
+// What `find` knows by the name that was given.
+template <class Find>
+auto named(const char* option, const std::string& name, Find find, const char* names) {
+  const auto found = find(name);
+  if (!found) throw UsageError(fmt::format("{} is {}, not '{}'", option, names, name));
+  return *found;
+}
+
 vsearch::TrainOptions train_options(const TrainArguments& options) {
   vsearch::TrainOptions how = options.how;
-  const auto depth = vsearch::find_depth(options.depth);
-  if (!depth) {
-    throw UsageError(fmt::format("--depth is head, partial or full, not '{}'", options.depth));
-  }
-  how.depth = *depth;
-  const auto loss = vsearch::find_loss(options.loss);
-  if (!loss) {
-    throw UsageError(
-        fmt::format("--loss is arcface, subcentre, cosface, normsoftmax, proxyanchor, supcon, "
-                    "triplet or multisimilarity, not '{}'",
-                    options.loss));
-  }
-  how.loss = *loss;
-  const auto optimiser = vsearch::find_optimiser(options.optimiser);
-  if (!optimiser) {
-    throw UsageError(fmt::format("--optimiser is adamw or sgd, not '{}'", options.optimiser));
-  }
-  how.optimiser = *optimiser;
+  how.depth = named("--depth", options.depth, vsearch::find_depth, "head, partial or full");
+  how.loss = named("--loss", options.loss, vsearch::find_loss,
+                   "arcface, subcentre, cosface, normsoftmax, proxyanchor, supcon, triplet or "
+                   "multisimilarity");
+  how.optimiser = named("--optimiser", options.optimiser, vsearch::find_optimiser, "adamw or sgd");
+  how.head =
+      named("--head", options.head, vsearch::find_head, "learned, lda, pca or pca-whitening");
   how.held_out_classes = parse_share("--held-out", options.held_out);
   how.augmentation = augmentation_of(options.augmentation);
   how.mix_with_start = !options.no_mix;
@@ -114,8 +112,11 @@ void tell_tuned(const vsearch::TrainReport& report, bool quiet) {
   }
   if (quiet) return;
   const std::size_t epochs = report.epochs.empty() ? 0 : report.epochs.back().epoch;
-  std::string text = fmt::format("wrote '{}' after {}: epoch {} of {}", report.package.string(),
-                                 seconds_text(report.seconds), report.best_epoch, epochs);
+  std::string text =
+      fmt::format("wrote '{}' after {}: ", report.package.string(), seconds_text(report.seconds));
+  text += report.head == vsearch::HeadKind::kLearned
+              ? fmt::format("epoch {} of {}", report.best_epoch, epochs)
+              : fmt::format("a head of kind {}", vsearch::head_name(report.head));
   if (report.mixture < 1) {
     text +=
         fmt::format(", its weights mixed with {:.0f} % of the start's", 100 * (1 - report.mixture));
@@ -301,6 +302,19 @@ void add_loss_options(CLI::App* app, TrainArguments& options) {
   app->add_option("--blocks", how.blocks, "Last blocks of the network that partial tunes")
       ->type_name("N")
       ->capture_default_str();
+  app->add_option("--lora-rank", how.lora_rank,
+                  "Matrices of a network change by a product of this rank alone; 0: freely")
+      ->type_name("N")
+      ->capture_default_str();
+  app->add_option("--head", options.head,
+                  "What depth head puts behind the network: learned (by the loss), lda, pca, "
+                  "pca-whitening (computed at once)")
+      ->type_name("NAME")
+      ->capture_default_str();
+  app->add_option("--hidden", how.hidden,
+                  "Hidden units beside the linear map of a learned head; 0: none")
+      ->type_name("N")
+      ->capture_default_str();
   app->add_option("--dim", how.dim, "Of the new embeddings, for head; 0: as before")
       ->type_name("N")
       ->capture_default_str();
@@ -370,6 +384,10 @@ void add_step_options(CLI::App* app, TrainArguments& options) {
   app->add_flag("--in-turn", how.in_turn, "With --batch-field: values take turns");
   app->add_flag("--own-classifiers", how.own_classifiers,
                 "With --batch-field: each value has a classifier of its own");
+  app->add_option("--cut-mix", how.cut_mix,
+                  "How often the pictures of a network's batch get a part of each other")
+      ->type_name("SHARE")
+      ->capture_default_str();
   app->add_option("--patience", how.patience,
                   "End when so many epochs in a row found no better; 0: never")
       ->type_name("N")

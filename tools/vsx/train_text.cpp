@@ -28,21 +28,29 @@ struct TrainTextArguments {
   vsearch::TextTrainOptions how;  // what needs no translation
 };
 
-// A bar while titles are read, then one over all steps.
+// A bar while titles are read, one while a sentence encoder encodes them, then one over all steps.
 class TextTrainDisplay {
  public:
-  explicit TextTrainDisplay(bool quiet) : quiet_(quiet) { bar_.emplace("reading", "items", quiet); }
+  explicit TextTrainDisplay(bool quiet) : quiet_(quiet) { show("reading", "items"); }
 
   bool update(const vsearch::TextTrainState& state) {
-    if (state.epoch == 0) return bar_->update(state.step, state.steps);
-    if (!is_learning_) bar_.emplace("learning", "steps", quiet_);
+    if (state.epoch == 0) {
+      // Texts are encoded after all items are read, and begin at 0 again.
+      if (state.step < read_) show("encoding", "texts");
+      read_ = state.step;
+      return bar_->update(state.step, state.steps);
+    }
+    if (!is_learning_) show("learning", "steps");
     is_learning_ = true;
     return bar_->update((std::uint64_t{state.epoch} - 1) * state.steps + state.step,
                         std::uint64_t{state.epochs} * state.steps);
   }
 
  private:
+  void show(const char* verb, const char* things) { bar_.emplace(verb, things, quiet_); }
+
   bool quiet_;
+  std::uint64_t read_ = 0;
   bool is_learning_ = false;
   std::optional<ProgressDisplay> bar_;
 };
@@ -79,9 +87,13 @@ int run(const TrainTextArguments& options) {
                     counted(report.without_text, "item")));
   }
   if (!options.quiet) {
-    say(fmt::format("wrote '{}' after {}: epoch {} of {}; it knows {} pieces of words",
-                    report.package.string(), seconds_text(report.seconds), report.best_epoch,
-                    report.epochs.back().epoch, with_commas(report.pieces)));
+    const std::string known =
+        how.sentence.empty()
+            ? fmt::format("it knows {} pieces of words", with_commas(report.pieces))
+            : fmt::format("behind '{}'", how.sentence.string());
+    say(fmt::format("wrote '{}' after {}: epoch {} of {}; {}", report.package.string(),
+                    seconds_text(report.seconds), report.best_epoch, report.epochs.back().epoch,
+                    known));
   }
   if (report.held_out > 0) {
     const vsearch::TextTrainEpoch& best = report.epochs[report.best_epoch - 1];
@@ -118,6 +130,10 @@ Command train_text_command(CLI::App& vsx) {
   app->add_option("--model", options->model,
                   "The model of the catalogue's embeddings, where it is not found by its name")
       ->type_name("MODEL");
+  app->add_option("--sentence", how.sentence,
+                  "A sentence encoder to stand behind, so that words that no title has mean "
+                  "something: vsx model export sentence makes one")
+      ->type_name("FILE.vst.pt");
   app->add_option("--held-out", options->held_out,
                   "Share of the different texts that is measured with instead of learned; 0: none")
       ->type_name("SHARE")

@@ -40,12 +40,16 @@ TrainOptions to_train_options(const py::dict& given) {
   options.take("accumulate", how.accumulate);
   options.take("mean_decay", how.mean_decay);
   options.take("blocks", how.blocks);
+  options.take("lora_rank", how.lora_rank);
+  options.take("cut_mix", how.cut_mix);
   options.take("per_class", how.per_class);
   options.take("balance_classes", how.balance_classes);
   options.take("balance_field", how.balance_field);
   options.take("batch_field", how.batch_field);
   options.take("in_turn", how.in_turn);
   options.take("own_classifiers", how.own_classifiers);
+  options.take_name("head", how.head, find_head, "'learned', 'lda', 'pca' or 'pca-whitening'");
+  options.take("hidden", how.hidden);
   options.take("dim", how.dim);
   take_step_options(options, how.augmentation, how.precision, how.device, how.device_index);
   options.take("keep_start", how.keep_start);
@@ -64,6 +68,7 @@ TextTrainOptions to_text_options(const py::dict& given) {
   std::filesystem::path model;
   options.take_path("model", model);
   if (!model.empty()) how.model = find_encoder(model.string());
+  options.take_path("sentence", how.sentence);
   options.take("held_out", how.held_out);
   options.take("epochs", how.epochs);
   options.take("batch_size", how.batch_size);

@@ -165,6 +165,20 @@ def write_clip_tokenizer(folder: Path, merges: int = 400) -> None:
     )
 
 
+def write_bert_tokenizer(folder: Path) -> None:
+    """A small vocabulary of BERT's kind, learned from such texts, as vocab.txt."""
+    from tokenizers import BertWordPieceTokenizer
+
+    learner = BertWordPieceTokenizer(lowercase=True)
+    texts = [*odd_texts(600), *(text.title() for text in odd_texts(100))]
+    learner.train_from_iterator(texts, vocab_size=1200, min_frequency=1, show_progress=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    learner.save_model(str(folder))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "BertTokenizer", "do_lower_case": True})
+    )
+
+
 def write_siglip_tokenizer(folder: Path, **options: object) -> None:
     """A small SentencePiece model of SigLIP's kind, learned from such texts, as spiece.model."""
     import sentencepiece

@@ -6,6 +6,7 @@ import gzip
 import importlib.util
 import io
 import json
+import shutil
 import warnings
 from pathlib import Path
 
@@ -18,11 +19,20 @@ from export_support import (  # noqa: E402
     export,
     odd_texts,
     randomised,
+    write_bert_tokenizer,
     write_clip_tokenizer,
     write_folder,
     write_siglip_tokenizer,
 )
-from vsearch.export import ExportError, bpe, hf_text, package, unigram  # noqa: E402
+from vsearch.export import (  # noqa: E402
+    ExportError,
+    bpe,
+    hf_text,
+    package,
+    sentence,
+    unigram,
+    wordpiece,
+)
 
 SMALL = {
     "hidden_size": 24,
@@ -409,3 +419,79 @@ def test_tokenizer_with_added_tokens(editable, tmp_path):
 def test_pooling_that_leaves_the_space_of_the_words(clip_folder, tmp_path):
     with pytest.raises(ExportError, match=r"--pooling mean leaves the space .*; give --no-text"):
         export(clip_folder, tmp_path / "out.vsm.pt", pooling="mean")
+
+
+# --- sentence encoders ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def sentence_folder(tmp_path_factory):
+    """A whole sentence encoder of random weights, as sentence-transformers keeps it."""
+    folder = tmp_path_factory.mktemp("sentence") / "small-bert"
+    write_bert_tokenizer(folder)
+    vocabulary = (folder / "vocab.txt").read_text(encoding="utf-8").splitlines()
+    config = transformers.BertConfig(
+        **SMALL, vocab_size=len(vocabulary), max_position_embeddings=64, hidden_act="gelu"
+    )
+    randomised(transformers.BertModel(config)).save_pretrained(folder)
+    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 48}')
+    (folder / "1_Pooling").mkdir()
+    write_pooling(folder, "pooling_mode_mean_tokens")
+    return folder
+
+
+def write_pooling(folder, kind):
+    modes = {"pooling_mode_mean_tokens": False, "pooling_mode_cls_token": False, kind: True}
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(modes))
+
+
+@pytest.mark.parametrize("lower_case", [True, False])
+def test_bert_tokens_equal_the_reference(sentence_folder, tmp_path, lower_case):
+    (tmp_path / "vocab.txt").write_bytes((sentence_folder / "vocab.txt").read_bytes())
+    (tmp_path / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "BertTokenizer", "do_lower_case": lower_case})
+    )
+    reference = transformers.BertTokenizer.from_pretrained(tmp_path)
+    tokenizer = reloaded(wordpiece.read_wordpiece(tmp_path, 48))
+    texts = odd_texts(2000)
+    expected = reference(texts, truncation=True, max_length=48)["input_ids"]
+    for text, ids in zip(texts, expected):
+        assert tokenizer(text) == ids, repr(text)
+
+
+@pytest.mark.parametrize("kind", ["pooling_mode_mean_tokens", "pooling_mode_cls_token"])
+def test_sentences_equal_the_reference(sentence_folder, tmp_path, kind):
+    folder = tmp_path / "model"
+    shutil.copytree(sentence_folder, folder)
+    write_pooling(folder, kind)
+    told = sentence.export(folder, tmp_path / "small.vst.pt", licence="MIT")
+    assert (told["name"], told["dim"], told["license"]) == ("model", 24, "MIT")
+    module = torch.jit.load(str(tmp_path / "small.vst.pt")).eval()
+
+    model = transformers.BertModel.from_pretrained(folder).eval()
+    tokenizer = transformers.BertTokenizer.from_pretrained(folder)
+    texts = [text for text in TEXTS if "<|" not in text]
+    with torch.no_grad():
+        together = module.encode_text(texts)
+        for text, row in zip(texts, together):
+            tokens = tokenizer([text], truncation=True, max_length=48, return_tensors="pt")
+            states = model(**tokens).last_hidden_state[0]
+            expected = states.mean(0) if kind == "pooling_mode_mean_tokens" else states[0]
+            torch.testing.assert_close(row, expected / expected.norm(), atol=1e-5, rtol=1e-4)
+
+
+def test_what_is_no_sentence_encoder_is_named(sentence_folder, clip_folder, tmp_path):
+    def refused(folder):
+        with pytest.raises(ExportError) as caught:
+            sentence.export(folder, tmp_path / "no.vst.pt")
+        assert not (tmp_path / "no.vst.pt").exists()
+        return str(caught.value)
+
+    assert "no such folder" in refused(tmp_path / "absent")
+    assert 'model_type "clip"' in refused(clip_folder)
+    folder = tmp_path / "model"
+    shutil.copytree(sentence_folder, folder)
+    write_pooling(folder, "pooling_mode_max_tokens")
+    assert "pooling_mode_max_tokens" in refused(folder)
+    (folder / "vocab.txt").unlink()
+    assert "vocab.txt is missing" in refused(folder)

@@ -91,12 +91,27 @@ def test_options_reach_the_library(model, classes, tmp_path):
     assert vsearch.Encoder(report.package).dim == 16
 
 
+def test_kinds_of_heads(model, classes, tmp_path):
+    report = vsearch.train(model, classes, tmp_path / "pca.vsm.pt", head="pca-whitening", dim=6)
+    assert report.summary["head"] == "pca-whitening"
+    assert len(report.epochs) == 1
+    assert vsearch.Encoder(report.package).dim == 6
+    report = vsearch.train(model, classes, tmp_path / "hidden.vsm.pt", hidden=8, epochs=2)
+    assert report.summary["head"] == "learned"
+    assert vsearch.Encoder(report.package).dim == vsearch.Encoder(model).dim
+
+
 def test_the_whole_network(model, classes, tmp_path):
     report = vsearch.train(
         model, classes, tmp_path / "full.vsm.pt", depth="full", epochs=1, rate=0.1, precision="fp32"
     )
     assert report.summary["depth"] == "full"
     assert vsearch.Encoder(report.package).dim == vsearch.Encoder(model).dim
+    report = vsearch.train(
+        *(model, classes, tmp_path / "full.vsm.pt"),
+        **{"depth": "full", "epochs": 1, "lora_rank": 2, "cut_mix": 1.0},
+    )
+    assert report.epochs[-1]["rate"] <= 1e-3, "that of adapters"
 
 
 def test_progress_may_end_it(model, classes, tmp_path, capfd):
@@ -130,6 +145,8 @@ def test_progress_may_end_it(model, classes, tmp_path, capfd):
         ({"loss": "magic"}, "loss must be 'arcface', .*, not 'magic'"),
         ({"depth": "deep"}, "depth must be 'head', 'partial' or 'full', not 'deep'"),
         ({"rate": -1.0}, "rate is -1"),
+        ({"head": "hat"}, "head must be 'learned', 'lda', 'pca' or 'pca-whitening', not 'hat'"),
+        ({"cut_mix": 0.5}, "lora_rank and cut_mix are of a network"),
         ({"epochs": 0}, "epochs is 0"),
         ({"held_out_classes": 0.9}, "held_out_classes is 0.9"),
         ({"label_fields": "colour"}, "colour"),

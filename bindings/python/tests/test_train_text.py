@@ -98,6 +98,7 @@ def test_progress_may_end_it(shop, tmp_path, capfd):
         ({"rate": "fast"}, TypeError, "rate"),
         ({"epochs": -1}, ValueError, "epochs"),
         ({"model": "no-such-model"}, FileNotFoundError, "no-such-model"),
+        ({"sentence": "no-such.vst.pt"}, FileNotFoundError, "no-such.vst.pt"),
     ],
 )
 def test_wrong_input_is_named(shop, tmp_path, options, error, message):

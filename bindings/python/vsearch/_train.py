@@ -117,12 +117,16 @@ def train(
     accumulate: SupportsIndex = 1,
     mean_decay: SupportsFloat = 0.0,
     blocks: SupportsIndex = 4,
+    lora_rank: SupportsIndex = 0,
+    cut_mix: SupportsFloat = 0.0,
     per_class: SupportsIndex = 0,
     balance_classes: bool = False,
     balance_field: str = "",
     batch_field: str = "",
     in_turn: bool = False,
     own_classifiers: bool = False,
+    head: str = "learned",
+    hidden: SupportsIndex = 0,
     dim: SupportsIndex = 0,
     augmentation: Augmentation | None = None,
     keep_start: SupportsFloat = 0.0,
@@ -139,7 +143,7 @@ def train(
     pictures of ``data`` and writes the package ``output``, whose embeddings no catalogue mixes with
     those of ``model``: :meth:`Catalog.reencode`.
 
-    ``depth`` is ``"head"`` (a linear map behind the network: seconds), ``"partial"`` (its last
+    ``depth`` is ``"head"`` (a map behind the network: seconds), ``"partial"`` (its last
     ``blocks`` too) or ``"full"``; ``loss`` one of arcface, subcentre, cosface, normsoftmax,
     proxyanchor, supcon, triplet and multisimilarity. Every ``1 / held_out_classes``-th class is
     measured with instead of learned, unless pictures have a split "val"; near-duplicates of the
@@ -172,12 +176,16 @@ def train(
         "accumulate": count(accumulate, "accumulate"),
         "mean_decay": mean_decay,
         "blocks": count(blocks, "blocks"),
+        "lora_rank": count(lora_rank, "lora_rank"),
+        "cut_mix": cut_mix,
         "per_class": count(per_class, "per_class"),
         "balance_classes": bool(balance_classes),
         "balance_field": balance_field,
         "batch_field": batch_field,
         "in_turn": bool(in_turn),
         "own_classifiers": bool(own_classifiers),
+        "head": head,
+        "hidden": count(hidden, "hidden"),
         "dim": count(dim, "dim"),
         "random_crop": bool(change.random_crop),
         "flip": bool(change.flip),

@@ -12,7 +12,7 @@ from ._catalog import Catalog
 from ._train import Report, TrainProgress, TrainState, _callback
 from .errors import InvalidArgumentError
 
-# In epoch 0 items are read.
+# In epoch 0 items are read, and texts encoded by a sentence encoder.
 TextTrainState = TrainState
 
 
@@ -36,6 +36,7 @@ def train_text(
     *,
     fields: str | Iterable[str] = ("title",),
     model: PathLike | None = None,
+    sentence: PathLike | None = None,
     held_out: SupportsFloat = 0.1,
     epochs: SupportsIndex = 30,
     batch_size: SupportsIndex = 512,
@@ -51,8 +52,9 @@ def train_text(
     the package ``output``: the catalogue's model, which then understands words.
 
     ``fields`` are those of the metadata that have words, joined; items without are left out.
-    ``model`` is the package of the catalogue's embeddings, where it is not found by its name. A
-    share ``held_out`` of the different texts is measured with instead of learned. Embeddings of
+    ``model`` is the package of the catalogue's embeddings, where it is not found by its name.
+    ``sentence`` is a sentence encoder to stand behind (``vsx model export sentence``), so that
+    words that no title has mean something too. A share ``held_out`` of the different texts is measured with instead of learned. Embeddings of
     pictures stay the same: :meth:`Catalog.reencode` takes the package over without encoding one.
     docs/training.md has each option.
 
@@ -81,5 +83,7 @@ def train_text(
     }
     if model is not None:
         options["model"] = model
+    if sentence is not None:
+        options["sentence"] = sentence
     text = _native.train_text(catalog._native, output, options, _callback(progress, "items"))
     return TextTrainReport(text, os.fspath(output))

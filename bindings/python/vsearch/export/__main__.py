@@ -12,7 +12,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = vars(_parser().parse_args(arguments))
     source = options.pop("kind")
     try:
-        package = _sources[source](options)
+        told = _sources[source](options)
     except ExportError as error:
         print(f"vsearch.export: {error}", file=sys.stderr)
         return 1
@@ -22,44 +22,63 @@ def main(arguments: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+    print(told)
+    return 0
+
+
+def _tell(package, output: str) -> str:
     from .package import fingerprint
 
     for precision, reason in package.left_out.items():
         print(f"vsearch.export: without {precision}: {reason}", file=sys.stderr)
     description = package.manifest
-    print(
-        f"wrote {options['output']}: {description['name']}, {description['dim']} dimensions, "
+    return (
+        f"wrote {output}: {description['name']}, {description['dim']} dimensions, "
         f"fingerprint {fingerprint(package)}"
     )
-    return 0
 
 
 # Each imports only now: --help and a mistyped command should not wait for torch.
 
 
-def _hf(options: dict):
-    from transformers.utils import logging
-
+def _hf(options: dict) -> str:
     from . import hf
+
+    _quieten_transformers()
+    return _tell(hf.export(options.pop("model"), **options), options["output"])
+
+
+def _sentence(options: dict) -> str:
+    from . import sentence
+
+    _quieten_transformers()
+    description = sentence.export(options.pop("model"), **options)
+    return (
+        f"wrote {options['output']}: {description['name']}, for vsx train-text --sentence; "
+        f"{description['dim']} dimensions"
+    )
+
+
+def _quieten_transformers() -> None:
+    from transformers.utils import logging
 
     logging.set_verbosity_error()  # what goes wrong with a folder is told by ExportError
     logging.disable_progress_bar()
-    return hf.export(options.pop("model"), **options)
 
 
-def _timm(options: dict):
+def _timm(options: dict) -> str:
     from . import timm_models
 
-    return timm_models.export(options.pop("model"), **options)
+    return _tell(timm_models.export(options.pop("model"), **options), options["output"])
 
 
-def _torchvision(options: dict):
+def _torchvision(options: dict) -> str:
     from . import torchvision_models
 
-    return torchvision_models.export(options.pop("model"), **options)
+    return _tell(torchvision_models.export(options.pop("model"), **options), options["output"])
 
 
-def _module(options: dict):
+def _module(options: dict) -> str:
     from . import module
 
     interpolation = options.pop("interpolation")
@@ -70,10 +89,17 @@ def _module(options: dict):
         raise ExportError("--interpolation is missing; a resize is bilinear or bicubic")
     elif resize["edge"] == "stretch" and "size" not in resize:
         resize["size"] = list(options["size"])
-    return module.export(options.pop("model"), resize=resize, **options)
+    package = module.export(options.pop("model"), resize=resize, **options)
+    return _tell(package, options["output"])
 
 
-_sources = {"hf": _hf, "timm": _timm, "torchvision": _torchvision, "module": _module}
+_sources = {
+    "hf": _hf,
+    "timm": _timm,
+    "torchvision": _torchvision,
+    "module": _module,
+    "sentence": _sentence,
+}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -126,6 +152,18 @@ def _parser() -> argparse.ArgumentParser:
         if library == "timm":
             _add_fast(models)
     _add_module(sources)
+    sentence = sources.add_parser(
+        "sentence",
+        help="a sentence encoder, to learn words from",
+        description="Makes what vsx train-text begins from of a sentence encoder, as the library "
+        "sentence-transformers keeps it.",
+    )
+    sentence.add_argument(
+        "model",
+        metavar="MODEL",
+        help="folder with config.json, vocab.txt and weights, or a name to fetch",
+    )
+    _add_output(sentence, "OUT.vst.pt", "file")
     return parser
 
 
@@ -195,11 +233,13 @@ def _add_fast(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_output(parser: argparse.ArgumentParser) -> None:
+def _add_output(
+    parser: argparse.ArgumentParser, metavar: str = "OUT.vsm.pt", what: str = "package"
+) -> None:
     parser.add_argument(
-        "-o", "--output", required=True, metavar="OUT.vsm.pt", help="the package to write"
+        "-o", "--output", required=True, metavar=metavar, help=f"the {what} to write"
     )
-    parser.add_argument("--name", default="", help="name inside the package (default: the model's)")
+    parser.add_argument("--name", default="", help=f"name inside the {what} (default: the model's)")
     parser.add_argument(
         "--license",
         dest="licence",

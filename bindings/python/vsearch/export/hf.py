@@ -74,7 +74,7 @@ def export(
     spec = read_preprocessing(folder, interpolation)
     if size:
         spec = with_size(spec, *size)
-    loaded = _load(model_class, folder)
+    loaded = load_model(model_class, folder)
     try:
         if family in hf_convolution.families:
             parts = hf_convolution.convert(family, loaded, spec, pooling, projection, normalise)
@@ -112,12 +112,14 @@ def _find(model: str) -> tuple[Path, str, str]:
     return folder, model.split("/")[1], f"Hugging Face, {model}, commit {folder.name}"
 
 
-def _load(model_class: str, folder: Path) -> torch.nn.Module:
+def load_model(model_class: str, folder: Path) -> torch.nn.Module:
+    """A model of transformers, whole, in float32 and ready to compute."""
     import transformers
     from safetensors import SafetensorError
 
-    # The pooler of ViT and DeiT is no part of their embedding, and many files do not hold it.
-    options = {"add_pooling_layer": False} if model_class in ("ViTModel", "DeiTModel") else {}
+    # The pooler of these is no part of their embedding, and many files do not hold it.
+    without_pooler = ("ViTModel", "DeiTModel", "BertModel")
+    options = {"add_pooling_layer": False} if model_class in without_pooler else {}
     try:
         model, report = getattr(transformers, model_class).from_pretrained(
             folder,

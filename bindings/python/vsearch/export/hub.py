@@ -10,7 +10,7 @@ from . import ExportError
 _TIMEOUT_S = 10  # until the first answer; a download itself may take long
 _WEIGHTS = ["model*.safetensors"]
 _OLD_WEIGHTS = ["pytorch_model*.bin"]
-_OTHERS = ["*.json", "merges.txt", "spiece.model"]
+_OTHERS = ["*.json", "merges.txt", "spiece.model", "vocab.txt"]
 
 
 def is_name(text: str) -> bool:

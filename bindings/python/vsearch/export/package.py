@@ -190,6 +190,17 @@ def write_package(
     return replace(read_package(path), left_out=left_out)
 
 
+def write_module(module: torch.nn.Module, path: Path, extra_files: dict[str, str]) -> None:
+    """Writes ``module``, scripted, with ``extra_files``. The file appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".tmp")
+    try:
+        unfinished.write_bytes(_archive(script(module), extra_files))
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
 def read_package(path: str | os.PathLike) -> Package:
     """Reads a package onto the CPU. Does not compute its golden pairs."""
     path = Path(path)

@@ -16,6 +16,9 @@ from torch import nn
 
 # Bits of a code point's class.
 LETTER, NUMBER, SPACE, CASED, CASE_IGNORABLE = 1, 2, 4, 8, 16
+# A mark that takes no room of its own; a control, format or private character but a tab, the end of
+# a line or a carriage's return.
+PUNCTUATION, MARK, CONTROL = 32, 64, 128
 
 _PAGE = 256
 _LAST = 0x323AF  # no letter lies beyond but for private use
@@ -208,6 +211,12 @@ def _class(char: str) -> int:
     value = LETTER if category[0] == "L" else NUMBER if category[0] == "N" else 0
     if char.isspace() and char not in "\x1c\x1d\x1e\x1f":  # Python alone calls these space
         value |= SPACE
+    if category in ("Cc", "Cf", "Co") and char not in "\t\n\r":
+        value |= CONTROL
+    if category[0] == "P" or (category[0] == "S" and char < "\x7f"):
+        value |= PUNCTUATION
+    if category == "Mn":
+        value |= MARK
     # Python tells both properties by its rule for a sigma at the end of a word.
     if ("A" + char + "Σ").lower()[-1] == "ς":
         value |= CASED if ("1" + char + "Σ").lower()[-1] == "ς" else CASE_IGNORABLE

@@ -25,11 +25,12 @@ LOSSES = (
     "multisimilarity",
 )
 HEAD = ("--depth", "head", *(("--epochs", "20") if report.quick() else ()))
-FULL = ("--depth", "full", "--epochs", "14")
-OPEN = ("--depth", "full", "--epochs", "6", "--rate", "2e-5")
+# Colours tell groceries apart, so they are left as they are.
+AS_COLOURED = ("--colour-jitter", "0", "--greyscale", "0")
+FULL = ("--depth", "full", "--epochs", "14", "--layer-decay", "1", "--erase", "0", *AS_COLOURED)
+OPEN = ("--depth", "full", "--epochs", "6", "--rate", "2e-5", "--layer-decay", "1")
 # Where colours are what is learned, they must not be changed by chance.
-COLOUR = ("--depth", "full", "--epochs", "4", "--labels", "articleType,baseColour")
-COLOUR += ("--colour-jitter", "0", "--greyscale", "0")
+COLOUR = ("--depth", "full", "--epochs", "4", "--labels", "articleType,baseColour", *AS_COLOURED)
 BACKGROUND = ("--new-background", "0.5")
 LEAKAGE = "share of the background"
 METRICS = ("R@1", "mAP")

@@ -54,9 +54,10 @@ def train_text(
     ``fields`` are those of the metadata that have words, joined; items without are left out.
     ``model`` is the package of the catalogue's embeddings, where it is not found by its name.
     ``sentence`` is a sentence encoder to stand behind (``vsx model export sentence``), so that
-    words that no title has mean something too. A share ``held_out`` of the different texts is measured with instead of learned. Embeddings of
-    pictures stay the same: :meth:`Catalog.reencode` takes the package over without encoding one.
-    docs/training.md has each option.
+    words that no title has mean something too. A share ``held_out`` of the different texts is
+    measured with instead of learned. Embeddings of pictures stay the same:
+    :meth:`Catalog.reencode` takes the package over without encoding one. docs/training.md has each
+    option.
 
     ``progress`` is True for a bar on stderr, or a callable(:class:`TextTrainState`). If it returns
     False, training ends and the best so far is written; so it is if it raises, or at Ctrl-C, and

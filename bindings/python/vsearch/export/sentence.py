@@ -1,5 +1,5 @@
 """Sentence encoders, as the library sentence-transformers keeps them: what ``vsx train-text`` can
-begin from. A file with ``encode_text(texts) -> [B, dim]`` and the tokenizer inside, and no pictures.
+begin from. A file with ``encode_text(texts) -> [B, dim]`` and the tokenizer inside.
 """
 
 from __future__ import annotations
@@ -113,8 +113,8 @@ def export(
     if not folder.is_dir():
         if not hub.is_name(str(model)):
             raise ExportError(
-                f"{model}: no such folder; give the folder that holds config.json, vocab.txt and the "
-                "weights, or the model's name on Hugging Face"
+                f"{model}: no such folder; give the folder that holds config.json, vocab.txt and "
+                "the weights, or the model's name on Hugging Face"
             )
         folder = hub.fetch(str(model))
         source = source or f"Hugging Face, {model}, commit {folder.name}"
@@ -139,7 +139,7 @@ def _read(folder: Path) -> SentenceEncoder:
     model_type = read_json(folder, "config.json").get("model_type")
     if model_type != "bert":
         raise ExportError(
-            f'config.json: model_type "{model_type}" is not supported; of sentence encoders, bert is'
+            f'config.json: model_type "{model_type}" is not supported; of sentence encoders bert is'
         )
     source = load_model("BertModel", folder)
     config = source.config

@@ -171,8 +171,8 @@ def read_wordpiece(folder: Path, context: int) -> WordPieceTokenizer:
     kind = options.get("tokenizer_class", "BertTokenizer").removesuffix("Fast")
     if kind != "BertTokenizer":
         raise ExportError(
-            f"{folder / 'tokenizer_config.json'}: tokenizer_class is {kind}; sentence encoders with "
-            "BERT's tokenizer can be exported"
+            f"{folder / 'tokenizer_config.json'}: tokenizer_class is {kind}; sentence encoders "
+            "with BERT's tokenizer can be exported"
         )
     lines = path.read_text(encoding="utf-8").split("\n")
     if lines and not lines[-1]:

@@ -969,11 +969,12 @@ VSEARCH_API vsearch_status vsearch_catalog_train(const vsearch_catalog* catalog,
  * `options` is a JSON object with the names of docs/training.md, such as
  *   {"fields": ["title", "colour"], "model": "start.vsm.pt", "epochs": 20};
  * what it lacks, or NULL, means the defaults. `json`: what was found out. `progress` tells the
- * reading of items as epoch 0, and may be NULL. VSEARCH_INVALID_ARGUMENT (an option that does not
- * exist, with those that do; no item has a text; too few different texts; a model with a text tower
- * of its own), VSEARCH_ENCODER_MISMATCH (`model` is not the catalogue's), VSEARCH_FILE_NOT_FOUND,
- * VSEARCH_BAD_MODEL, VSEARCH_CANCELLED (asked to stop before anything was learned),
- * VSEARCH_UNAVAILABLE (a library without torch). */
+ * reading of items as epoch 0, and the encoding of texts by the sentence encoder that the option
+ * "sentence" names, and may be NULL. VSEARCH_INVALID_ARGUMENT (an option that does not exist, with
+ * those that do; no item has a text; too few different texts; a model with a text tower of its own,
+ * or one that was learned behind another sentence encoder, or none), VSEARCH_ENCODER_MISMATCH
+ * (`model` is not the catalogue's), VSEARCH_FILE_NOT_FOUND, VSEARCH_BAD_MODEL, VSEARCH_CANCELLED
+ * (asked to stop before anything was learned), VSEARCH_UNAVAILABLE (a library without torch). */
 VSEARCH_API vsearch_status vsearch_train_text(const vsearch_catalog* catalog, const char* output,
                                               const char* options, vsearch_train_progress progress,
                                               void* progress_user, vsearch_text** json,

@@ -29,6 +29,7 @@ struct TextTrainOptions {
   std::uint32_t batch_size = 512;  // pairs of a text and a picture in a step
   double rate = 2e-3;              // at its highest
   double weight_decay = 0.05;
+  // Without a sentence encoder:
   std::uint32_t width = 128;           // of what a piece of a word is known by, 8 to 4,096
   std::uint32_t most_pieces = 20'000;  // that are known at most, 100 to 1,000,000
   // Training ends when this many epochs in a row found no better than the best; 0: never.

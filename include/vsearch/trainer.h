@@ -113,12 +113,14 @@ struct TrainOptions {
   // Batches of a network's step: gradients are the mean of so many, so that large ones fit into
   // memory. Losses that compare pictures compare those of each batch.
   std::uint32_t accumulate = 1;
-  // Of a network the running mean of its weights is measured and written, in which each step before
-  // counts this much less, such as 0.999; 0: the weights themselves.
+  // Of a network the running mean of its weights (with lora_rank: of what is learned of them) is
+  // measured and written, in which each step before counts this much less, such as 0.999; 0: the
+  // weights themselves.
   double mean_decay = 0.0;
   std::uint32_t blocks = 4;  // that kPartial tunes
   // Matrices of a network change by the product of two thin ones alone, of this rank (LoRA, arXiv
-  // 2106.09685), which are part of them in the end; 0: freely.
+  // 2106.09685), which are part of them in the end; 0: freely. Those for which that would be no
+  // fewer numbers, and what is no matrix, change freely, at the rate that is usual without.
   std::uint32_t lora_rank = 0;
   // How often the pictures of a network's batch get a part of each other, and its label (CutMix,
   // arXiv 1905.04899). Of losses with class vectors.
@@ -223,8 +225,8 @@ struct TrainReport {
   std::vector<TrainEpoch> epochs;
   std::uint32_t best_epoch = 0;
   double mixture = 1.0;  // of the tuned weights, the rest the start's
-  // mAP of what was written; NaN where nothing is held out. That of no epoch where a head was not
-  // learned (best_epoch 0), or weights were mixed.
+  // mAP of what was written, of a network in the precision of its steps; NaN where nothing is held
+  // out. That of no epoch where a head was not learned (best_epoch 0), or weights were mixed.
   double held_out_map = 0;
   std::string stopped;  // why training ended before its last epoch; empty: it did not
   double seconds = 0;

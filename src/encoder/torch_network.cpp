@@ -8,18 +8,20 @@
 #include <utility>
 
 #include "encoder/torch_archive.h"
+#include "encoder/torch_autocast.h"
 #include "encoder/torch_error.h"
 #include "vsearch/error.h"
 
 namespace vsearch::encoder {
 
 Network::Network(torch::jit::Module module, const std::string& method, at::Device device,
-                 at::ScalarType type, Precision precision)
+                 at::ScalarType type, Precision precision, bool autocasts)
     : module_(std::move(module)),
       method_(module_.get_method(method)),
       device_(device),
       type_(type),
-      precision_(precision) {
+      precision_(precision),
+      autocasts_(autocasts) {
   module_.eval();
   if (type_ == at::kFloat) {
     module_.to(device_);
@@ -32,6 +34,7 @@ at::Tensor Network::run(c10::IValue input, std::size_t count, std::int64_t dims,
                         const std::string& path) const {
   return run_torch(ErrorCode::kBadModel, path, kExportRemedy, [&] {
     const c10::InferenceMode inference;
+    const HalfPrecision half(autocasts_, device_);
     // Without it the first two calls of each thread rewrite the graph, a tenth of a second, for
     // nothing: what can be fused the package has fused already.
     const torch::jit::GraphOptimizerEnabledGuard as_written(false);

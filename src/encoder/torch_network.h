@@ -14,9 +14,9 @@ namespace vsearch::encoder {
 class Network {
  public:
   // The method `method` of `module`, in evaluation mode on `device`. The network takes pixels as
-  // `type`: float32 but for a plain form converted to half precision.
+  // `type`: float32 but for a plain form converted to half precision. `autocasts`: to bfloat16.
   Network(torch::jit::Module module, const std::string& method, at::Device device,
-          at::ScalarType type, Precision precision);
+          at::ScalarType type, Precision precision, bool autocasts = false);
 
   Precision precision() const { return precision_; }
   at::Device device() const { return device_; }
@@ -35,6 +35,7 @@ class Network {
   at::Device device_;
   at::ScalarType type_;
   Precision precision_;
+  bool autocasts_;
 };
 
 }  // namespace vsearch::encoder

@@ -10,6 +10,7 @@
 #include <optional>
 #include <utility>
 
+#include "encoder/torch_autocast.h"
 #include "encoder/torch_error.h"
 #include "train/agreement.h"
 #include "train/batches.h"
@@ -53,7 +54,7 @@ class StepTeacher {
     at::Tensor rows;
     {
       const c10::InferenceMode inference;
-      const HalfPrecision half(is_half_, device_);
+      const encoder::HalfPrecision half(is_half_, device_);
       rows = embeddings_of(network_, pixels);
     }
     return rows.clone();  // what comes of InferenceMode has no part in gradients
@@ -166,7 +167,7 @@ class Distillation {
           const at::Tensor taught = teacher_.encode(batch.also.to(device_));
           at::Tensor loss;
           {
-            const HalfPrecision half(is_half_, device_);
+            const encoder::HalfPrecision half(is_half_, device_);
             const at::Tensor learned = embeddings_of(network_, batch.pixels.to(device_));
             loss = options_.relational * relational_distillation(learned, taught);
             if (run_.cosine > 0) loss = loss + run_.cosine * cosine_distillation(learned, taught);

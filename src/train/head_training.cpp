@@ -1,6 +1,7 @@
 #include "train/head_training.h"
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <fmt/format.h>
 #include <torch/optim/adamw.h>
 
 #include <chrono>
@@ -43,6 +44,13 @@ class HeadTraining {
                   "dim is " + std::to_string(dim) + "; the encoder gives " +
                       std::to_string(features_.size(1)) + ", and a head makes no more of them");
     }
+    const auto classes = static_cast<std::int64_t>(set_.classes.size());
+    if (options_.head == HeadKind::kLda && dim < features_.size(1) && dim >= classes) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("dim is {}; {} classes lie apart in {} directions, which is the most "
+                              "that lda can keep",
+                              dim, classes, classes - 1));
+    }
     if (dim == features_.size(1)) {
       head_ = {at::eye(dim), at::zeros({dim})};  // the start itself
       measure(0, 0, 0);
@@ -53,10 +61,12 @@ class HeadTraining {
     head_ = computed_head(options_.head, features_, labels_, dim);
     if (options_.head != HeadKind::kLearned) {
       report_.held_out_map = score_now().map;
+      if (progress_ && !progress_({1, 1, 1, 1, 0, 0})) {
+        throw Error(ErrorCode::kCancelled, "asked to stop before the head was written");
+      }
       return head_;
     }
     keep_if_best(0, score_now());
-    if (options_.hidden > 0) head_.hidden = new_units();
 
     loss_ = make_loss(
         loss_settings(options_, recipe_, set_.classes.size(), static_cast<std::size_t>(dim)));
@@ -65,6 +75,7 @@ class HeadTraining {
       start_at_means(*loss_, through_head(head_, features_), labels_,
                      static_cast<std::int64_t>(set_.classes.size()));
     }
+    if (options_.hidden > 0) head_.hidden = new_units();
     std::vector<at::Tensor> parameters = loss_->parameters();
     for (const at::Tensor& own : tensors_of(head_)) {
       parameters.push_back(own.requires_grad_(true));

@@ -2,6 +2,7 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -25,12 +26,12 @@ Place place_of(const torch::jit::Module& network, const std::string& whole_name)
   return {std::move(owner), whole_name.substr(begin)};
 }
 
-// Whether adapters of that rank have fewer numbers than the weight.
-bool is_worth_it(const at::Tensor& weight, std::int64_t rank) {
-  if (weight.dim() != 2 && weight.dim() != 4) return false;
+// The highest rank of adapters that have fewer numbers than the weight; 0: none have.
+std::int64_t highest_rank_of(const at::Tensor& weight) {
+  if ((weight.dim() != 2 && weight.dim() != 4) || weight.numel() == 0) return 0;
   const std::int64_t out = weight.size(0);
-  const std::int64_t in = weight.numel() / std::max<std::int64_t>(1, out);
-  return rank * (in + out) < in * out;
+  const std::int64_t in = weight.numel() / out;
+  return (in * out - 1) / (in + out);
 }
 
 }  // namespace
@@ -39,14 +40,26 @@ at::Tensor LowRank::Adapter::sum() const {
   return start + up.matmul(down).view(start.sizes());
 }
 
+std::uint32_t highest_rank(const std::vector<TunedParameter>& chosen) {
+  std::int64_t highest = 0;
+  for (const TunedParameter& parameter : chosen) {
+    highest = std::max(highest, highest_rank_of(parameter.value));
+  }
+  return static_cast<std::uint32_t>(highest);
+}
+
 LowRank::LowRank(const torch::jit::Module& network, const std::vector<TunedParameter>& chosen,
-                 std::uint32_t rank, std::uint64_t seed) {
+                 std::uint32_t rank, double others_rate, std::uint64_t seed) {
   const at::NoGradGuard no_gradients;
   at::Generator random = at::make_generator<at::CPUGeneratorImpl>(seed);
   for (const TunedParameter& parameter : chosen) {
     const at::Tensor& weight = parameter.value;
-    if (rank == 0 || !is_worth_it(weight, rank)) {
+    // A weight with two owners would get two sums.
+    const bool is_taken = std::ranges::any_of(
+        adapters_, [&](const Adapter& adapter) { return adapter.own.is_same(weight); });
+    if (rank == 0 || rank > highest_rank_of(weight) || is_taken) {
       learned_.push_back(parameter);
+      if (rank > 0) learned_.back().rate_factor *= others_rate;
       continue;
     }
     const std::int64_t out = weight.size(0);

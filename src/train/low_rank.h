@@ -14,13 +14,16 @@
 
 namespace vsearch::training {
 
+// The highest rank at which any of `chosen` takes an adapter; 0: none does.
+std::uint32_t highest_rank(const std::vector<TunedParameter>& chosen);
+
 class LowRank {
  public:
   // Adapters of `rank` for those of `chosen`, parameters of `network`, that are matrices or
   // convolutions and have more numbers than their adapters would; the others are learned as they
-  // are. They begin with a product of 0. rank 0: none at all.
+  // are, at `others_rate` times their rate. They begin with a product of 0. rank 0: none at all.
   LowRank(const torch::jit::Module& network, const std::vector<TunedParameter>& chosen,
-          std::uint32_t rank, std::uint64_t seed);
+          std::uint32_t rank, double others_rate, std::uint64_t seed);
 
   // What is learned, in the order of `chosen`: of NAME with an adapter "NAME.lora_down" [rank, in]
   // and "NAME.lora_up" [out, rank], both at its rate.

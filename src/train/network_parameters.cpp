@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "encoder/torch_archive.h"
+#include "train/low_rank.h"
 #include "train/network_training.h"
 #include "vsearch/error.h"
 
@@ -145,7 +146,14 @@ std::uint64_t image_parameter_count(const torch::jit::Module& network) {
 
 void check_network(const encoder::Archive& archive, const TrainOptions& options,
                    const std::string& path) {
-  if (options.depth != TrainDepth::kHead) choose_parameters(archive.module, options, path);
+  if (options.depth == TrainDepth::kHead) return;
+  const std::vector<TunedParameter> chosen = choose_parameters(archive.module, options, path);
+  const std::uint32_t highest = highest_rank(chosen);
+  if (options.lora_rank <= highest) return;
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("{}: lora_rank is {}; no matrix of it is large enough to have an adapter "
+                          "of a rank above {}",
+                          path, options.lora_rank, highest));
 }
 
 }  // namespace vsearch::training

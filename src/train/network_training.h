@@ -34,8 +34,8 @@ std::uint64_t image_parameter_count(const torch::jit::Module& network);
 void check_network(const encoder::Archive& archive, const TrainOptions& options,
                    const std::string& path);
 
-// What the training pictures that are held out are encoded by: the network as it is now. is_half:
-// by whoever has HalfPrecision while it encodes.
+// What the training pictures that are held out are encoded by: the network as it is now; is_half:
+// under autocast to bfloat16.
 std::unique_ptr<Encoder> encoder_of(const torch::jit::Module& network, const EncoderInfo& info,
                                     at::Device device, const std::string& path,
                                     bool is_half = false);

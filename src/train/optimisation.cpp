@@ -1,6 +1,5 @@
 #include "train/optimisation.h"
 
-#include <ATen/autocast_mode.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <c10/core/DeviceGuard.h>
 #include <fmt/format.h>
@@ -34,25 +33,6 @@ void set_values(const std::vector<TunedParameter>& parameters,
                 const std::vector<at::Tensor>& values) {
   const at::NoGradGuard no_gradients;
   for (std::size_t i = 0; i < parameters.size(); ++i) parameters[i].value.copy_(values[i]);
-}
-
-HalfPrecision::HalfPrecision(bool is_on, at::Device device)
-    : is_on_(is_on),
-      type_(device.type()),
-      was_enabled_(at::autocast::is_autocast_enabled(type_)),
-      old_dtype_(at::autocast::get_autocast_dtype(type_)) {
-  if (!is_on_) return;
-  at::autocast::set_autocast_enabled(type_, true);
-  at::autocast::set_autocast_dtype(type_, at::kBFloat16);
-  at::autocast::increment_nesting();
-}
-
-HalfPrecision::~HalfPrecision() {
-  if (!is_on_) return;
-  at::autocast::decrement_nesting();
-  at::autocast::clear_cache();
-  at::autocast::set_autocast_dtype(type_, old_dtype_);
-  at::autocast::set_autocast_enabled(type_, was_enabled_);
 }
 
 at::Device device_of(Device device, std::uint32_t index) {

@@ -31,22 +31,6 @@ std::vector<at::Tensor> values_of(const std::vector<TunedParameter>& parameters)
 void set_values(const std::vector<TunedParameter>& parameters,
                 const std::vector<at::Tensor>& values);
 
-// Autocast to bfloat16 for as long as this lives, if `is_on`; then as it was, for it is the whole
-// thread's.
-class HalfPrecision {
- public:
-  HalfPrecision(bool is_on, at::Device device);
-  ~HalfPrecision();
-  HalfPrecision(const HalfPrecision&) = delete;
-  HalfPrecision& operator=(const HalfPrecision&) = delete;
-
- private:
-  bool is_on_;
-  at::DeviceType type_;
-  bool was_enabled_;
-  at::ScalarType old_dtype_;
-};
-
 at::Device device_of(Device device, std::uint32_t index);
 
 // kAuto steps in bfloat16 where the device computes in it: CPUs with AVX512-BF16, CUDA from compute

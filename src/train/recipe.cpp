@@ -56,6 +56,7 @@ Recipe make_recipe(const TrainOptions& options) {
   recipe.batch_size = options.batch_size.value_or(is_head ? 256 : 48);
   const double network_rate = options.depth == TrainDepth::kPartial ? 1e-4 : 6e-5;
   recipe.rate = options.rate.value_or(options.lora_rank > 0 ? kAdapterRate : network_rate);
+  recipe.plain_rate = options.lora_rank > 0 ? std::min(recipe.rate, network_rate) : recipe.rate;
   recipe.head_rate = options.head_rate.value_or(is_head ? 1e-3 : 1e-2);
   recipe.margin = options.margin.value_or(tuned_margin(options.loss, is_head));
   recipe.scale = options.scale.value_or(tuned_scale(options.loss, is_head));

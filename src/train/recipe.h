@@ -16,8 +16,9 @@ struct Recipe {
   std::uint32_t epochs = 0;
   std::uint32_t batch_size = 0;
   std::uint32_t per_class = 0;
-  double rate = 0;       // of the network's parameters
-  double head_rate = 0;  // of the linear map and of the class vectors
+  double rate = 0;        // of the network's parameters
+  double plain_rate = 0;  // of those without an adapter (lora_rank)
+  double head_rate = 0;   // of the linear map and of the class vectors
   double margin = 0;
   double scale = 0;
 };

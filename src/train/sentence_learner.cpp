@@ -1,12 +1,15 @@
 // Texts by what a sentence encoder makes of them.
 #include <c10/core/InferenceMode.h>
 #include <fmt/format.h>
+#include <torch/csrc/jit/runtime/graph_executor.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <system_error>
 #include <utility>
 
 #include "encoder/torch_error.h"
+#include "train/losses_common.h"
 #include "train/sampler.h"
 #include "train/text_learner.h"
 #include "train/text_tower.h"
@@ -17,8 +20,12 @@ namespace {
 
 constexpr std::size_t kTextsTogether = 32;
 constexpr char kSentenceManifest[] = "vsearch_sentence.json";
+constexpr int kSentenceVersion = 1;
 constexpr char kSentenceRemedy[] =
     "make one of a sentence encoder with vsx model export sentence, see docs/training.md";
+
+constexpr char kSentenceMemoryRemedy[] =
+    "take a smaller sentence encoder, or a machine with more memory";
 
 // Some of its words in their order, one at least.
 std::string shortened(const std::string& text, eval::Seeded& random) {
@@ -38,6 +45,30 @@ std::string shortened(const std::string& text, eval::Seeded& random) {
     some += words[i];
   }
   return some;
+}
+
+// float32 [texts, width].
+at::Tensor encoded(const torch::jit::Module& sentence, const std::vector<std::string>& texts,
+                   const std::string& name) {
+  const at::Tensor found = encoder::run_torch(
+      ErrorCode::kBadModel, name + ": encoding texts", {kSentenceRemedy, kSentenceMemoryRemedy},
+      [&] {
+        const c10::InferenceMode inference;
+        // Texts are of all lengths, for each of which the graph would be optimised anew.
+        const torch::jit::GraphOptimizerEnabledGuard as_written(false);
+        c10::List<std::string> list;
+        for (const std::string& text : texts) list.push_back(text);
+        return sentence.get_method("encode_text")({list}).toTensor().to(at::kFloat);
+      });
+  if (found.dim() != 2 || found.size(0) != static_cast<std::int64_t>(texts.size()) ||
+      found.size(1) == 0 || !found.isfinite().all().item<bool>()) {
+    throw Error(
+        ErrorCode::kBadModel,
+        fmt::format("{}: encode_text() gave {} for {} texts, or numbers that are not finite; "
+                    "{}",
+                    name, shape_text(found), texts.size(), kSentenceRemedy));
+  }
+  return found;
 }
 
 class SentenceLearner final : public TextLearner {
@@ -82,13 +113,26 @@ torch::jit::Module open_sentence_encoder(const std::filesystem::path& path) {
   torch::jit::ExtraFilesMap extra{{kSentenceManifest, ""}};
   torch::jit::Module module = encoder::run_torch(
       ErrorCode::kBadModel, path.string() + ": not a TorchScript archive, or a damaged one",
-      kSentenceRemedy, [&] { return torch::jit::load(path.string(), at::kCPU, extra); });
-  if (extra[kSentenceManifest].empty() || !module.find_method("encode_text")) {
+      {kSentenceRemedy, kSentenceMemoryRemedy}, [&] {
+        torch::jit::Module loaded = torch::jit::load(path.string(), at::kCPU, extra);
+        loaded.eval();
+        for (const at::Tensor& parameter : loaded.parameters()) parameter.requires_grad_(false);
+        return loaded;
+      });
+  const nlohmann::json manifest =
+      nlohmann::json::parse(extra[kSentenceManifest], nullptr, /*allow_exceptions=*/false);
+  if (!manifest.is_object() || !module.find_method("encode_text")) {
     throw Error(ErrorCode::kBadModel,
                 fmt::format("{}: not a sentence encoder; {}", path.string(), kSentenceRemedy));
   }
-  module.eval();
-  for (const at::Tensor& parameter : module.parameters()) parameter.requires_grad_(false);
+  const auto version = manifest.find("format_version");
+  if (version == manifest.end() || *version != kSentenceVersion) {
+    throw Error(ErrorCode::kBadModel,
+                fmt::format("{}: its {} is of format version {}, and this library knows {}; {}",
+                            path.string(), kSentenceManifest,
+                            version == manifest.end() ? "none" : version->dump(), kSentenceVersion,
+                            kSentenceRemedy));
+  }
   return module;
 }
 
@@ -104,25 +148,24 @@ std::unique_ptr<TextLearner> learn_sentences(const std::vector<std::string>& tex
   for (std::size_t i = 0; i < all.size(); ++i) order[i] = static_cast<std::int64_t>(i);
   std::ranges::stable_sort(order, {},
                            [&](std::int64_t i) { return all[static_cast<std::size_t>(i)].size(); });
-  std::vector<at::Tensor> found;
-  encoder::run_torch(
-      ErrorCode::kBadModel, options.sentence.string() + ": encoding texts", kSentenceRemedy, [&] {
-        const c10::InferenceMode inference;
-        for (std::size_t begin = 0; begin < all.size(); begin += kTextsTogether) {
-          const std::size_t end = std::min(all.size(), begin + kTextsTogether);
-          if (progress && !progress({0, options.epochs, begin, all.size(), 0, 0})) {
-            throw Error(ErrorCode::kCancelled, "asked to stop before anything was learned");
-          }
-          c10::List<std::string> some;
-          for (std::size_t i = begin; i < end; ++i) {
-            some.push_back(all[static_cast<std::size_t>(order[i])]);
-          }
-          found.push_back(sentence.get_method("encode_text")({some}).toTensor().to(at::kFloat));
-        }
-      });
-  const at::Tensor sorted = at::cat(found);
-  at::Tensor rows = at::empty(sorted.sizes(), at::kFloat);
-  rows.index_copy_(0, at::tensor(order, at::kLong), sorted);
+  at::Tensor rows;
+  for (std::size_t begin = 0; begin < all.size(); begin += kTextsTogether) {
+    if (progress && !progress({0, options.epochs, begin, all.size(), 0, 0})) {
+      throw Error(ErrorCode::kCancelled, "asked to stop before anything was learned");
+    }
+    const std::size_t end = std::min(all.size(), begin + kTextsTogether);
+    std::vector<std::string> some;
+    for (std::size_t i = begin; i < end; ++i) {
+      some.push_back(all[static_cast<std::size_t>(order[i])]);
+    }
+    const at::Tensor found = encoded(sentence, some, options.sentence.string());
+    if (!rows.defined()) {
+      rows = at::empty({static_cast<std::int64_t>(all.size()), found.size(1)}, at::kFloat);
+    }
+    const at::ArrayRef<std::int64_t> places(order.data() + begin, end - begin);
+    rows.index_copy_(0, at::tensor(places, at::kLong), found);
+  }
+  if (progress) progress({0, options.epochs, all.size(), all.size(), 0, 0});
   const auto count = static_cast<std::int64_t>(texts.size());
   return std::make_unique<SentenceLearner>(
       make_sentence_tower(sentence, rows.size(1), static_cast<std::int64_t>(dim),

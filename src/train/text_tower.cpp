@@ -213,7 +213,10 @@ bool have_same_weights(const torch::jit::Module& a, const torch::jit::Module& b)
   for (const auto& one : of_a) {
     const auto same = *other;
     ++other;
-    if (one.name != same.name || !at::equal(one.value, same.value)) return false;
+    if (one.name != same.name || one.value.scalar_type() != same.value.scalar_type() ||
+        !at::equal(one.value, same.value)) {
+      return false;
+    }
   }
   return true;
 }
@@ -273,22 +276,27 @@ torch::jit::Module make_sentence_tower(const torch::jit::Module& sentence, std::
   return tower;
 }
 
+std::optional<torch::jit::Module> sentence_encoder_of(const torch::jit::Module& network) {
+  if (!has_mark(network, kSentenceMark)) return std::nullopt;
+  return network.attr("text").toModule().attr("sentence").toModule();
+}
+
 void check_takes_tower(const torch::jit::Module& network, const torch::jit::Module* sentence,
                        const std::string& path) {
   if (has_own_text_tower(network)) {
-    const torch::jit::Module old = network.attr("text").toModule();
-    const bool was_behind = old.hasattr(kSentenceMark);
-    if (was_behind == (sentence != nullptr) &&
-        (!was_behind || have_same_weights(old.attr("sentence").toModule(), *sentence))) {
+    const std::optional<torch::jit::Module> old = sentence_encoder_of(network);
+    if (old.has_value() == (sentence != nullptr) && (!old || have_same_weights(*old, *sentence))) {
       return;
     }
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("{}: the model has learned words {} before, and what is learned now "
-                            "cannot take their place; begin with the model as it was without words",
-                            path,
-                            !was_behind           ? "without a sentence encoder"
-                            : sentence == nullptr ? "behind a sentence encoder"
-                                                  : "behind another sentence encoder"));
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("{}: the model has learned words {} before, and what is learned now "
+                    "cannot take their place; begin with the model as it was without words, "
+                    "to which vsx rollback or vsx reencode brings the catalogue back",
+                    path,
+                    !old                  ? "without a sentence encoder"
+                    : sentence == nullptr ? "behind a sentence encoder"
+                                          : "behind another sentence encoder"));
   }
   if (network.find_method("encode_text") || network.hasattr("text")) {
     throw Error(ErrorCode::kInvalidArgument,

@@ -6,6 +6,7 @@
 #include <torch/script.h>
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -52,6 +53,10 @@ torch::jit::Module make_text_tower(const TextTowerSettings& settings);
 //   encode_text(texts) -> float32 [texts, dim]
 torch::jit::Module make_sentence_tower(const torch::jit::Module& sentence, std::int64_t width,
                                        std::int64_t dim, std::uint64_t seed);
+
+// What the text tower of `network` stands behind; none: it has no tower of ours, or one with
+// pieces.
+std::optional<torch::jit::Module> sentence_encoder_of(const torch::jit::Module& network);
 
 // Throws kInvalidArgument, naming `path`, unless `network` has no text tower, or one of ours of the
 // same kind: behind that sentence encoder, or without one (null).

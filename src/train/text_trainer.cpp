@@ -220,6 +220,8 @@ TextTrainReport train_text(const Catalog& catalog, const std::filesystem::path& 
   if (!options.sentence.empty()) sentence = training::open_sentence_encoder(options.sentence);
   const torch::jit::Module* const behind = sentence ? &*sentence : nullptr;
   training::check_takes_tower(archive.module, behind, model.string());
+  // Its own if it has one: the same weights, but perhaps another tokenizer before them.
+  if (const auto own = training::sentence_encoder_of(archive.module)) sentence = own;
 
   TextTrainReport report;
   report.start_fingerprint = info.encoder_fingerprint;

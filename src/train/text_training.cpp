@@ -55,6 +55,7 @@ class TextTraining {
     }
     torch::optim::AdamW optimizer(
         values, torch::optim::AdamWOptions(options_.rate).weight_decay(options_.weight_decay));
+    started_ = TextClock::now();
     std::uint32_t since_best = 0;
     for (std::uint32_t epoch = 1; epoch <= options_.epochs; ++epoch) {
       if (!learn(epoch, scale, optimizer)) break;
@@ -298,7 +299,7 @@ class TextTraining {
   std::vector<at::Tensor> best_;
   double best_rank_ = -1;
   bool is_best_ = false;
-  const TextClock::time_point started_ = TextClock::now();
+  TextClock::time_point started_;  // of the first step
 };
 
 }  // namespace

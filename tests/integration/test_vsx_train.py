@@ -120,6 +120,7 @@ def test_heads_that_are_computed_and_hidden_units(vsx, model, classes, cache, tm
     start = ("train", model, "--root", classes, "-o", output, "--cache", cache, "--json", told)
     done = vsx(*start, "--head", "pca", "--dim", 6, "--html", tmp_path / "page.html")
     assert "a head of kind pca" in done.stderr
+    assert "learning from" in done.stderr
     assert vsx.info(output)["dim"] == 6
     report = json.loads(told.read_text())
     assert report["head"] == "pca"

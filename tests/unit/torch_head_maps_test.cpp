@@ -50,8 +50,8 @@ struct HeadBench {
       : start(vsearch_test::save_trainable_package(folder / "start.vsm.pt")),
         dataset(vsearch_test::bright_quarters(pictures, 8, 9)) {}
 
-  TrainReport tune(const TrainOptions& options) const {
-    return vsearch::train(start, dataset, folder / "head.vsm.pt", options);
+  TrainReport tune(const TrainOptions& options, const vsearch::TrainProgress& progress = {}) const {
+    return vsearch::train(start, dataset, folder / "head.vsm.pt", options, progress);
   }
   at::Tensor embed(const fs::path& package) const {
     return training::rows_of(vsearch::embed_dataset(*vsearch::load_encoder(package), dataset).rows,
@@ -134,10 +134,17 @@ TEST_CASE("a head of each kind is written, whatever it finds", "[trainer][heads]
   TrainOptions options;
   options.held_out_classes = 0.25;
   options.dim = 3;
+  std::uint32_t told = 0;
+  const auto count_told = [&](const vsearch::TrainState& state) {
+    if (state.data != nullptr) ++told;
+    return true;
+  };
   for (const char* const name : {"lda", "pca", "pca-whitening"}) {
     INFO(name);
     options.head = vsearch::find_head(name).value();
-    const TrainReport report = bench.tune(options);
+    const TrainReport report = bench.tune(options, count_told);
+    CHECK(told == 1);
+    told = 0;
     CHECK(report.head == options.head);
     CHECK(report.epochs.size() == 1);
     CHECK(report.best_epoch == 0);
@@ -180,10 +187,7 @@ TEST_CASE("a package with hidden units gives what was learned", "[trainer][heads
   const at::Tensor expected = training::apply_head(head, bench.embed(bench.start));
   CHECK(at::allclose(bench.embed(report.package), expected, 1e-4, 1e-5));
 
-  const std::string first = report.fingerprint;
-  CHECK(bench.tune(options).fingerprint == first);
-  options.hidden = 13;
-  CHECK(bench.tune(options).fingerprint != first);
+  CHECK(bench.tune(options).fingerprint == report.fingerprint);
 }
 
 TEST_CASE("options of heads that do not go together are refused", "[trainer][heads]") {
@@ -195,7 +199,13 @@ TEST_CASE("options of heads that do not go together are refused", "[trainer][hea
   options.head = HeadKind::kPca;
   options.hidden = 8;
   CHECK_THAT(refused(options), Contains("hidden is 8") && Contains("pca"));
+  options = {};
+  options.head = HeadKind::kLda;
+  options.dim = 7;
+  options.held_out_classes = 0.25;
+  CHECK_THAT(refused(options), Contains("dim is 7; 6 classes lie apart in 5 directions"));
   options.head = HeadKind::kLearned;
+  options.hidden = 8;
   options.depth = TrainDepth::kFull;
   CHECK_THAT(refused(options), Contains("take the depth head"));
   options.depth = TrainDepth::kHead;

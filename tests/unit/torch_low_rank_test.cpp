@@ -82,12 +82,13 @@ TEST_CASE("adapters begin with the network as it is, and alone are learned", "[t
   const torch::jit::Module network = vsearch_test::network_of_blocks();
   const auto before = parameters_of(network.deepcopy());
   const auto chosen = training::choose_parameters(network, of_rank(2), "here");
-  training::LowRank adapters(network, chosen, 2, 1);
+  training::LowRank adapters(network, chosen, 2, 0.5, 1);
   // Four matrices and four biases.
   REQUIRE(adapters.learned().size() == 12);
   CHECK(adapters.learned()[0].name == "stem.weight.lora_down");
   CHECK(adapters.learned()[1].name == "stem.weight.lora_up");
   CHECK(adapters.learned()[2].name == "stem.bias");
+  CHECK(adapters.learned()[2].rate_factor == Approx(0.5 * adapters.learned()[1].rate_factor));
   for (const training::TunedParameter& one : adapters.learned()) one.value.requires_grad_(true);
 
   const auto encode = [&] {
@@ -125,9 +126,10 @@ TEST_CASE("a small weight is learned as it is", "[trainer][lora]") {
   const torch::jit::Module network = vsearch_test::network_of_blocks();
   const auto chosen = training::choose_parameters(network, of_rank(1), "here");
   // 16 x 12 numbers, and 7 x (16 + 12) in its adapters.
-  const training::LowRank adapters(network, chosen, 7, 1);
+  const training::LowRank adapters(network, chosen, 7, 1, 1);
   CHECK(adapters.learned()[0].name == "stem.weight");
-  const training::LowRank none(network, chosen, 0, 1);
+  CHECK(training::highest_rank(chosen) == 7);  // of the blocks, 16 x 16
+  const training::LowRank none(network, chosen, 0, 1, 1);
   CHECK(none.learned().size() == chosen.size());
 }
 
@@ -157,19 +159,31 @@ TEST_CASE("adapters go on where a run was interrupted", "[trainer][lora]") {
   TempDir work;
   options.work = work.path();
   bench.tune(options, [](const vsearch::TrainState& state) { return state.epoch < 4; });
-  CHECK(bench.tune(options).fingerprint == whole);
-  options.lora_rank = 3;
-  CHECK(bench.tune(options).fingerprint != whole);
+  std::uint32_t first = 0;
+  const auto note_first = [&](const vsearch::TrainState& state) {
+    if (first == 0) first = state.epoch;
+    return true;
+  };
+  CHECK(bench.tune(options, note_first).fingerprint == whole);
+  CHECK(first == 4);
 }
 
 TEST_CASE("what was learned by adapters is mixed with the start", "[trainer][lora]") {
   const AdapterBench bench;
   TrainOptions options = of_rank(2);
+  options.rate = 0.3;  // so far that the way back pays
+  options.epochs = 2;
+  const auto start = parameters_of(torch::jit::load(bench.start.string()));
   const TrainReport mixed = bench.tune(options);
+  REQUIRE(mixed.mixture < 1);
+  const auto between = parameters_of(torch::jit::load(mixed.package.string()));
   options.mix_with_start = false;
   const TrainReport plain = bench.tune(options);
-  CHECK(mixed.held_out_map >= plain.held_out_map);
-  CHECK(mixed.epochs.back().held_out_map == Approx(plain.epochs.back().held_out_map));
+  CHECK(mixed.held_out_map > plain.held_out_map);
+  for (const auto& [name, tuned] : parameters_of(torch::jit::load(plain.package.string()))) {
+    INFO(name);
+    CHECK(at::allclose(between.at(name), start.at(name).lerp(tuned, mixed.mixture), 1e-4, 1e-6));
+  }
 }
 
 TEST_CASE("a rectangle of each picture becomes another's", "[trainer][cutmix]") {
@@ -219,6 +233,8 @@ TEST_CASE("adapters and mixed pictures are of networks and losses that know them
   TrainOptions options = of_rank(2);
   options.depth = TrainDepth::kHead;
   CHECK_THAT(refused(options), Contains("lora_rank and cut_mix are of a network"));
+  options = of_rank(100);
+  CHECK_THAT(refused(options), Contains("lora_rank is 100") && Contains("above 7"));
   options = of_rank(0);
   options.cut_mix = 2;
   CHECK_THAT(refused(options), Contains("cut_mix is 2"));

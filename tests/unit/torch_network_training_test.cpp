@@ -9,6 +9,7 @@
 #include "support/errors.h"
 #include "support/temp_dir.h"
 #include "support/trainable_package.h"
+#include "train/network_training.h"
 #include "vsearch/trainer.h"
 
 namespace fs = std::filesystem;
@@ -51,6 +52,18 @@ TrainOptions short_run(TrainDepth depth) {
 }
 
 }  // namespace
+
+TEST_CASE("what is held out is encoded in the precision of a step, on every thread", "[trainer]") {
+  const RunBench bench;
+  const auto info = vsearch::load_encoder(bench.start)->info();
+  const auto encoder = vsearch::training::encoder_of(torch::jit::load(bench.start.string()), info,
+                                                     at::kCPU, "start", /*is_half=*/true);
+  const vsearch::Matrix rows = vsearch::embed_dataset(*encoder, bench.dataset).rows;
+  REQUIRE(rows.rows == 72);  // three batches
+  for (const float value : rows.data) {
+    REQUIRE(static_cast<float>(c10::BFloat16(value)) == value);
+  }
+}
 
 TEST_CASE("a checkpoint of another run is not gone on from", "[trainer]") {
   RunBench bench;

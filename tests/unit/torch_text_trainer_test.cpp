@@ -87,7 +87,7 @@ struct WordShop {
 };
 
 // A sentence encoder that knows what means the same: a number for each meaning, times `weight`.
-fs::path save_synonyms(const fs::path& path, double weight) {
+fs::path save_synonyms(const fs::path& path, double weight, int version = 1) {
   torch::jit::Module module("Synonyms");
   module.register_parameter("weight", torch::full({1}, weight), false);
   module.define(R"(
@@ -106,7 +106,8 @@ def encode_text(self, texts: List[str]) -> Tensor:
             rows[i, self.meaning(word)] += 1.0
     return rows * self.weight
 )");
-  const torch::jit::ExtraFilesMap extra{{"vsearch_sentence.json", R"({"format_version": 1})"}};
+  const torch::jit::ExtraFilesMap extra{
+      {"vsearch_sentence.json", fmt::format(R"({{"format_version": {}}})", version)}};
   module.save(path.string(), extra);
   return path;
 }
@@ -423,6 +424,8 @@ TEST_CASE("what is no sentence encoder is named, and how to make one") {
   options.sentence = shop.dir / "text.vst.pt";
   std::ofstream(options.sentence) << "words";
   CHECK_THAT(message(ErrorCode::kBadModel), Contains("not a TorchScript archive"));
+  options.sentence = save_synonyms(shop.dir / "newer.vst.pt", 1, 2);
+  CHECK_THAT(message(ErrorCode::kBadModel), Contains("of format version 2") && Contains("knows 1"));
   options.sentence = save_synonyms(shop.dir / "synonyms.vst.pt", 1);
   const auto stopped = [](const TextTrainState& state) { return state.steps == 160; };
   CHECK_THAT(

@@ -35,9 +35,10 @@ class TextTrainDisplay {
 
   bool update(const vsearch::TextTrainState& state) {
     if (state.epoch == 0) {
-      // Texts are encoded after all items are read, and begin at 0 again.
-      if (state.step < read_) show("encoding", "texts");
-      read_ = state.step;
+      // Texts are encoded after all items are read, each of them twice.
+      const bool is_anew = state.step < seen_.step || state.steps != seen_.steps;
+      if (seen_.steps > 0 && is_anew) show("encoding", "texts");
+      seen_ = state;
       return bar_->update(state.step, state.steps);
     }
     if (!is_learning_) show("learning", "steps");
@@ -50,7 +51,7 @@ class TextTrainDisplay {
   void show(const char* verb, const char* things) { bar_.emplace(verb, things, quiet_); }
 
   bool quiet_;
-  std::uint64_t read_ = 0;
+  vsearch::TextTrainState seen_;  // last, of epoch 0
   bool is_learning_ = false;
   std::optional<ProgressDisplay> bar_;
 };

@@ -145,11 +145,13 @@ def _read(folder: Path) -> SentenceEncoder:
     config = source.config
     if getattr(config, "position_embedding_type", "absolute") != "absolute":
         raise ExportError("config.json: only absolute position embeddings are supported")
-    context = config.max_position_embeddings
+    _check_modules(folder)
+    context, lower_case = config.max_position_embeddings, False
     if (folder / "sentence_bert_config.json").exists():
         limits = read_json(folder, "sentence_bert_config.json")
         context = min(context, int(limits.get("max_seq_length") or context))
-    tokenizer = read_wordpiece(folder, context)
+        lower_case = bool(limits.get("do_lower_case"))
+    tokenizer = read_wordpiece(folder, context, lower_case)
     if tokenizer.vocabulary_size > config.vocab_size:
         raise ExportError(
             f"vocab.txt has {tokenizer.vocabulary_size} tokens, but config.json says "
@@ -159,6 +161,18 @@ def _read(folder: Path) -> SentenceEncoder:
     with torch.no_grad():
         _copy(encoder, source)
     return encoder
+
+
+def _check_modules(folder: Path) -> None:
+    """sentence-transformers may put more behind BERT and the pooling than a length of 1."""
+    if not (folder / "modules.json").exists():
+        return
+    kinds = [str(one.get("type", "")).split(".")[-1] for one in read_json(folder, "modules.json")]
+    others = [kind for kind in kinds if kind not in ("Transformer", "Pooling", "Normalize")]
+    if others:
+        raise ExportError(
+            f"modules.json has a module {others[0]}; what can be exported ends with the pooling"
+        )
 
 
 def _pooling(folder: Path) -> str:

@@ -79,7 +79,8 @@ class WordPieceTokenizer(nn.Module):
         kept: list[int] = []
         for point in points:
             kind = self.unicode.char_class(point)
-            if point == 0xFFFD or kind & self.control > 0:
+            # Beyond the tables lie tags, selectors of variants and private characters.
+            if point == 0xFFFD or point >= 0xE0000 or kind & self.control > 0:
                 continue
             if kind & self.space > 0:
                 kept.append(32)
@@ -162,13 +163,15 @@ def _tree(vocabulary: dict[str, int]) -> tuple[dict[int, int], list[int]]:
     return edges, pieces
 
 
-def read_wordpiece(folder: Path, context: int) -> WordPieceTokenizer:
-    """The tokenizer in vocab.txt, as tokenizer_config.json says that it is used."""
+def read_wordpiece(folder: Path, context: int, lower_case: bool = False) -> WordPieceTokenizer:
+    """The tokenizer in vocab.txt, as tokenizer_config.json says that it is used; ``lower_case``:
+    behind texts in lower case, whatever it says.
+    """
     path = folder / "vocab.txt"
     if not path.exists():
         raise ExportError(f"{path} is missing; the tokenizer's vocabulary stands there")
     options = read_json(folder, "tokenizer_config.json")
-    kind = options.get("tokenizer_class", "BertTokenizer").removesuffix("Fast")
+    kind = (options.get("tokenizer_class") or "BertTokenizer").removesuffix("Fast")
     if kind != "BertTokenizer":
         raise ExportError(
             f"{folder / 'tokenizer_config.json'}: tokenizer_class is {kind}; sentence encoders "
@@ -177,12 +180,12 @@ def read_wordpiece(folder: Path, context: int) -> WordPieceTokenizer:
     lines = path.read_text(encoding="utf-8").split("\n")
     if lines and not lines[-1]:
         lines.pop()
-    lower_case = bool(options.get("do_lower_case", True))
+    takes_lower_case = bool(options.get("do_lower_case", True))
     accents = options.get("strip_accents")
     return WordPieceTokenizer(
         {line.rstrip("\r"): number for number, line in enumerate(lines)},
         context,
-        lower_case=lower_case,
-        strip_accents=lower_case if accents is None else bool(accents),
+        lower_case=takes_lower_case or lower_case,
+        strip_accents=takes_lower_case if accents is None else bool(accents),
         split_chinese=bool(options.get("tokenize_chinese_chars", True)),
     )

@@ -204,7 +204,7 @@ TEST_CASE("options of heads that do not go together are refused", "[trainer][hea
   options.dim = 7;
   options.held_out_classes = 0.25;
   CHECK_THAT(refused(options), Contains("dim is 7; 6 classes lie apart in 5 directions"));
-  options.head = HeadKind::kLearned;
+  options = {};
   options.hidden = 8;
   options.depth = TrainDepth::kFull;
   CHECK_THAT(refused(options), Contains("take the depth head"));

@@ -495,5 +495,6 @@ def test_what_is_no_sentence_encoder_is_named(sentence_folder, clip_folder, tmp_
     assert "pooling_mode_max_tokens" in refused(folder)
     (folder / "modules.json").write_text('[{"type": "sentence_transformers.models.Dense"}]')
     assert "a module Dense" in refused(folder)
+    (folder / "modules.json").unlink()
     (folder / "vocab.txt").unlink()
     assert "vocab.txt is missing" in refused(folder)

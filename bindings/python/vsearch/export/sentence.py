@@ -165,9 +165,16 @@ def _read(folder: Path) -> SentenceEncoder:
 
 def _check_modules(folder: Path) -> None:
     """sentence-transformers may put more behind BERT and the pooling than a length of 1."""
-    if not (folder / "modules.json").exists():
+    path = folder / "modules.json"
+    if not path.exists():
         return
-    kinds = [str(one.get("type", "")).split(".")[-1] for one in read_json(folder, "modules.json")]
+    try:
+        modules = json.loads(path.read_text(encoding="utf-8"))
+        kinds = [str(one["type"]).split(".")[-1] for one in modules]
+    except (ValueError, TypeError, KeyError) as error:
+        raise ExportError(
+            f"modules.json must hold a list of modules with a type: {error}"
+        ) from error
     others = [kind for kind in kinds if kind not in ("Transformer", "Pooling", "Normalize")]
     if others:
         raise ExportError(

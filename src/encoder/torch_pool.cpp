@@ -21,8 +21,6 @@ namespace {
 
 constexpr std::size_t kAlignment = 64;                    // a cache line, and the widest vector
 constexpr std::size_t kSmallest = std::size_t{16} << 10;  // malloc is good at less
-// Beyond this, blocks go back to the system: a large batch once should not cost memory for ever.
-constexpr std::size_t kMaxKeptBytes = std::size_t{256} << 20;
 
 // Sizes are rounded up to four steps for each power of two, so that few kinds of blocks exist and
 // little of them is waste.
@@ -35,6 +33,7 @@ std::size_t rounded(std::size_t bytes) {
 
 class TensorPool::Blocks {
  public:
+  explicit Blocks(std::size_t max_kept_bytes) : max_kept_bytes_(max_kept_bytes) {}
   ~Blocks() {
     for (const auto& [size, blocks] : kept_) {
       for (void* const block : blocks) std::free(block);
@@ -59,7 +58,7 @@ class TensorPool::Blocks {
   void give_back(void* block, std::size_t size) noexcept {
     try {
       const std::lock_guard lock(mutex_);
-      if (kept_bytes_ + size <= kMaxKeptBytes) {
+      if (kept_bytes_ + size <= max_kept_bytes_) {
         kept_[size].push_back(block);
         kept_bytes_ += size;
         return;
@@ -70,6 +69,7 @@ class TensorPool::Blocks {
   }
 
  private:
+  const std::size_t max_kept_bytes_;
   std::mutex mutex_;
   std::unordered_map<std::size_t, std::vector<void*>> kept_;  // by size
   std::size_t kept_bytes_ = 0;
@@ -174,7 +174,8 @@ void install_once() {
 
 }  // namespace
 
-TensorPool::TensorPool() : blocks_(std::make_shared<Blocks>()) {
+TensorPool::TensorPool(std::size_t max_kept_bytes)
+    : blocks_(std::make_shared<Blocks>(max_kept_bytes)) {
   install_once();
 }
 

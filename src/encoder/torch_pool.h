@@ -1,6 +1,7 @@
-// Memory for the tensors of a forward pass, kept from one pass to the next.
+// Memory for the tensors of a forward pass, or of a step of training, kept from one to the next.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 
 namespace vsearch::encoder {
@@ -14,7 +15,9 @@ class TensorPool {
   // Where the blocks are kept; outlives the pool for as long as a tensor is alive.
   class Blocks;
 
-  TensorPool();
+  // Beyond so many bytes, blocks go back to the system: a large batch once should not cost memory
+  // for ever.
+  explicit TensorPool(std::size_t max_kept_bytes = std::size_t{256} << 20);
 
   // While one of these is alive, the tensors that its thread makes on the CPU come from `pool`. All
   // other threads, and this one before and after, have torch's memory as ever.

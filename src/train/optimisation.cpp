@@ -153,7 +153,10 @@ EpochOutcome run_epoch(std::uint32_t epoch, std::uint32_t epochs,
     if (!batch) break;
     const std::uint64_t done = (epoch - 1) * count + step;
     outcome.rate = optimisation.set_rates(done, steps);
-    const double loss = take_step(*batch, step);
+    const double loss = [&] {
+      const encoder::TensorPool::Use memory(optimisation.memory());
+      return take_step(*batch, step);
+    }();
     if (!std::isfinite(loss)) {
       outcome.stopped = fmt::format(
           "the loss became no number in epoch {}, step {}: the best epoch before it was kept; "

@@ -9,10 +9,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "encoder/torch_pool.h"
 #include "train/batches.h"
 #include "vsearch/encoder.h"
 #include "vsearch/trainer.h"
@@ -70,6 +72,9 @@ class Optimisation {
   void swap_means();
   const std::vector<at::Tensor>& means() const { return means_; }
 
+  // Of the tensors of a step, for the next one.
+  const encoder::TensorPool& memory() const { return memory_; }
+
   const std::vector<TunedParameter>& parameters() const { return parameters_; }
   torch::optim::Optimizer& optimizer() { return *optimizer_; }
 
@@ -83,6 +88,8 @@ class Optimisation {
   std::unique_ptr<torch::optim::Optimizer> optimizer_;
   std::uint32_t kept_ = 0;         // losses whose gradients wait for their step
   std::vector<at::Tensor> means_;  // [parameters], or empty
+  // All that a step took the next one takes again.
+  encoder::TensorPool memory_{std::numeric_limits<std::size_t>::max()};
 };
 
 struct EpochOutcome {

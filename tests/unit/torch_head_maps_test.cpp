@@ -9,8 +9,7 @@
 #include <string>
 
 #include "support/errors.h"
-#include "support/temp_dir.h"
-#include "support/trainable_package.h"
+#include "support/tuning_bench.h"
 #include "train/head_training.h"
 #include "train/recipe.h"
 #include "train/tensors.h"
@@ -25,7 +24,7 @@ using vsearch::TrainDepth;
 using vsearch::TrainOptions;
 using vsearch::TrainReport;
 using vsearch_test::error_message;
-using vsearch_test::TempDir;
+using vsearch_test::TuningBench;
 namespace fs = std::filesystem;
 namespace training = vsearch::training;
 
@@ -45,29 +44,13 @@ at::Tensor covariance_of(const at::Tensor& rows) {
   return centred.t().matmul(centred) / static_cast<double>(rows.size(0));
 }
 
-struct HeadBench {
-  HeadBench()
-      : start(vsearch_test::save_trainable_package(folder / "start.vsm.pt")),
-        dataset(vsearch_test::bright_quarters(pictures, 8, 9)) {}
-
-  TrainReport tune(const TrainOptions& options, const vsearch::TrainProgress& progress = {}) const {
-    return vsearch::train(start, dataset, folder / "head.vsm.pt", options, progress);
-  }
-  at::Tensor embed(const fs::path& package) const {
-    return training::rows_of(vsearch::embed_dataset(*vsearch::load_encoder(package), dataset).rows,
-                             numbers());
-  }
-  std::vector<std::uint32_t> numbers() const {
-    std::vector<std::uint32_t> all(dataset.pictures.size());
-    for (std::uint32_t i = 0; i < all.size(); ++i) all[i] = i;
-    return all;
-  }
-
-  TempDir folder;
-  TempDir pictures;
-  fs::path start;
-  Dataset dataset;
-};
+// By the package, of all pictures of the bench.
+at::Tensor embed(const TuningBench& bench, const fs::path& package) {
+  std::vector<std::uint32_t> all(bench.dataset.pictures.size());
+  for (std::uint32_t i = 0; i < all.size(); ++i) all[i] = i;
+  return training::rows_of(
+      vsearch::embed_dataset(*vsearch::load_encoder(package), bench.dataset).rows, all);
+}
 
 // What no linear map tells apart: the class is whether the first two numbers have the same sign.
 struct Exclusive {
@@ -130,7 +113,7 @@ TEST_CASE("whitened principal directions are as wide as each other", "[trainer][
 }
 
 TEST_CASE("a head of each kind is written, whatever it finds", "[trainer][heads]") {
-  const HeadBench bench;
+  const TuningBench bench;
   TrainOptions options;
   options.held_out_classes = 0.25;
   options.dim = 3;
@@ -154,8 +137,8 @@ TEST_CASE("a head of each kind is written, whatever it finds", "[trainer][heads]
   // Labels do not count: all that is learned from has the same directions.
   options.head = HeadKind::kPca;
   options.held_out_classes = 0;
-  const at::Tensor before = bench.embed(bench.start);
-  const at::Tensor after = bench.embed(bench.tune(options).package);
+  const at::Tensor before = embed(bench, bench.start);
+  const at::Tensor after = embed(bench, bench.tune(options).package);
   const at::Tensor expected = training::apply_head(
       training::principal_head(before / before.norm(2, 1, true), 3, false, 0), before);
   CHECK(at::cosine_similarity(after, expected, 1).min().item<double>() > 0.9999);
@@ -171,7 +154,7 @@ TEST_CASE("hidden units tell apart what no linear map can", "[trainer][heads]") 
 }
 
 TEST_CASE("a package with hidden units gives what was learned", "[trainer][heads]") {
-  const HeadBench bench;
+  const TuningBench bench;
   TrainOptions options;
   options.held_out_classes = 0;
   options.hidden = 12;
@@ -184,14 +167,14 @@ TEST_CASE("a package with hidden units gives what was learned", "[trainer][heads
   const training::Head head{
       weight("head_weight"), weight("head_bias"),
       training::HiddenUnits{weight("hidden_weight"), weight("hidden_bias"), weight("hidden_back")}};
-  const at::Tensor expected = training::apply_head(head, bench.embed(bench.start));
-  CHECK(at::allclose(bench.embed(report.package), expected, 1e-4, 1e-5));
+  const at::Tensor expected = training::apply_head(head, embed(bench, bench.start));
+  CHECK(at::allclose(embed(bench, report.package), expected, 1e-4, 1e-5));
 
   CHECK(bench.tune(options).fingerprint == report.fingerprint);
 }
 
 TEST_CASE("options of heads that do not go together are refused", "[trainer][heads]") {
-  const HeadBench bench;
+  const TuningBench bench;
   const auto refused = [&](const TrainOptions& options) {
     return error_message(ErrorCode::kInvalidArgument, [&] { bench.tune(options); });
   };

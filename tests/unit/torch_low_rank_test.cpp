@@ -6,13 +6,13 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstdint>
-#include <filesystem>
 #include <map>
 #include <string>
 
 #include "support/errors.h"
 #include "support/temp_dir.h"
 #include "support/trainable_package.h"
+#include "support/tuning_bench.h"
 #include "train/cut_mix.h"
 #include "train/network_training.h"
 #include "vsearch/trainer.h"
@@ -23,39 +23,19 @@ using vsearch::TrainDepth;
 using vsearch::TrainOptions;
 using vsearch::TrainReport;
 using vsearch_test::error_message;
+using vsearch_test::quick_tuning;
 using vsearch_test::TempDir;
-namespace fs = std::filesystem;
+using vsearch_test::TuningBench;
 namespace training = vsearch::training;
 
 namespace {
 
 TrainOptions of_rank(std::uint32_t rank) {
-  TrainOptions options;
-  options.depth = TrainDepth::kFull;
+  TrainOptions options = quick_tuning(TrainDepth::kFull);
   options.lora_rank = rank;
-  options.epochs = 6;
-  options.batch_size = 12;
   options.rate = 0.02;
-  options.held_out_classes = 0.25;
-  options.augmentation = {false, false, 0, 0, 0, 0};
-  options.precision = vsearch::Precision::kFloat32;
   return options;
 }
-
-struct AdapterBench {
-  AdapterBench()
-      : start(vsearch_test::save_trainable_package(folder / "start.vsm.pt")),
-        dataset(vsearch_test::bright_quarters(pictures, 8, 9)) {}
-
-  TrainReport tune(const TrainOptions& options, const vsearch::TrainProgress& progress = {}) const {
-    return vsearch::train(start, dataset, folder / "tuned.vsm.pt", options, progress);
-  }
-
-  TempDir folder;
-  TempDir pictures;
-  fs::path start;
-  vsearch::Dataset dataset;
-};
 
 std::map<std::string, at::Tensor> parameters_of(const torch::jit::Module& network) {
   std::map<std::string, at::Tensor> parameters;
@@ -134,7 +114,7 @@ TEST_CASE("a small weight is learned as it is", "[trainer][lora]") {
 }
 
 TEST_CASE("a network changes by no more than the rank says", "[trainer][lora]") {
-  const AdapterBench bench;
+  const TuningBench bench;
   TrainOptions options = of_rank(2);
   options.mix_with_start = false;
   const auto before = parameters_of(torch::jit::load(bench.start.string()));
@@ -151,7 +131,7 @@ TEST_CASE("a network changes by no more than the rank says", "[trainer][lora]") 
 }
 
 TEST_CASE("adapters go on where a run was interrupted", "[trainer][lora]") {
-  const AdapterBench bench;
+  const TuningBench bench;
   TrainOptions options = of_rank(2);
   options.mean_decay = 0.9;
   options.cut_mix = 0.5;
@@ -169,7 +149,7 @@ TEST_CASE("adapters go on where a run was interrupted", "[trainer][lora]") {
 }
 
 TEST_CASE("what was learned by adapters is mixed with the start", "[trainer][lora]") {
-  const AdapterBench bench;
+  const TuningBench bench;
   const auto start = parameters_of(torch::jit::load(bench.start.string()));
   bool was_mixed = false;
   // Far enough that the way back pays, at one of these.
@@ -220,7 +200,7 @@ TEST_CASE("a rectangle of each picture becomes another's", "[trainer][cutmix]") 
 }
 
 TEST_CASE("a network learns from mixed pictures", "[trainer][cutmix]") {
-  const AdapterBench bench;
+  const TuningBench bench;
   TrainOptions options = of_rank(0);
   options.rate = 0.01;
   const TrainReport plain = bench.tune(options);
@@ -232,7 +212,7 @@ TEST_CASE("a network learns from mixed pictures", "[trainer][cutmix]") {
 
 TEST_CASE("adapters and mixed pictures are of networks and losses that know them",
           "[trainer][lora]") {
-  const AdapterBench bench;
+  const TuningBench bench;
   const auto refused = [&](const TrainOptions& options) {
     return error_message(ErrorCode::kInvalidArgument, [&] { bench.tune(options); });
   };

@@ -8,7 +8,7 @@
 
 #include "support/errors.h"
 #include "support/temp_dir.h"
-#include "support/trainable_package.h"
+#include "support/tuning_bench.h"
 #include "train/network_training.h"
 #include "vsearch/trainer.h"
 
@@ -20,41 +20,11 @@ using vsearch::TrainDepth;
 using vsearch::TrainOptions;
 using vsearch::TrainReport;
 using vsearch_test::error_message;
-using vsearch_test::TempDir;
-
-namespace {
-
-struct RunBench {
-  RunBench()
-      : start(vsearch_test::save_trainable_package(folder / "start.vsm.pt")),
-        dataset(vsearch_test::bright_quarters(pictures, 8, 9)) {}
-
-  TrainReport tune(const TrainOptions& options, const vsearch::TrainProgress& progress = {}) const {
-    return vsearch::train(start, dataset, folder / "tuned.vsm.pt", options, progress);
-  }
-
-  TempDir folder;
-  TempDir pictures;
-  fs::path start;
-  Dataset dataset;
-};
-
-TrainOptions short_run(TrainDepth depth) {
-  TrainOptions options;
-  options.depth = depth;
-  options.epochs = 6;
-  options.batch_size = 12;
-  options.rate = 0.01;
-  options.held_out_classes = 0.25;
-  options.augmentation = {false, false, 0, 0, 0, 0};
-  options.precision = vsearch::Precision::kFloat32;
-  return options;
-}
-
-}  // namespace
+using vsearch_test::quick_tuning;
+using vsearch_test::TuningBench;
 
 TEST_CASE("what is held out is encoded in the precision of a step, on every thread", "[trainer]") {
-  const RunBench bench;
+  const TuningBench bench;
   const auto info = vsearch::load_encoder(bench.start)->info();
   const auto encoder = vsearch::training::encoder_of(torch::jit::load(bench.start.string()), info,
                                                      at::kCPU, "start", /*is_half=*/true);
@@ -66,8 +36,8 @@ TEST_CASE("what is held out is encoded in the precision of a step, on every thre
 }
 
 TEST_CASE("a checkpoint of another run is not gone on from", "[trainer]") {
-  RunBench bench;
-  TrainOptions options = short_run(TrainDepth::kFull);
+  TuningBench bench;
+  TrainOptions options = quick_tuning(TrainDepth::kFull);
   options.epochs = 1;
   options.loss = vsearch::Loss::kSubCentreArcFace;
   options.work = bench.folder / "work";
@@ -94,11 +64,11 @@ TEST_CASE("a checkpoint of another run is not gone on from", "[trainer]") {
 }
 
 TEST_CASE("what is stopped before its first epoch has ended writes nothing", "[trainer]") {
-  const RunBench bench;
+  const TuningBench bench;
   for (const TrainDepth depth : {TrainDepth::kHead, TrainDepth::kFull}) {
     CHECK_THAT(error_message(ErrorCode::kCancelled,
                              [&] {
-                               bench.tune(short_run(depth),
+                               bench.tune(quick_tuning(depth),
                                           [](const auto& state) { return state.epoch == 0; });
                              }),
                Contains("before anything was learned"));
@@ -107,8 +77,8 @@ TEST_CASE("what is stopped before its first epoch has ended writes nothing", "[t
 }
 
 TEST_CASE("training ends when it finds no better", "[trainer]") {
-  const RunBench bench;
-  TrainOptions options = short_run(TrainDepth::kFull);
+  const TuningBench bench;
+  TrainOptions options = quick_tuning(TrainDepth::kFull);
   options.rate = 1e-12;  // too little to change a weight
   options.patience = 2;
   const TrainReport report = bench.tune(options);

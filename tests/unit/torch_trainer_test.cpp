@@ -15,6 +15,7 @@
 #include "support/errors.h"
 #include "support/temp_dir.h"
 #include "support/trainable_package.h"
+#include "support/tuning_bench.h"
 #include "train/held_out.h"
 #include "train/training_set.h"
 #include "vsearch/trainer.h"
@@ -27,37 +28,11 @@ using vsearch::TrainDepth;
 using vsearch::TrainOptions;
 using vsearch::TrainReport;
 using vsearch_test::error_message;
+using vsearch_test::quick_tuning;
 using vsearch_test::TempDir;
+using vsearch_test::TuningBench;
 
 namespace {
-
-struct Bench {
-  Bench()
-      : start(vsearch_test::save_trainable_package(folder / "start.vsm.pt")),
-        dataset(vsearch_test::bright_quarters(pictures, 8, 9)) {}
-
-  TrainReport tune(const std::string& name, const TrainOptions& options,
-                   const vsearch::TrainProgress& progress = {}) const {
-    return vsearch::train(start, dataset, folder / name, options, progress);
-  }
-
-  TempDir folder;
-  TempDir pictures;
-  fs::path start;
-  Dataset dataset;
-};
-
-TrainOptions quick(TrainDepth depth) {
-  TrainOptions options;
-  options.depth = depth;
-  options.epochs = 6;
-  options.batch_size = 12;
-  options.rate = 0.01;
-  options.held_out_classes = 0.25;
-  options.augmentation = {false, false, 0, 0, 0, 0};
-  options.precision = vsearch::Precision::kFloat32;
-  return options;
-}
 
 std::map<std::string, at::Tensor> weights_of(const fs::path& package) {
   std::map<std::string, at::Tensor> weights;
@@ -106,8 +81,8 @@ vsearch::TrainProgress noting(std::vector<std::uint32_t>& epochs) {
 }  // namespace
 
 TEST_CASE("a head finds classes that it has never seen better", "[trainer]") {
-  const Bench bench;
-  TrainOptions options = quick(TrainDepth::kHead);
+  const TuningBench bench;
+  TrainOptions options = quick_tuning(TrainDepth::kHead);
   options.epochs = 20;
   const TrainReport report = bench.tune("head.vsm.pt", options);
   CHECK(report.data.pictures == 6 * 9);
@@ -135,8 +110,8 @@ TEST_CASE("a head finds classes that it has never seen better", "[trainer]") {
 }
 
 TEST_CASE("a tuned head needs no encoding to be measured", "[trainer]") {
-  const Bench bench;
-  TrainOptions options = quick(TrainDepth::kHead);
+  const TuningBench bench;
+  TrainOptions options = quick_tuning(TrainDepth::kHead);
   options.cache = bench.folder / "cache";
   const TrainReport report = bench.tune("head.vsm.pt", options);
   vsearch::EncoderOptions exact;
@@ -153,8 +128,8 @@ TEST_CASE("a tuned head needs no encoding to be measured", "[trainer]") {
 }
 
 TEST_CASE("a head makes embeddings shorter", "[trainer]") {
-  const Bench bench;
-  TrainOptions options = quick(TrainDepth::kHead);
+  const TuningBench bench;
+  TrainOptions options = quick_tuning(TrainDepth::kHead);
   options.dim = 5;
   const TrainReport report = bench.tune("short.vsm.pt", options);
   CHECK(vsearch::load_encoder(report.package)->info().dim == 5);
@@ -166,13 +141,13 @@ TEST_CASE("a head makes embeddings shorter", "[trainer]") {
 }
 
 TEST_CASE("every loss trains a head and a network", "[trainer]") {
-  const Bench bench;
+  const TuningBench bench;
   const double before = map_of(bench.start, bench.dataset);
   for (const char* const name : {"arcface", "subcentre", "cosface", "normsoftmax", "proxyanchor",
                                  "supcon", "triplet", "multisimilarity"}) {
     INFO(name);
     for (const TrainDepth depth : {TrainDepth::kHead, TrainDepth::kFull}) {
-      TrainOptions options = quick(depth);
+      TrainOptions options = quick_tuning(depth);
       options.loss = vsearch::find_loss(name).value();
       options.epochs = 12;
       options.held_out_classes = 0;
@@ -186,8 +161,8 @@ TEST_CASE("every loss trains a head and a network", "[trainer]") {
 }
 
 TEST_CASE("all of a network is tuned, or its last blocks and norms", "[trainer]") {
-  const Bench bench;
-  TrainOptions options = quick(TrainDepth::kFull);
+  const TuningBench bench;
+  TrainOptions options = quick_tuning(TrainDepth::kFull);
   options.mix_with_start = false;
   const auto before = weights_of(bench.start);
   const auto full = weights_of(bench.tune("full.vsm.pt", options).package);
@@ -207,8 +182,8 @@ TEST_CASE("all of a network is tuned, or its last blocks and norms", "[trainer]"
 }
 
 TEST_CASE("blocks near the pictures learn more slowly", "[trainer]") {
-  const Bench bench;
-  TrainOptions options = quick(TrainDepth::kFull);
+  const TuningBench bench;
+  TrainOptions options = quick_tuning(TrainDepth::kFull);
   options.mix_with_start = false;
   options.layer_decay = 0.1;
   options.weight_decay = 0;
@@ -222,9 +197,9 @@ TEST_CASE("blocks near the pictures learn more slowly", "[trainer]") {
 }
 
 TEST_CASE("the same seed gives the same package, another another", "[trainer]") {
-  const Bench bench;
+  const TuningBench bench;
   for (const TrainDepth depth : {TrainDepth::kHead, TrainDepth::kFull}) {
-    TrainOptions options = quick(depth);
+    TrainOptions options = quick_tuning(depth);
     options.augmentation = {};
     const std::string one = bench.tune("one.vsm.pt", options).fingerprint;
     fs::rename(bench.folder / "one.vsm.pt", bench.folder / "first.vsm.pt");
@@ -235,8 +210,8 @@ TEST_CASE("the same seed gives the same package, another another", "[trainer]") 
 }
 
 TEST_CASE("an interrupted run goes on and ends with the same weights", "[trainer]") {
-  const Bench bench;
-  TrainOptions options = quick(TrainDepth::kFull);
+  const TuningBench bench;
+  TrainOptions options = quick_tuning(TrainDepth::kFull);
   options.augmentation = {};
   const std::string whole = bench.tune("tuned.vsm.pt", options).fingerprint;
 
@@ -267,8 +242,8 @@ TEST_CASE("an interrupted run goes on and ends with the same weights", "[trainer
 }
 
 TEST_CASE("a damaged checkpoint and a full disk are named", "[trainer]") {
-  const Bench bench;
-  TrainOptions options = quick(TrainDepth::kFull);
+  const TuningBench bench;
+  TrainOptions options = quick_tuning(TrainDepth::kFull);
   options.epochs = 2;
   options.work = bench.folder / "work";
   bench.tune("tuned.vsm.pt", options);
@@ -284,10 +259,10 @@ TEST_CASE("a damaged checkpoint and a full disk are named", "[trainer]") {
 }
 
 TEST_CASE("a run that is stopped leaves the best so far", "[trainer]") {
-  const Bench bench;
+  const TuningBench bench;
   for (const TrainDepth depth : {TrainDepth::kHead, TrainDepth::kFull}) {
     const TrainReport report =
-        bench.tune("tuned.vsm.pt", quick(depth), [](const vsearch::TrainState& state) {
+        bench.tune("tuned.vsm.pt", quick_tuning(depth), [](const vsearch::TrainState& state) {
           CHECK(state.epochs == 6);
           if (state.epoch == 0) {
             CHECK(state.steps == 72);  // pictures
@@ -306,8 +281,8 @@ TEST_CASE("a run that is stopped leaves the best so far", "[trainer]") {
 }
 
 TEST_CASE("a loss that is no number ends training with the best before it", "[trainer]") {
-  const Bench bench;
-  TrainOptions options = quick(TrainDepth::kFull);
+  const TuningBench bench;
+  TrainOptions options = quick_tuning(TrainDepth::kFull);
   options.clip_gradients = 0;
   options.rate = 1;
   options.warm_up = 0;
@@ -333,8 +308,8 @@ TEST_CASE("a loss that is no number ends training with the best before it", "[tr
 }
 
 TEST_CASE("embeddings are held near those of the start", "[trainer]") {
-  const Bench bench;
-  TrainOptions options = quick(TrainDepth::kFull);
+  const TuningBench bench;
+  TrainOptions options = quick_tuning(TrainDepth::kFull);
   options.mix_with_start = false;
   options.held_out_classes = 0;
   const vsearch::Matrix before = embed(bench.start, bench.dataset);
@@ -348,7 +323,7 @@ TEST_CASE("embeddings are held near those of the start", "[trainer]") {
 }
 
 TEST_CASE("pictures that are measured with are not learned from", "[trainer]") {
-  const Bench bench;
+  const TuningBench bench;
   const auto leaked =
       std::ranges::find(bench.dataset.pictures, "class-5/4.bmp", &vsearch::DatasetPicture::path);
   REQUIRE(leaked != bench.dataset.pictures.end());
@@ -358,7 +333,7 @@ TEST_CASE("pictures that are measured with are not learned from", "[trainer]") {
   other.root = elsewhere.path();
   other.pictures.resize(1);
   other.pictures[0].path = "same.bmp";
-  TrainOptions options = quick(TrainDepth::kHead);
+  TrainOptions options = quick_tuning(TrainDepth::kHead);
   options.epochs = 1;
   options.keep_apart = {other};
   const TrainReport report = bench.tune("tuned.vsm.pt", options);
@@ -397,11 +372,11 @@ TEST_CASE("rare classes and labels that are likely wrong are told", "[trainer]")
 }
 
 TEST_CASE("what is held out is of split val, or of classes that are not learned", "[trainer]") {
-  Bench bench;
+  TuningBench bench;
   for (std::size_t i = 0; i < bench.dataset.pictures.size(); ++i) {
     bench.dataset.pictures[i].split = i % 3 == 0 ? "val" : i % 3 == 1 ? "train" : "test";
   }
-  TrainOptions options = quick(TrainDepth::kHead);
+  TrainOptions options = quick_tuning(TrainDepth::kHead);
   Dataset part = vsearch::held_out_part(bench.dataset, options);
   CHECK(part.protocols.at(0).queries.size() == 24);  // look for what is learned from
   CHECK(part.protocols.at(0).gallery.size() == 24);
@@ -425,7 +400,7 @@ TEST_CASE("what is held out is of split val, or of classes that are not learned"
   const auto held_out_of = [&](std::int32_t classes) {
     Dataset few = bench.dataset;
     std::erase_if(few.pictures, [&](const auto& picture) { return picture.label >= classes; });
-    return vsearch::held_out_part(few, quick(TrainDepth::kHead)).pictures.size();
+    return vsearch::held_out_part(few, quick_tuning(TrainDepth::kHead)).pictures.size();
   };
   CHECK(held_out_of(5) == 18);
   CHECK(held_out_of(4) == 18);
@@ -477,42 +452,43 @@ TEST_CASE("many held-out pictures are measured with evenly", "[trainer]") {
 }
 
 TEST_CASE("what cannot be trained on is refused with the remedy", "[trainer]") {
-  Bench bench;
+  TuningBench bench;
   const auto refused = [&](TrainOptions options) {
     return error_message(ErrorCode::kInvalidArgument, [&] { bench.tune("tuned.vsm.pt", options); });
   };
-  TrainOptions options = quick(TrainDepth::kHead);
+  TrainOptions options = quick_tuning(TrainDepth::kHead);
   options.split = "holdout";
   CHECK_THAT(refused(options), Contains("holdout"));
-  options = quick(TrainDepth::kHead);
+  options = quick_tuning(TrainDepth::kHead);
   options.label_fields = {"colour"};
   CHECK_THAT(refused(options), Contains("colour"));
-  options = quick(TrainDepth::kHead);
+  options = quick_tuning(TrainDepth::kHead);
   options.rate = -1;
   CHECK_THAT(refused(options), Contains("rate is -1"));
-  options = quick(TrainDepth::kHead);
+  options = quick_tuning(TrainDepth::kHead);
   options.held_out_classes = 0.7;
   CHECK_THAT(refused(options), Contains("held_out_classes is 0.7"));
-  options = quick(TrainDepth::kHead);
+  options = quick_tuning(TrainDepth::kHead);
   options.loss = vsearch::Loss::kTriplet;
   options.batch_size = 10;
   CHECK_THAT(refused(options), Contains("batch size") && Contains("10"));
   CHECK_THAT(error_message(ErrorCode::kInvalidArgument,
-                           [&] { bench.tune("start.vsm.pt", quick(TrainDepth::kHead)); }),
+                           [&] { bench.tune("start.vsm.pt", quick_tuning(TrainDepth::kHead)); }),
              Contains("would replace its start"));
-  CHECK_THAT(error_message(ErrorCode::kFileNotFound,
-                           [&] { bench.tune("nowhere/tuned.vsm.pt", quick(TrainDepth::kHead)); }),
-             Contains("no such folder"));
+  CHECK_THAT(
+      error_message(ErrorCode::kFileNotFound,
+                    [&] { bench.tune("nowhere/tuned.vsm.pt", quick_tuning(TrainDepth::kHead)); }),
+      Contains("no such folder"));
 
   for (auto& picture : bench.dataset.pictures) picture.label = 0;
-  CHECK_THAT(refused(quick(TrainDepth::kHead)), Contains("two or more classes"));
+  CHECK_THAT(refused(quick_tuning(TrainDepth::kHead)), Contains("two or more classes"));
   for (auto& picture : bench.dataset.pictures) picture.label = -1;
-  CHECK_THAT(refused(quick(TrainDepth::kHead)), Contains("has a label"));
+  CHECK_THAT(refused(quick_tuning(TrainDepth::kHead)), Contains("has a label"));
   CHECK_FALSE(fs::exists(bench.folder / "tuned.vsm.pt"));
 }
 
 TEST_CASE("a network whose weights are constants is refused, but takes a head", "[trainer]") {
-  const Bench bench;
+  const TuningBench bench;
   torch::jit::Module frozen("Frozen");
   frozen.define(
       "def encode_image(self, x):\n"
@@ -524,7 +500,7 @@ TEST_CASE("a network whose weights are constants is refused, but takes a head", 
   const fs::path start =
       vsearch_test::save_with_golden_pairs(bench.folder / "frozen.vsm.pt", frozen, description);
   const auto tune = [&](TrainDepth depth) {
-    return vsearch::train(start, bench.dataset, bench.folder / "tuned.vsm.pt", quick(depth));
+    return vsearch::train(start, bench.dataset, bench.folder / "tuned.vsm.pt", quick_tuning(depth));
   };
   CHECK_THAT(error_message(ErrorCode::kBadModel, [&] { tune(TrainDepth::kFull); }),
              Contains("constants") && Contains("--depth head") && Contains("frozen.vsm.pt"));
@@ -533,7 +509,7 @@ TEST_CASE("a network whose weights are constants is refused, but takes a head", 
 
 TEST_CASE("batches are of one value of a field, which takes turns and has its classes",
           "[trainer]") {
-  const Bench bench;
+  const TuningBench bench;
   Dataset dataset = bench.dataset;
   // The first half of the classes is one category.
   dataset.fields.push_back({"category", {"first", "second"}, {}});
@@ -545,7 +521,7 @@ TEST_CASE("batches are of one value of a field, which takes turns and has its cl
     dataset.pictures[i].domain = static_cast<std::int32_t>(i % 3 == 0);
   }
   for (const TrainDepth depth : {TrainDepth::kHead, TrainDepth::kFull}) {
-    TrainOptions options = quick(depth);
+    TrainOptions options = quick_tuning(depth);
     options.batch_field = "category";
     options.own_classifiers = true;
     options.in_turn = true;
@@ -567,7 +543,7 @@ TEST_CASE("batches are of one value of a field, which takes turns and has its cl
       vsearch::train(bench.start, dataset, bench.folder / "no.vsm.pt", options);
     });
   };
-  TrainOptions options = quick(TrainDepth::kHead);
+  TrainOptions options = quick_tuning(TrainDepth::kHead);
   options.in_turn = true;
   CHECK_THAT(refused(options), Contains("in_turn is about batches of one value"));
   options.in_turn = false;
@@ -581,8 +557,8 @@ TEST_CASE("batches are of one value of a field, which takes turns and has its cl
 }
 
 TEST_CASE("batches that make a step together are one large batch", "[trainer]") {
-  const Bench bench;
-  TrainOptions large = quick(TrainDepth::kFull);
+  const TuningBench bench;
+  TrainOptions large = quick_tuning(TrainDepth::kFull);
   large.epochs = 3;
   large.batch_size = 18;  // of 54 pictures
   TrainOptions small = large;
@@ -598,14 +574,14 @@ TEST_CASE("batches that make a step together are one large batch", "[trainer]") 
 }
 
 TEST_CASE("a network learns by momentum, and its weights may be a running mean", "[trainer]") {
-  const Bench bench;
-  TrainOptions options = quick(TrainDepth::kFull);
+  const TuningBench bench;
+  TrainOptions options = quick_tuning(TrainDepth::kFull);
   options.optimiser = vsearch::Optimiser::kSgd;
   options.rate = 0.1;
   const TrainReport by_momentum = bench.tune("sgd.vsm.pt", options);
   CHECK(by_momentum.epochs.back().loss < 0.9 * by_momentum.epochs[1].loss);
 
-  options = quick(TrainDepth::kFull);
+  options = quick_tuning(TrainDepth::kFull);
   options.mix_with_start = false;
   const TrainReport plain = bench.tune("plain.vsm.pt", options);
   options.mean_decay = 1e-12;  // of the last step alone
@@ -630,17 +606,17 @@ TEST_CASE("a network learns by momentum, and its weights may be a running mean",
 }
 
 TEST_CASE("numbers of a network's steps are checked", "[trainer]") {
-  const Bench bench;
+  const TuningBench bench;
   const auto refused = [&](const TrainOptions& options) {
     return error_message(ErrorCode::kInvalidArgument, [&] { bench.tune("no.vsm.pt", options); });
   };
-  TrainOptions options = quick(TrainDepth::kFull);
+  TrainOptions options = quick_tuning(TrainDepth::kFull);
   options.accumulate = 0;
   CHECK_THAT(refused(options), Contains("accumulate is 0"));
   options.accumulate = 1;
   options.mean_decay = 1;
   CHECK_THAT(refused(options), Contains("mean_decay is 1"));
-  options = quick(TrainDepth::kHead);
+  options = quick_tuning(TrainDepth::kHead);
   options.accumulate = 2;
   CHECK_THAT(refused(options), Contains("are of a network's steps"));
 }

@@ -8,6 +8,7 @@
 #include <system_error>
 #include <utility>
 
+#include "encoder/torch_batches.h"
 #include "encoder/torch_error.h"
 #include "train/losses_common.h"
 #include "train/sampler.h"
@@ -148,24 +149,35 @@ std::unique_ptr<TextLearner> learn_sentences(const std::vector<std::string>& tex
   for (std::size_t i = 0; i < all.size(); ++i) order[i] = static_cast<std::int64_t>(i);
   std::ranges::stable_sort(order, {},
                            [&](std::int64_t i) { return all[static_cast<std::size_t>(i)].size(); });
-  at::Tensor rows;
-  for (std::size_t begin = 0; begin < all.size(); begin += kTextsTogether) {
-    if (progress && !progress({0, options.epochs, begin, all.size(), 0, 0})) {
-      throw Error(ErrorCode::kCancelled, "asked to stop before anything was learned");
-    }
-    const std::size_t end = std::min(all.size(), begin + kTextsTogether);
+  const std::string name = options.sentence.string();
+  const std::int64_t width = encoded(sentence, {all.front()}, name).size(1);
+  at::Tensor rows = at::empty({static_cast<std::int64_t>(all.size()), width}, at::kFloat);
+  auto* const to = rows.mutable_data_ptr<float>();
+  const auto encode_some = [&](std::size_t begin, std::size_t count) {
     std::vector<std::string> some;
-    for (std::size_t i = begin; i < end; ++i) {
+    for (std::size_t i = begin; i < begin + count; ++i) {
       some.push_back(all[static_cast<std::size_t>(order[i])]);
     }
-    const at::Tensor found = encoded(sentence, some, options.sentence.string());
-    if (!rows.defined()) {
-      rows = at::empty({static_cast<std::int64_t>(all.size()), found.size(1)}, at::kFloat);
+    const at::Tensor found = encoded(sentence, some, name).contiguous();
+    if (found.size(1) != width) {
+      throw Error(
+          ErrorCode::kBadModel,
+          fmt::format("{}: encode_text() gives {} numbers for some texts and {} for others; "
+                      "{}",
+                      name, width, found.size(1), kSentenceRemedy));
     }
-    const at::ArrayRef<std::int64_t> places(order.data() + begin, end - begin);
-    rows.index_copy_(0, at::tensor(places, at::kLong), found);
-  }
-  if (progress) progress({0, options.epochs, all.size(), all.size(), 0, 0});
+    for (std::size_t i = 0; i < count; ++i) {
+      std::copy_n(found.const_data_ptr<float>() + static_cast<std::int64_t>(i) * width, width,
+                  to + order[begin + i] * width);
+    }
+  };
+  encoder::for_each_batch(
+      all.size(), kTextsTogether, encode_some, [&](std::uint64_t done, std::uint64_t total) {
+        if (progress && !progress({0, options.epochs, done, total, 0, 0})) {
+          throw Error(ErrorCode::kCancelled, "asked to stop before anything was learned");
+        }
+        return true;
+      });
   const auto count = static_cast<std::int64_t>(texts.size());
   return std::make_unique<SentenceLearner>(
       make_sentence_tower(sentence, rows.size(1), static_cast<std::int64_t>(dim),

@@ -28,9 +28,10 @@ std::tuple<at::Tensor, at::Tensor> eigenvectors_of(const at::Tensor& matrix) {
   return at::linalg_eigh(matrix);
 }
 
-// As long as what comes in, so that rates mean the same for every encoder.
-at::Tensor as_long_as_before(const at::Tensor& map) {
-  return map * (std::sqrt(static_cast<double>(map.size(0))) / map.norm());
+// The map about `centre`, as long as what comes in, so that rates mean the same for every encoder.
+Head head_about(const at::Tensor& centre, at::Tensor map) {
+  map = map * (std::sqrt(static_cast<double>(map.size(0))) / map.norm());
+  return {map.to(at::kFloat).contiguous(), -map.matmul(centre).to(at::kFloat).contiguous()};
 }
 
 // Calls work(float64 rows, the number of the first) for some rows at a time.
@@ -77,8 +78,7 @@ Head whitening_head(const at::Tensor& features, const at::Tensor& labels, std::i
     const at::Tensor vectors = std::get<1>(eigenvectors_of(apart.t().matmul(apart)));
     map = vectors.slice(1, width - dim).t().matmul(map);
   }
-  map = as_long_as_before(map);
-  return {map.to(at::kFloat).contiguous(), -map.matmul(centre).to(at::kFloat).contiguous()};
+  return head_about(centre, map);
 }
 
 Head principal_head(const at::Tensor& features, std::int64_t dim, bool whitens, double shrinkage) {
@@ -100,8 +100,7 @@ Head principal_head(const at::Tensor& features, std::int64_t dim, bool whitens, 
         kept * (1 - shrinkage) + shrinkage * variances.clamp_min(0).mean() + 1e-12;
     map = drawn.rsqrt().unsqueeze(1) * map;
   }
-  map = as_long_as_before(map);
-  return {map.to(at::kFloat).contiguous(), -map.matmul(mean).to(at::kFloat).contiguous()};
+  return head_about(mean, map);
 }
 
 Head computed_head(HeadKind kind, const at::Tensor& features, const at::Tensor& labels,

@@ -98,14 +98,14 @@ std::optional<TrainDepth> find_depth(std::string_view name) {
 std::string_view optimiser_name(Optimiser optimiser) {
   return name_in(kOptimisers, optimiser);
 }
+std::optional<Optimiser> find_optimiser(std::string_view name) {
+  return find_in<Optimiser>(kOptimisers, name);
+}
 std::string_view head_name(HeadKind head) {
   return name_in(kHeads, head);
 }
 std::optional<HeadKind> find_head(std::string_view name) {
   return find_in<HeadKind>(kHeads, name);
-}
-std::optional<Optimiser> find_optimiser(std::string_view name) {
-  return find_in<Optimiser>(kOptimisers, name);
 }
 std::string_view loss_name(Loss loss) {
   return name_in(kLosses, loss);

@@ -153,8 +153,8 @@ class NetworkTraining {
     return encoder::run_torch(
         ErrorCode::kBadModel, path_ + ": a training step",
         {encoder::kExportRemedy, kTrainingMemoryRemedy}, [&] {
-          // Optimising the graph for gradients takes long and gains nothing:
-          // its operators are large.
+          // Optimising the graph for gradients takes long and gains nothing: its operators are
+          // large.
           const torch::jit::GraphOptimizerEnabledGuard as_written(false);
           const auto mixed = cut_mix(batch, options_.cut_mix, seed);
           const at::Tensor pixels = (mixed ? mixed->pixels : batch.pixels).to(device_);

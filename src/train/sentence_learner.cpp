@@ -180,7 +180,7 @@ std::unique_ptr<TextLearner> learn_sentences(const std::vector<std::string>& tex
       });
   const auto count = static_cast<std::int64_t>(texts.size());
   return std::make_unique<SentenceLearner>(
-      make_sentence_tower(sentence, rows.size(1), static_cast<std::int64_t>(dim),
+      make_sentence_tower(sentence, width, static_cast<std::int64_t>(dim),
                           derived_seed(options.seed, 2)),
       rows.narrow(0, 0, count), rows.narrow(0, count, count));
 }

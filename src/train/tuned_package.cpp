@@ -140,6 +140,18 @@ std::string wrapped_form(const std::string& archive,
   return output.str();
 }
 
+// By the names that the scripts above know them by.
+std::vector<std::pair<std::string, at::Tensor>> named_tensors_of(const Head& head) {
+  std::vector<std::pair<std::string, at::Tensor>> named{{"head_weight", head.weight},
+                                                        {"head_bias", head.bias}};
+  if (head.hidden) {
+    named.emplace_back("hidden_weight", head.hidden->weight);
+    named.emplace_back("hidden_bias", head.hidden->bias);
+    named.emplace_back("hidden_back", head.hidden->back);
+  }
+  return named;
+}
+
 // The network with what stands behind it.
 torch::jit::Module whole_of(const TunedModel& model) {
   if (model.head) return with_head(model.network, *model.head);
@@ -304,12 +316,8 @@ class PackageWriting {
 torch::jit::Module with_head(const torch::jit::Module& network, const Head& head) {
   torch::jit::Module module("Tuned");
   module.register_module("network", network);
-  module.register_parameter("head_weight", head.weight, false);
-  module.register_parameter("head_bias", head.bias, false);
-  if (head.hidden) {
-    module.register_parameter("hidden_weight", head.hidden->weight, false);
-    module.register_parameter("hidden_bias", head.hidden->bias, false);
-    module.register_parameter("hidden_back", head.hidden->back, false);
+  for (const auto& [name, tensor] : named_tensors_of(head)) {
+    module.register_parameter(name, tensor, false);
   }
   module.define(head.hidden ? kHiddenHeadScript : kLinearHeadScript);
   module.define(kHeadScript);
@@ -321,12 +329,8 @@ torch::jit::Module with_head(const torch::jit::Module& network, const Head& head
 
 std::string fast_form_with_head(const std::string& archive, const Head& head) {
   return wrapped_form(archive, [&](torch::jit::Module& module) {
-    module.register_attribute("head_weight", c10::TensorType::get(), at::zeros({1, 1}));
-    module.register_attribute("head_bias", c10::TensorType::get(), at::zeros({1}));
-    if (head.hidden) {
-      module.register_attribute("hidden_weight", c10::TensorType::get(), at::zeros({1, 1}));
-      module.register_attribute("hidden_bias", c10::TensorType::get(), at::zeros({1}));
-      module.register_attribute("hidden_back", c10::TensorType::get(), at::zeros({1, 1}));
+    for (const auto& [name, tensor] : named_tensors_of(head)) {
+      module.register_attribute(name, c10::TensorType::get(), at::zeros({1}));
     }
     module.define(head.hidden ? kHiddenHeadScript : kLinearHeadScript);
     module.define(kHeadScript);
@@ -335,10 +339,8 @@ std::string fast_form_with_head(const std::string& archive, const Head& head) {
 }
 
 std::vector<at::Tensor> tensors_of(const Head& head) {
-  std::vector<at::Tensor> tensors{head.weight, head.bias};
-  if (head.hidden) {
-    tensors.insert(tensors.end(), {head.hidden->weight, head.hidden->bias, head.hidden->back});
-  }
+  std::vector<at::Tensor> tensors;
+  for (const auto& [name, tensor] : named_tensors_of(head)) tensors.push_back(tensor);
   return tensors;
 }
 

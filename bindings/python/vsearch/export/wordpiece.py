@@ -52,6 +52,9 @@ class WordPieceTokenizer(nn.Module):
         self.mark = MARK
         self.punctuation = PUNCTUATION
         self.control = CONTROL
+        self.word_begin = _WORD_BEGIN
+        self.word_rest = _WORD_REST
+        self.points = _POINTS
         self.edges, self.pieces = _tree(vocabulary)
 
     def forward(self, text: str) -> list[int]:
@@ -123,12 +126,12 @@ class WordPieceTokenizer(nn.Module):
         found: list[int] = []
         begin = 0
         while begin < len(word):
-            node = 0 if begin == 0 else 1
+            node = self.word_begin if begin == 0 else self.word_rest
             piece = -1
             end = begin
             i = begin
             while i < len(word):
-                node = self.edges.get(node * 0x200000 + word[i], -1)
+                node = self.edges.get(node * self.points + word[i], -1)
                 if node < 0:
                     break
                 i += 1

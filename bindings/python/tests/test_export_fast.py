@@ -206,11 +206,16 @@ def test_default_encoder(default_package, precision):
     with torch.no_grad():
         plain = default_package.module.encode_image(pixels)
         embeddings = form.encode_image(pixels)
+        beside_others = form.encode_image(pixels[[2, 1, 3, 0]])
         alone = form.encode_image(pixels[1:2])
     # The projection is whitened: it widens what is small in the features, and what is lost of it.
     least = {"fp32": 0.99999, "bf16": 0.997, "int8": 0.97}[precision]
     assert torch.cosine_similarity(embeddings, plain).min().item() >= least
-    assert torch.cosine_similarity(alone, embeddings[1:2]).item() >= 0.99999
+    assert torch.equal(beside_others[1], embeddings[1])
+    # A batch of another size may run on other kernels (with AMX it does), which round other values
+    # to the next step of int8.
+    least_alone = {"fp32": 0.99999, "bf16": 0.99999, "int8": 0.999}[precision]
+    assert torch.cosine_similarity(alone, embeddings[1:2]).item() >= least_alone
 
 
 @pytest.fixture(scope="module")

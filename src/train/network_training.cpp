@@ -18,6 +18,7 @@
 #include "train/low_rank.h"
 #include "train/sampler.h"
 #include "train/tensors.h"
+#include "train/training_operators.h"
 #include "vsearch/error.h"
 
 namespace vsearch::training {
@@ -31,6 +32,20 @@ constexpr double kMixtures[] = {0.25, 0.5, 0.75};
 torch::jit::Module leaves_of(const torch::jit::Module& module) {
   const at::NoGradGuard no_gradients;
   return module.clone();
+}
+
+// `module` with the parameters of `network`, which is a copy of it.
+torch::jit::Module with_weights_of(const torch::jit::Module& module,
+                                   const torch::jit::Module& network) {
+  const at::NoGradGuard no_gradients;
+  torch::jit::Module result = module.clone();
+  auto values = network.named_parameters().begin();
+  for (const auto& parameter : result.named_parameters()) {
+    parameter.value.requires_grad_(false);
+    parameter.value.copy_((*values).value);
+    ++values;
+  }
+  return result;
 }
 
 class NetworkTraining {
@@ -55,6 +70,7 @@ class NetworkTraining {
         measured_pictures_(part_of(dataset, measured_.pictures)),
         network_(leaves_of(start.module)) {
     network_.eval();
+    use_training_operators(network_);
     network_.to(device_);
     for (const auto& parameter : network_.named_parameters()) {
       parameter.value.requires_grad_(false);
@@ -112,9 +128,7 @@ class NetworkTraining {
     low_rank_->settle();
     if (options_.mix_with_start) mix(start_values);
     report_.held_out_map = measured_.queries == 0 ? std::nan("") : best_map_;
-    for (const TunedParameter& weight : weights_) weight.value.requires_grad_(false);
-    network_.to(at::kCPU);
-    return network_;
+    return with_weights_of(start_.module, network_);
   }
 
  private:

@@ -79,8 +79,9 @@ def forward(self, pixels: Tensor) -> Tensor:
 constexpr char kAttentionScript[] = R"(
 def forward(self, x: Tensor) -> Tensor:
     batch, count, width = x.size(0), x.size(1), x.size(2)
-    split = self.qkv.forward(x).reshape([batch, count, 3, {0}, width // {0}]).permute([2, 0, 3, 1, 4])
-    mixed = torch.scaled_dot_product_attention(split[0], split[1], split[2])
+    split = self.qkv.forward(x).reshape([batch, count, 3, {0}, width // {0}])
+    q, k, v = split.permute([2, 0, 3, 1, 4]).unbind(0)
+    mixed = torch.scaled_dot_product_attention(q, k, v)
     return self.out.forward(mixed.transpose(1, 2).reshape([batch, count, width]))
 )";
 constexpr char kMlpScript[] = R"(

@@ -106,7 +106,7 @@ struct TrainOptions {
   std::optional<double> rate{};       // of the network's parameters, at its highest
   std::optional<double> head_rate{};  // of the map of kHead and the loss's class vectors
   double weight_decay = 0.05;
-  double layer_decay = 0.8;     // each block towards the input learns at this rate of the next
+  double layer_decay = 1.0;     // each block towards the input learns at this rate of the next
   double warm_up = 0.1;         // share of the steps in which rates rise; then they fall (cosine)
   double clip_gradients = 1.0;  // of a network, to this length; 0: not
   Optimiser optimiser = Optimiser::kAdamW;  // of a network; a head takes kAdamW

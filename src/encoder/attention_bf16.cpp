@@ -34,32 +34,6 @@ Scratch split(void* memory, std::size_t tokens, std::size_t size) {
           reinterpret_cast<std::uint16_t*>(bytes + 2 * keys + scores)};
 }
 
-// sums[i][r] += the products of `pairs` pairs: of row i in `left`, each pair given to all lanes,
-// and of the r-th 16 columns in `right`.
-template <std::size_t Registers>
-VSEARCH_AVX512 void multiply(const std::uint16_t* left, std::size_t left_stride,
-                             const std::uint32_t* right, std::size_t right_stride,
-                             std::size_t pairs, __m512 (&sums)[kQueries][Registers]) {
-  for (std::size_t p = 0; p < pairs; ++p) {
-    __m512i columns[Registers];
-#pragma GCC unroll 8
-    for (std::size_t r = 0; r < Registers; ++r) {
-      columns[r] = _mm512_loadu_si512(right + p * right_stride + r * kLanes);
-    }
-#pragma GCC unroll 8
-    for (std::size_t i = 0; i < kQueries; ++i) {
-      std::int32_t pair = 0;
-      std::memcpy(&pair, left + i * left_stride + 2 * p, sizeof pair);
-      const __m512i everywhere = _mm512_set1_epi32(pair);
-#pragma GCC unroll 8
-      for (std::size_t r = 0; r < Registers; ++r) {
-        sums[i][r] = _mm512_dpbf16_ps(sums[i][r], reinterpret_cast<__m512bh>(everywhere),
-                                      reinterpret_cast<__m512bh>(columns[r]));
-      }
-    }
-  }
-}
-
 template <std::size_t Registers>
 VSEARCH_AVX512 void score(const std::uint16_t* queries, std::size_t query_stride,
                           const std::uint32_t* keys, std::size_t width, std::size_t size,
@@ -70,7 +44,7 @@ VSEARCH_AVX512 void score(const std::uint16_t* queries, std::size_t query_stride
 #pragma GCC unroll 8
     for (__m512& sum : row) sum = _mm512_setzero_ps();
   }
-  multiply<Registers>(queries, query_stride, keys, width, size / 2, sums);
+  add_products(queries, query_stride, keys, width, size / 2, sums);
 #pragma GCC unroll 8
   for (std::size_t i = 0; i < kQueries; ++i) {
 #pragma GCC unroll 8
@@ -115,7 +89,7 @@ VSEARCH_AVX512 void mix_columns(const Scratch& scratch, std::size_t width, std::
 #pragma GCC unroll 8
     for (__m512& sum : row) sum = _mm512_setzero_ps();
   }
-  multiply<Registers>(scratch.weights, width, scratch.values + column, size, width / 2, sums);
+  add_products(scratch.weights, width, scratch.values + column, size, width / 2, sums);
 #pragma GCC unroll 8
   for (std::size_t i = 0; i < kQueries; ++i) {
     if (i < done) continue;

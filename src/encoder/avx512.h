@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <iterator>
 
 #include "util/processor.h"
@@ -36,6 +37,33 @@ inline bool has_avx512() {
 VSEARCH_AVX512 __m512 load_bf16(const std::uint16_t* from) {
   const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}
+
+// sums[i][r] += the products of `pairs` pairs of bfloat16, which lie side by side in 32 bits as the
+// instruction takes them: of row i in `left`, each pair given to all lanes, and of the r-th 16
+// columns in `right`.
+template <std::size_t Rows, std::size_t Registers>
+VSEARCH_AVX512 void add_products(const std::uint16_t* left, std::size_t left_stride,
+                                 const std::uint32_t* right, std::size_t right_stride,
+                                 std::size_t pairs, __m512 (&sums)[Rows][Registers]) {
+  for (std::size_t p = 0; p < pairs; ++p) {
+    __m512i columns[Registers];
+#pragma GCC unroll 8
+    for (std::size_t r = 0; r < Registers; ++r) {
+      columns[r] = _mm512_loadu_si512(right + p * right_stride + r * kLanes);
+    }
+#pragma GCC unroll 8
+    for (std::size_t i = 0; i < Rows; ++i) {
+      std::int32_t pair = 0;
+      std::memcpy(&pair, left + i * left_stride + 2 * p, sizeof pair);
+      const __m512i everywhere = _mm512_set1_epi32(pair);
+#pragma GCC unroll 8
+      for (std::size_t r = 0; r < Registers; ++r) {
+        sums[i][r] = _mm512_dpbf16_ps(sums[i][r], reinterpret_cast<__m512bh>(everywhere),
+                                      reinterpret_cast<__m512bh>(columns[r]));
+      }
+    }
+  }
 }
 
 // 2^x: the whole part by the exponent, the rest, within half of 0, by `Terms` terms of its Taylor

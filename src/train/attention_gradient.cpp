@@ -39,9 +39,60 @@ Tokens tokens_of(const at::Tensor& tensor, std::int64_t picture, std::int64_t he
           static_cast<std::size_t>(tensor.stride(2))};
 }
 
+// Products without a matrix unit: of some rows and registers of columns, that stay in registers.
+template <std::size_t Rows, std::size_t Registers>
+VSEARCH_AVX512 void multiply_block(const std::uint16_t* a, std::size_t a_stride,
+                                   const std::uint32_t* b, std::size_t n, std::size_t pairs,
+                                   float* c, bool add) {
+  __m512 sums[Rows][Registers];
+#pragma GCC unroll 8
+  for (std::size_t i = 0; i < Rows; ++i) {
+#pragma GCC unroll 8
+    for (std::size_t r = 0; r < Registers; ++r) {
+      sums[i][r] = add ? _mm512_loadu_ps(c + i * n + r * kLanes) : _mm512_setzero_ps();
+    }
+  }
+  encoder::add_products(a, a_stride, b, n, pairs, sums);
+#pragma GCC unroll 8
+  for (std::size_t i = 0; i < Rows; ++i) {
+#pragma GCC unroll 8
+    for (std::size_t r = 0; r < Registers; ++r) {
+      _mm512_storeu_ps(c + i * n + r * kLanes, sums[i][r]);
+    }
+  }
+}
+
+template <std::size_t Rows>
+VSEARCH_AVX512_ENTRY void multiply_rows(std::size_t n, std::size_t k, const std::uint16_t* a,
+                                        std::size_t a_stride, const std::uint32_t* b, float* c,
+                                        bool add) {
+  constexpr std::size_t kRegisters = 4;
+  std::size_t j = 0;
+  for (; j + kRegisters * kLanes <= n; j += kRegisters * kLanes) {
+    multiply_block<Rows, kRegisters>(a, a_stride, b + j, n, k / 2, c + j, add);
+  }
+  for (; j < n; j += kLanes) {
+    multiply_block<Rows, 1>(a, a_stride, b + j, n, k / 2, c + j, add);
+  }
+}
+
+void multiply_by_vectors(std::size_t m, std::size_t n, std::size_t k, const std::uint16_t* a,
+                         std::size_t a_stride, const std::uint32_t* b, float* c, bool add) {
+  constexpr std::size_t kRows = 6;  // by 4 registers: 24 sums
+  std::size_t i = 0;
+  for (; i + kRows <= m; i += kRows) {
+    multiply_rows<kRows>(n, k, a + i * a_stride, a_stride, b, c + i * n, add);
+  }
+  for (; i < m; ++i) multiply_rows<1>(n, k, a + i * a_stride, a_stride, b, c + i * n, add);
+}
+
 // c [m, n] = (or, with `add`, +=) a [m, k] times the pairs b [k / 2, n], two rows of a matrix each.
 void multiply(std::size_t m, std::size_t n, std::size_t k, const std::uint16_t* a,
               std::size_t a_stride, const std::uint32_t* b, float* c, bool add = false) {
+  if (!at::native::cpublas::could_pack(at::kBFloat16)) {
+    multiply_by_vectors(m, n, k, a, a_stride, b, c, add);
+    return;
+  }
   const auto width = static_cast<std::int64_t>(n);
   at::native::cpublas::brgemm(static_cast<std::int64_t>(m), width, static_cast<std::int64_t>(k),
                               static_cast<std::int64_t>(a_stride), width, width, add,
@@ -340,8 +391,7 @@ void for_each_head(const at::Tensor& q, const Body& body) {
 }  // namespace
 
 bool supports_attention_gradient(std::size_t size) {
-  return encoder::has_avx512() && size > 0 && size <= kMaxSize && size % (2 * kLanes) == 0 &&
-         at::native::cpublas::could_pack(at::kBFloat16);
+  return encoder::has_avx512() && size > 0 && size <= kMaxSize && size % (2 * kLanes) == 0;
 }
 
 AttentionOutcome attention(const Heads& heads, double scale) {

@@ -19,6 +19,7 @@
 #include "train/network_training.h"
 #include "train/optimisation.h"
 #include "train/sampler.h"
+#include "train/step_network.h"
 #include "train/training_set.h"
 #include "vsearch/error.h"
 
@@ -86,18 +87,12 @@ class Distillation {
         is_half_(uses_bfloat16(options.precision, device_)),
         held_out_(part_of(run.pictures, run.held_out)),
         teacher_(run.teacher, run.teacher_path, device_, is_half_),
-        network_(leaves()) {
-    network_.eval();
-    network_.to(device_);
-    for (const auto& parameter : network_.named_parameters()) {
-      parameter.value.requires_grad_(false);
-    }
+        network_(step_network(run.student.module, device_)) {
     OptimisationSettings how;
     how.rate = run.rate;
     how.weight_decay = options.weight_decay;
     how.warm_up = options.warm_up;
     how.clip_gradients = options.clip_gradients;
-    how.device = device_;
     optimisation_ = std::make_unique<Optimisation>(parameters_of(network_, run.student_name), how);
   }
 
@@ -143,20 +138,10 @@ class Distillation {
       checkpoint.save(state);
     }
     set_values(optimisation_->parameters(), best_values_);
-    for (const TunedParameter& parameter : optimisation_->parameters()) {
-      parameter.value.requires_grad_(false);
-    }
-    network_.to(at::kCPU);
-    return network_;
+    return with_parameters_of(run_.student.module, network_);
   }
 
  private:
-  // A copy whose parameters are leaves: those of a package may require gradients.
-  torch::jit::Module leaves() const {
-    const at::NoGradGuard no_gradients;
-    return run_.student.module.clone();
-  }
-
   double take_step(const Batch& batch) {
     return encoder::run_torch(
         ErrorCode::kBadModel, run_.student_name + ": a step of learning",
@@ -178,7 +163,8 @@ class Distillation {
 
   Agreement agreement() const {
     if (run_.held_out.size() < 2) return {std::nan(""), std::nan("")};
-    const auto encoder = encoder_of(network_, run_.student_info, device_, run_.student_name);
+    const auto encoder =
+        encoder_of(network_, run_.student_info, device_, run_.student_name, is_half_);
     try {
       const DatasetEmbeddings learned = embed_dataset(*encoder, held_out_);
       return agreement_of(run_.held_out_rows.view(), learned.rows.view());

@@ -17,8 +17,8 @@
 #include "train/losses.h"
 #include "train/low_rank.h"
 #include "train/sampler.h"
+#include "train/step_network.h"
 #include "train/tensors.h"
-#include "train/training_operators.h"
 #include "vsearch/error.h"
 
 namespace vsearch::training {
@@ -27,26 +27,6 @@ namespace {
 // So many pictures are measured with after each epoch.
 constexpr std::size_t kMeasuredEachEpoch = 1000;
 constexpr double kMixtures[] = {0.25, 0.5, 0.75};
-
-// A copy whose parameters are leaves: those of a package may require gradients.
-torch::jit::Module leaves_of(const torch::jit::Module& module) {
-  const at::NoGradGuard no_gradients;
-  return module.clone();
-}
-
-// `module` with the parameters of `network`, which is a copy of it.
-torch::jit::Module with_weights_of(const torch::jit::Module& module,
-                                   const torch::jit::Module& network) {
-  const at::NoGradGuard no_gradients;
-  torch::jit::Module result = module.clone();
-  auto values = network.named_parameters().begin();
-  for (const auto& parameter : result.named_parameters()) {
-    parameter.value.requires_grad_(false);
-    parameter.value.copy_((*values).value);
-    ++values;
-  }
-  return result;
-}
 
 class NetworkTraining {
  public:
@@ -68,14 +48,7 @@ class NetworkTraining {
         is_half_(uses_bfloat16(options.precision, device_)),
         measured_(held_out_task(set, kMeasuredEachEpoch)),
         measured_pictures_(part_of(dataset, measured_.pictures)),
-        network_(leaves_of(start.module)) {
-    network_.eval();
-    use_training_operators(network_);
-    network_.to(device_);
-    for (const auto& parameter : network_.named_parameters()) {
-      parameter.value.requires_grad_(false);
-    }
-  }
+        network_(step_network(start.module, device_)) {}
 
   torch::jit::Module run() {
     prepare_loss();
@@ -87,7 +60,6 @@ class NetworkTraining {
     how.optimiser = options_.optimiser;
     how.accumulate = options_.accumulate;
     how.mean_decay = options_.mean_decay;
-    how.device = device_;
     weights_ = choose_parameters(network_, options_, path_);
     const std::vector<at::Tensor> start_values = values_of(weights_);
     low_rank_ = std::make_unique<LowRank>(network_, weights_, options_.lora_rank,
@@ -128,7 +100,7 @@ class NetworkTraining {
     low_rank_->settle();
     if (options_.mix_with_start) mix(start_values);
     report_.held_out_map = measured_.queries == 0 ? std::nan("") : best_map_;
-    return with_weights_of(start_.module, network_);
+    return with_parameters_of(start_.module, network_);
   }
 
  private:

@@ -19,6 +19,53 @@ namespace {
 
 constexpr double kMomentum = 0.9;
 
+// torch's AdamW, which takes a dozen operators a parameter, by the one that does the same.
+class FusedAdamW : public torch::optim::AdamW {
+ public:
+  using AdamW::AdamW;
+
+  at::Tensor step(LossClosure /*closure*/ = nullptr) override {
+    const at::NoGradGuard no_gradients;
+    for (torch::optim::OptimizerParamGroup& group : param_groups_) {
+      const auto& options = static_cast<const torch::optim::AdamWOptions&>(group.options());
+      std::vector<at::Tensor> values;
+      std::vector<at::Tensor> gradients;
+      std::vector<at::Tensor> means;
+      std::vector<at::Tensor> squares;
+      std::vector<at::Tensor> steps;
+      for (const at::Tensor& value : group.params()) {
+        if (!value.grad().defined()) continue;
+        torch::optim::AdamWParamState& state = state_of(value);
+        state.step(state.step() + 1);
+        values.push_back(value);
+        gradients.push_back(value.grad());
+        means.push_back(state.exp_avg());
+        squares.push_back(state.exp_avg_sq());
+        steps.push_back(at::full({}, state.step(), value.options().dtype(at::kFloat)));
+      }
+      if (values.empty()) continue;
+      const auto [beta1, beta2] = options.betas();
+      at::_fused_adamw_(values, gradients, means, squares, {}, steps, options.lr(), beta1, beta2,
+                        options.weight_decay(), options.eps(), /*amsgrad=*/false,
+                        /*maximize=*/false);
+    }
+    return {};
+  }
+
+ private:
+  torch::optim::AdamWParamState& state_of(const at::Tensor& value) {
+    std::unique_ptr<torch::optim::OptimizerParamState>& state = state_[value.unsafeGetTensorImpl()];
+    if (!state) {
+      auto fresh = std::make_unique<torch::optim::AdamWParamState>();
+      fresh->step(0);
+      fresh->exp_avg(at::zeros_like(value));
+      fresh->exp_avg_sq(at::zeros_like(value));
+      state = std::move(fresh);
+    }
+    return static_cast<torch::optim::AdamWParamState&>(*state);
+  }
+};
+
 }  // namespace
 
 std::vector<at::Tensor> values_of(const std::vector<TunedParameter>& parameters) {
@@ -81,8 +128,7 @@ Optimisation::Optimisation(std::vector<TunedParameter> parameters,
     optimizer_ =
         std::make_unique<torch::optim::SGD>(groups, torch::optim::SGDOptions(settings_.rate));
   } else {
-    optimizer_ =
-        std::make_unique<torch::optim::AdamW>(groups, torch::optim::AdamWOptions(settings_.rate));
+    optimizer_ = std::make_unique<FusedAdamW>(groups, torch::optim::AdamWOptions(settings_.rate));
   }
   if (settings_.mean_decay > 0) means_ = values_of(parameters_);
 }
@@ -127,14 +173,13 @@ void Optimisation::swap_means() {
 
 void Optimisation::clip() const {
   const at::NoGradGuard no_gradients;
-  at::Tensor sum = at::zeros({}, at::TensorOptions(settings_.device));
+  std::vector<at::Tensor> gradients;
   for (const TunedParameter& parameter : parameters_) {
-    if (parameter.value.grad().defined()) sum += parameter.value.grad().square().sum();
+    if (parameter.value.grad().defined()) gradients.push_back(parameter.value.grad());
   }
-  const at::Tensor factor = (settings_.clip_gradients / (sum.sqrt() + 1e-6)).clamp_max(1.0);
-  for (const TunedParameter& parameter : parameters_) {
-    if (parameter.value.grad().defined()) parameter.value.mutable_grad().mul_(factor);
-  }
+  if (gradients.empty()) return;
+  const at::Tensor length = at::stack(at::_foreach_norm(gradients)).norm();
+  at::_foreach_mul_(gradients, (settings_.clip_gradients / (length + 1e-6)).clamp_max(1.0));
 }
 
 EpochOutcome run_epoch(std::uint32_t epoch, std::uint32_t epochs,

@@ -49,7 +49,6 @@ struct OptimisationSettings {
   Optimiser optimiser = Optimiser::kAdamW;
   std::uint32_t accumulate = 1;  // losses whose gradients make one step, in their mean
   double mean_decay = 0;         // of the running means of the weights, below 1; 0: none
-  at::Device device = at::kCPU;
 };
 
 // What of the parameters has one dimension (biases, norms) is not drawn towards 0.

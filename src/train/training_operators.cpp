@@ -27,8 +27,10 @@ at::Tensor in_step_precision(const at::Tensor& tensor) {
   return at::autocast::cached_cast(at::autocast::get_autocast_dtype(at::kCPU), tensor, at::kCPU);
 }
 
+// With each row in one piece, and no two rows in the same place.
 at::Tensor with_whole_rows(const at::Tensor& tensor) {
-  return tensor.stride(-1) == 1 ? tensor : tensor.contiguous();
+  const bool is_whole = tensor.stride(-1) == 1 && tensor.stride(-2) >= tensor.size(-1);
+  return is_whole ? tensor : tensor.contiguous();
 }
 
 // Of rows [B, N, 3, heads, size].
@@ -125,8 +127,7 @@ at::Tensor attention_of_rows_operator(const at::Tensor& rows, const std::optiona
       !takes_heads(parts_of(in_step))) {
     return attention_by_torch(parts_of(rows), options);
   }
-  return Attention::apply(at::TensorList(with_whole_rows(in_step)),
-                          options.scale_for(in_step.size(4)));
+  return Attention::apply(at::TensorList(in_step.contiguous()), options.scale_for(in_step.size(4)));
 }
 
 class Gelu : public torch::autograd::Function<Gelu> {

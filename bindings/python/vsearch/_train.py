@@ -110,7 +110,7 @@ def train(
     rate: SupportsFloat | None = None,
     head_rate: SupportsFloat | None = None,
     weight_decay: SupportsFloat = 0.05,
-    layer_decay: SupportsFloat = 0.8,
+    layer_decay: SupportsFloat = 1.0,
     warm_up: SupportsFloat = 0.1,
     clip_gradients: SupportsFloat = 1.0,
     optimiser: str = "adamw",

@@ -71,8 +71,7 @@ VSEARCH_AVX512 void weigh(const Scratch& scratch, std::size_t tokens, std::size_
       const __m512 weight =
           exp2<6>(_mm512_fmadd_ps(_mm512_loadu_ps(scores + j), _mm512_set1_ps(kLog2E), offset));
       sum = _mm512_add_ps(sum, weight);
-      const __m256bh rounded = _mm512_cvtneps_pbh(weight);
-      std::memcpy(scratch.weights + i * width + j, &rounded, sizeof rounded);
+      store_bf16(scratch.weights + i * width + j, weight);
     }
     sums[i] = _mm512_reduce_add_ps(sum);
   }
@@ -96,8 +95,7 @@ VSEARCH_AVX512 void mix_columns(const Scratch& scratch, std::size_t width, std::
     const __m512 share = _mm512_set1_ps(1.0F / weight_sums[i]);
 #pragma GCC unroll 8
     for (std::size_t r = 0; r < Registers; ++r) {
-      const __m256bh rounded = _mm512_cvtneps_pbh(_mm512_mul_ps(sums[i][r], share));
-      std::memcpy(out + i * out_stride + column + r * kLanes, &rounded, sizeof rounded);
+      store_bf16(out + i * out_stride + column + r * kLanes, _mm512_mul_ps(sums[i][r], share));
     }
   }
 }

@@ -39,6 +39,11 @@ VSEARCH_AVX512 __m512 load_bf16(const std::uint16_t* from) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
 }
 
+VSEARCH_AVX512 void store_bf16(std::uint16_t* to, __m512 values) {
+  const __m256bh rounded = _mm512_cvtneps_pbh(values);
+  std::memcpy(to, &rounded, sizeof rounded);
+}
+
 // sums[i][r] += the products of `pairs` pairs of bfloat16, which lie side by side in 32 bits as the
 // instruction takes them: of row i in `left`, each pair given to all lanes, and of the r-th 16
 // columns in `right`.

@@ -20,6 +20,7 @@ namespace {
 
 using encoder::kLanes;
 using encoder::padded;
+using encoder::store_bf16;
 
 constexpr std::size_t kMaxSize = 256;
 constexpr std::size_t kQueries = 128;  // computed together: their scores stay in the cache
@@ -98,11 +99,6 @@ void multiply(std::size_t m, std::size_t n, std::size_t k, const std::uint16_t* 
                               static_cast<std::int64_t>(a_stride), width, width, add,
                               reinterpret_cast<const at::BFloat16*>(a),
                               reinterpret_cast<const at::BFloat16*>(b), c);
-}
-
-VSEARCH_AVX512 void store_bf16(std::uint16_t* to, __m512 values) {
-  const __m256bh rounded = _mm512_cvtneps_pbh(values);
-  std::memcpy(to, &rounded, sizeof rounded);
 }
 
 VSEARCH_AVX512 __m512i load_half(const std::uint16_t* from) {

@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 
 #include "encoder/avx512.h"
 
@@ -17,6 +16,7 @@ namespace vsearch::training {
 namespace {
 
 using encoder::kLanes;
+using encoder::store_bf16;
 
 // Of the normal distribution.
 struct Normal {
@@ -48,11 +48,6 @@ VSEARCH_AVX512 Normal normal_at(__m512 x) {
   const __mmask16 is_below = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ);
   return {_mm512_mask_blend_ps(is_below, _mm512_sub_ps(one, tail), tail),
           _mm512_mul_ps(exponential, _mm512_set1_ps(kDensityAt0))};
-}
-
-VSEARCH_AVX512 void store_bf16(std::uint16_t* to, __m512 values) {
-  const __m256bh rounded = _mm512_cvtneps_pbh(values);
-  std::memcpy(to, &rounded, sizeof rounded);
 }
 
 VSEARCH_AVX512 void value_of_16(const std::uint16_t* x, std::uint16_t* to) {

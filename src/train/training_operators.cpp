@@ -123,8 +123,7 @@ at::Tensor attention_of_rows_operator(const at::Tensor& rows, const std::optiona
                                       bool shares_keys) {
   const AttentionOptions options{mask, dropout, is_causal, scale, shares_keys};
   const at::Tensor in_step = in_step_precision(rows);
-  if (!options.is_plain() || in_step.dim() != 5 || in_step.size(2) != 3 ||
-      !takes_heads(parts_of(in_step))) {
+  if (!options.is_plain() || !takes_heads(parts_of(in_step))) {
     return attention_by_torch(parts_of(rows), options);
   }
   return Attention::apply(at::TensorList(in_step.contiguous()), options.scale_for(in_step.size(4)));

@@ -1,9 +1,9 @@
 """Pictures to learn from and pictures to measure with, and the model that is tuned.
 
 What is measured shares no class, or no product, with what is learned, unless a set is published
-with a split of its own (grocery). Of what heads and colours are learned from every fifth class is
-"val": epoch and mixture are chosen with these, never with what is measured. The sets called "all"
-have none: every class is learned, for as many epochs as were asked for.
+with a split of its own (grocery). Of what heads are learned from every fifth class is "val": epoch
+and mixture are chosen with these, never with what is measured. The sets called "all" have none:
+every class is learned, for as many epochs as were asked for.
 """
 
 from __future__ import annotations

@@ -124,8 +124,8 @@ def _caltech101(pictures: Path, folder: Path) -> dict[str, Set]:
             for path in sorted((pictures / name).glob("*.jpg"))
         ]
 
-    def whole(names: list[str], split: str = "") -> list[dict]:
-        return [{**row, "split": split} for row in rows(names)]
+    def whole(names: list[str]) -> list[dict]:
+        return [{**row, "split": ""} for row in rows(names)]
 
     def write(name: str, file: str, content: list[dict]) -> Set:
         return _csv_set(name, "caltech101", folder / f"{file}.csv", content)
@@ -134,7 +134,7 @@ def _caltech101(pictures: Path, folder: Path) -> dict[str, Set]:
         "caltech101": write("caltech101", "caltech101", whole(classes)),
         "caltech101_learned": write("caltech101, half", "caltech101-learned", rows(learned)),
         "caltech101_all_learned": write(
-            "caltech101, all of a half", "caltech101-all-learned", whole(learned, "train")
+            "caltech101, all of a half", "caltech101-all-learned", whole(learned)
         ),
         "caltech101_new": write("caltech101, other half", "caltech101-new", whole(new)),
     }
@@ -158,7 +158,7 @@ def _fashion(pictures: Path, folder: Path) -> dict[str, Set]:
         kind = row["articleType"]
         counts[kind] += 1
         if kind in learned and counts[kind] <= FASHION_MOST_OF_A_TYPE:
-            few.append(picture(row, kind, split="train"))
+            few.append(picture(row, kind))
     others = [row for row in products if row["articleType"] not in learned]
 
     coloured = [row for row in products if row["baseColour"]]

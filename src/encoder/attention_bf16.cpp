@@ -3,7 +3,6 @@
 #if defined(__x86_64__)
 
 #include <algorithm>
-#include <cstring>
 #include <limits>
 
 #include "encoder/avx512.h"
@@ -57,7 +56,6 @@ VSEARCH_AVX512 void score(const std::uint16_t* queries, std::size_t query_stride
 // The weights exp(score - highest score) of each query, as bfloat16; returns their sums.
 VSEARCH_AVX512 void weigh(const Scratch& scratch, std::size_t tokens, std::size_t width,
                           float (&sums)[kQueries]) {
-  constexpr float kLog2E = 1.44269504F;
   for (std::size_t i = 0; i < kQueries; ++i) {
     float* const scores = scratch.scores + i * width;
     std::fill(scores + tokens, scores + width, -std::numeric_limits<float>::infinity());
@@ -96,35 +94,6 @@ VSEARCH_AVX512 void mix_columns(const Scratch& scratch, std::size_t width, std::
 #pragma GCC unroll 8
     for (std::size_t r = 0; r < Registers; ++r) {
       store_bf16(out + i * out_stride + column + r * kLanes, _mm512_mul_ps(sums[i][r], share));
-    }
-  }
-}
-
-// Keys and values as Scratch has them.
-VSEARCH_AVX512_ENTRY void pack(const std::uint16_t* keys, const std::uint16_t* values,
-                               std::size_t token_stride, std::size_t tokens, std::size_t size,
-                               const Scratch& scratch) {
-  const std::size_t width = padded(tokens);
-  std::memset(scratch.keys, 0, width * size * 2);
-  const __m512i rows =
-      _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
-                         _mm512_set1_epi32(static_cast<int>(width)));
-  for (std::size_t j = 0; j < tokens; ++j) {
-    for (std::size_t d = 0; d < size; d += 2 * kLanes) {
-      const __m512i pairs = _mm512_loadu_si512(keys + j * token_stride + d);
-      _mm512_i32scatter_epi32(scratch.keys + d / 2 * width + j, rows, pairs, 4);
-    }
-  }
-  for (std::size_t j = 0; j < width; j += 2) {
-    for (std::size_t d = 0; d < size; d += kLanes) {
-      const auto load = [&](std::size_t token) __attribute__((target(VSEARCH_AVX512_TARGET))) {
-        if (token >= tokens) return _mm256_setzero_si256();
-        return _mm256_loadu_si256(
-            reinterpret_cast<const __m256i*>(values + token * token_stride + d));
-      };
-      const __m512i first = _mm512_cvtepu16_epi32(load(j));
-      const __m512i second = _mm512_slli_epi32(_mm512_cvtepu16_epi32(load(j + 1)), 16);
-      _mm512_storeu_si512(scratch.values + j / 2 * size + d, _mm512_or_si512(first, second));
     }
   }
 }
@@ -170,8 +139,12 @@ std::size_t scratch_bytes(std::size_t tokens, std::size_t size) {
 }
 
 void prepare(const Head& head, void* scratch) {
-  pack(head.qkv + head.key_offset, head.qkv + 2 * head.key_offset, head.token_stride, head.tokens,
-       head.size, split(scratch, head.tokens, head.size));
+  const Scratch to = split(scratch, head.tokens, head.size);
+  const std::size_t width = padded(head.tokens);
+  pair_elements(head.qkv + head.key_offset, head.token_stride, head.tokens, width, head.size,
+                to.keys);
+  pair_tokens(head.qkv + 2 * head.key_offset, head.token_stride, head.tokens, width, head.size,
+              to.values);
 }
 
 void mix(const Head& head, std::size_t begin, std::size_t end, std::uint16_t* out,

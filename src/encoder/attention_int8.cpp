@@ -201,7 +201,6 @@ VSEARCH_AVX512 void score(const Scratch& scratch, std::size_t j, std::size_t wid
 // scores lack the factor `scales[i]`, which is not negative.
 VSEARCH_AVX512 void weigh(const Scratch& scratch, std::size_t tokens, std::size_t width,
                           const float (&scales)[kQueries], float (&sums)[kQueries]) {
-  constexpr float kLog2E = 1.44269504F;
   constexpr float kLog2Steps = 7.99435344F;  // of kWeightSteps
   static_assert(kWeightSteps == 255.0F);
   const std::size_t whole = width - kLanes;  // the last register is padded

@@ -21,7 +21,8 @@
 
 namespace vsearch::encoder {
 
-constexpr std::size_t kLanes = 16;  // 32-bit values in a register
+constexpr std::size_t kLanes = 16;     // 32-bit values in a register
+constexpr float kLog2E = 1.44269504F;  // e^x is 2^(x kLog2E)
 
 // Up to whole registers.
 constexpr std::size_t padded(std::size_t count) {
@@ -33,10 +34,14 @@ inline bool has_avx512() {
   return util::processor().avx512_bf16;
 }
 
+// 16 values of 16 bits, each in the low half of a lane.
+VSEARCH_AVX512 __m512i load_half(const std::uint16_t* from) {
+  return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+}
+
 // 16 values of bfloat16.
 VSEARCH_AVX512 __m512 load_bf16(const std::uint16_t* from) {
-  const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(load_half(from), 16));
 }
 
 VSEARCH_AVX512 void store_bf16(std::uint16_t* to, __m512 values) {
@@ -67,6 +72,38 @@ VSEARCH_AVX512 void add_products(const std::uint16_t* left, std::size_t left_str
         sums[i][r] = _mm512_dpbf16_ps(sums[i][r], reinterpret_cast<__m512bh>(everywhere),
                                       reinterpret_cast<__m512bh>(columns[r]));
       }
+    }
+  }
+}
+
+// Tokens [count, size] of bfloat16, `stride` elements apart, transposed to [size, width] as the
+// pairs that add_products() takes: to[d / 2][token]. Those past the last are 0.
+VSEARCH_AVX512_ENTRY inline void pair_elements(const std::uint16_t* tokens, std::size_t stride,
+                                               std::size_t count, std::size_t width,
+                                               std::size_t size, std::uint32_t* to) {
+  const __m512i rows =
+      _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+                         _mm512_set1_epi32(static_cast<int>(width)));
+  std::memset(to, 0, size / 2 * width * sizeof *to);
+  for (std::size_t j = 0; j < count; ++j) {
+    for (std::size_t d = 0; d < size; d += 2 * kLanes) {
+      const __m512i pairs = _mm512_loadu_si512(tokens + j * stride + d);
+      _mm512_i32scatter_epi32(to + d / 2 * width + j, rows, pairs, 4);
+    }
+  }
+}
+
+// The same tokens as pairs of them, [width, size]: to[token / 2][d].
+VSEARCH_AVX512_ENTRY inline void pair_tokens(const std::uint16_t* tokens, std::size_t stride,
+                                             std::size_t count, std::size_t width, std::size_t size,
+                                             std::uint32_t* to) {
+  for (std::size_t j = 0; j < width; j += 2) {
+    for (std::size_t d = 0; d < size; d += kLanes) {
+      const __m512i first = j < count ? load_half(tokens + j * stride + d) : _mm512_setzero_si512();
+      const __m512i second =
+          j + 1 < count ? load_half(tokens + (j + 1) * stride + d) : _mm512_setzero_si512();
+      _mm512_storeu_si512(to + j / 2 * size + d,
+                          _mm512_or_si512(first, _mm512_slli_epi32(second, 16)));
     }
   }
 }

@@ -3,7 +3,6 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <c10/core/InferenceMode.h>
-#include <torch/csrc/jit/api/function_impl.h>
 #include <torch/csrc/jit/ir/ir.h>
 #include <torch/library.h>
 
@@ -11,10 +10,11 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
+#include <utility>
 
 #include "encoder/attention.h"
 #include "encoder/norm_bytes.h"
+#include "encoder/torch_graph.h"
 
 namespace vsearch::encoder {
 namespace {
@@ -148,12 +148,9 @@ at::Tensor norm_to_bytes_operator(const at::Tensor& x, const at::Tensor& weight,
 constexpr const char* kFunctions[] = {"mix_heads", "mix_heads_to_bytes", "norm_to_bytes"};
 
 void register_operators() {
-  // Two copies of this library may be in one process, such as the Python module and libvsearch.so;
-  // an operator can be registered once.
-  static const auto registered = []() -> std::unique_ptr<torch::Library> {
-    if (c10::Dispatcher::singleton().findSchema({"vsearch::mix_heads", ""})) return nullptr;
-    auto library = std::make_unique<torch::Library>(torch::Library::FRAGMENT, "vsearch",
-                                                    std::nullopt, __FILE__, __LINE__);
+  static const auto registered = [] {
+    auto library = library_unless_registered("vsearch::mix_heads");
+    if (!library) return library;
     library->def("mix_heads(Tensor qkv, int heads, int size) -> Tensor", &mix_heads);
     library->def("mix_heads_to_bytes(Tensor qkv, int heads, int size, float offset) -> Tensor",
                  &mix_heads_to_bytes);
@@ -178,33 +175,22 @@ std::string operator_for(const torch::jit::Node& node) {
   return {};
 }
 
-void replace_in(torch::jit::Block& block, torch::jit::Graph& graph) {
-  std::vector<torch::jit::Node*> calls;
-  for (torch::jit::Node* const node : block.nodes()) {
-    for (torch::jit::Block* const inner : node->blocks()) replace_in(*inner, graph);
-    if (!operator_for(*node).empty()) calls.push_back(node);
-  }
-  for (torch::jit::Node* const call : calls) {
-    torch::jit::Node* const fused =
-        graph.create(c10::Symbol::fromQualString(operator_for(*call)), call->inputs().slice(1), 1);
-    fused->insertBefore(call);
-    fused->output()->setType(c10::TensorType::get());
-    call->output()->replaceAllUsesWith(fused->output());
-    call->destroy();
-  }
+Replacement replacement_of(torch::jit::Node& call) {
+  std::string name = operator_for(call);
+  if (name.empty()) return {};
+  return {std::move(name), call.inputs().slice(1).vec()};
 }
 
 }  // namespace
 
 void fuse_operators(torch::jit::Graph& graph) {
   register_operators();
-  replace_in(*graph.block(), graph);
+  replace_calls(graph, replacement_of);
 }
 
 void fuse_operators(const torch::jit::Module& module) {
-  for (const torch::jit::Module& part : module.modules()) {
-    for (const torch::jit::Method& method : part.get_methods()) fuse_operators(*method.graph());
-  }
+  register_operators();
+  replace_calls(module, replacement_of);
 }
 
 }  // namespace vsearch::encoder

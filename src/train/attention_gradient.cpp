@@ -19,12 +19,14 @@ namespace vsearch::training {
 namespace {
 
 using encoder::kLanes;
+using encoder::kLog2E;
 using encoder::padded;
+using encoder::pair_elements;
+using encoder::pair_tokens;
 using encoder::store_bf16;
 
 constexpr std::size_t kMaxSize = 256;
 constexpr std::size_t kQueries = 128;  // computed together: their scores stay in the cache
-constexpr float kLog2E = 1.44269504F;
 
 // The tokens of one head of one picture, `stride` elements apart.
 struct Tokens {
@@ -99,40 +101,6 @@ void multiply(std::size_t m, std::size_t n, std::size_t k, const std::uint16_t* 
                               static_cast<std::int64_t>(a_stride), width, width, add,
                               reinterpret_cast<const at::BFloat16*>(a),
                               reinterpret_cast<const at::BFloat16*>(b), c);
-}
-
-VSEARCH_AVX512 __m512i load_half(const std::uint16_t* from) {
-  return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
-}
-
-// The transposed tokens [size, width] as pairs: to[d / 2][token]. Those past the last are 0.
-VSEARCH_AVX512_ENTRY void pair_elements(const Tokens& tokens, std::size_t begin, std::size_t count,
-                                        std::size_t width, std::size_t size, std::uint32_t* to) {
-  const __m512i rows =
-      _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
-                         _mm512_set1_epi32(static_cast<int>(width)));
-  std::memset(to, 0, size / 2 * width * sizeof *to);
-  for (std::size_t j = 0; j < count; ++j) {
-    const std::uint16_t* const from = tokens.row(begin + j);
-    for (std::size_t d = 0; d < size; d += 2 * kLanes) {
-      _mm512_i32scatter_epi32(to + d / 2 * width + j, rows, _mm512_loadu_si512(from + d), 4);
-    }
-  }
-}
-
-// The tokens [width, size] as pairs: to[token / 2][d]. Those past the last are 0.
-VSEARCH_AVX512_ENTRY void pair_tokens(const Tokens& tokens, std::size_t begin, std::size_t count,
-                                      std::size_t width, std::size_t size, std::uint32_t* to) {
-  for (std::size_t j = 0; j < width; j += 2) {
-    for (std::size_t d = 0; d < size; d += kLanes) {
-      const __m512i first =
-          j < count ? load_half(tokens.row(begin + j) + d) : _mm512_setzero_si512();
-      const __m512i second =
-          j + 1 < count ? load_half(tokens.row(begin + j + 1) + d) : _mm512_setzero_si512();
-      _mm512_storeu_si512(to + j / 2 * size + d,
-                          _mm512_or_si512(first, _mm512_slli_epi32(second, 16)));
-    }
-  }
 }
 
 // [size / 2, width] pairs as the rows [size, width] that they are made of.
@@ -290,8 +258,8 @@ struct HeadTokens {
 void mix_head(const HeadTokens& head, std::size_t tokens, std::size_t size, float scale,
               const Tokens& mixed, float* log_sums, const Scratch& scratch) {
   const std::size_t width = padded(tokens);
-  pair_elements(head.k, 0, tokens, width, size, scratch(scratch.keys));
-  pair_tokens(head.v, 0, tokens, width, size, scratch(scratch.values));
+  pair_elements(head.k.row(0), head.k.stride, tokens, width, size, scratch(scratch.keys));
+  pair_tokens(head.v.row(0), head.v.stride, tokens, width, size, scratch(scratch.values));
   for (std::size_t begin = 0; begin < tokens; begin += kQueries) {
     const std::size_t count = std::min(kQueries, tokens - begin);
     float* const scores = scratch(scratch.scores);
@@ -326,7 +294,7 @@ VSEARCH_AVX512_ENTRY void weigh_back(const Scratch& scratch, std::size_t tokens,
         store_bf16(scratch(scratch.weights) + at, weight);
         std::uint16_t* const rounded = scratch(scratch.weight_gradients) + at;
         store_bf16(rounded, gradient);
-        const __m512i half = load_half(rounded);
+        const __m512i half = encoder::load_half(rounded);
         pair = _mm512_or_si512(pair, second == 0 ? half : _mm512_slli_epi32(half, 16));
       }
       _mm512_storeu_si512(scratch(scratch.weight_gradient_pairs) + j / 2 * width + i, pair);
@@ -338,7 +306,7 @@ void head_gradients(const Tokens& gradient, const HeadTokens& head, const Tokens
                     const float* log_sums, std::size_t tokens, std::size_t size, float scale,
                     const HeadTokens& to, const Scratch& scratch) {
   const std::size_t all = padded(tokens);
-  pair_elements(head.k, 0, tokens, all, size, scratch(scratch.keys));
+  pair_elements(head.k.row(0), head.k.stride, tokens, all, size, scratch(scratch.keys));
   part_pairs(scratch(scratch.keys), size, all, scratch(scratch.keys_across));
   for (std::size_t begin = 0; begin < tokens; begin += kQueries) {
     const std::size_t count = std::min(kQueries, tokens - begin);
@@ -352,10 +320,14 @@ void head_gradients(const Tokens& gradient, const HeadTokens& head, const Tokens
       scratch(scratch.products)[i] =
           is_there ? product(gradient.row(begin + i), mixed.row(begin + i), size) : 0.0F;
     }
-    pair_elements(head.q, begin, count, width, size, scratch(scratch.queries_across));
-    pair_elements(gradient, begin, count, width, size, scratch(scratch.gradients_across));
-    pair_tokens(head.q, begin, count, width, size, scratch(scratch.queries_down));
-    pair_tokens(gradient, begin, count, width, size, scratch(scratch.gradients_down));
+    pair_elements(head.q.row(begin), head.q.stride, count, width, size,
+                  scratch(scratch.queries_across));
+    pair_elements(gradient.row(begin), gradient.stride, count, width, size,
+                  scratch(scratch.gradients_across));
+    pair_tokens(head.q.row(begin), head.q.stride, count, width, size,
+                scratch(scratch.queries_down));
+    pair_tokens(gradient.row(begin), gradient.stride, count, width, size,
+                scratch(scratch.gradients_down));
     multiply(tokens, width, size, head.k.data, head.k.stride, scratch(scratch.queries_across),
              scratch(scratch.scores));
     multiply(tokens, width, size, head.v.data, head.v.stride, scratch(scratch.gradients_across),

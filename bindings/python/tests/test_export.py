@@ -528,14 +528,21 @@ def test_default_encoder_is_the_original_network_and_what_we_tuned(tmp_path):
         None
     ]
     with torch.no_grad():
-        features = original.extract_features(pixels).mean([2, 3])
-        expected = torch.nn.functional.linear(
-            torch.nn.functional.normalize(features, dim=1),
-            projection["projection.weight"].float(),
-            projection["projection.bias"],
-        )
+        places = original.extract_features(pixels)
         ours = exported.module.encode_image(pixels)
-    assert torch.cosine_similarity(ours, expected).item() >= 0.99999
+        tokens = exported.module.encode_tokens(pixels)
+
+    def project(features: torch.Tensor) -> torch.Tensor:
+        unit = torch.nn.functional.normalize(features, dim=-1)
+        weight = projection["projection.weight"].float()
+        return torch.nn.functional.linear(unit, weight, projection["projection.bias"])
+
+    assert torch.cosine_similarity(ours, project(places.mean([2, 3]))).item() >= 0.99999
+    # A token for each place, by rows; the strongest third of the projection.
+    assert exported.manifest["outputs"] == {"embedding": 384, "tokens": 128}
+    expected = project(places[0].flatten(1).T)[:, :128]
+    assert tokens.shape == (1, 49, 128)
+    assert torch.cosine_similarity(tokens[0], expected).min().item() >= 0.9999
 
 
 def test_tuned_weights_errors(tmp_path):

@@ -6,8 +6,8 @@ dimensions of 1,280. A quarter of an hour on two cores; networks are kept in bui
     .venv/bin/python models/tune_default.py             writes the committed .safetensors
     .venv/bin/python models/tune_default.py --measure   and measures it beside its raw start
     .venv/bin/python models/tune_default.py --transfer  learns from two sets, measures on the third
-    .venv/bin/python models/tune_default.py --choose    the same on pictures that are for choosing:
-                                                        how MIX and EXPONENT were
+    .venv/bin/python models/tune_default.py --choose    the same with other mixtures and exponents,
+                                                        on pictures that are for choosing
 
 A picture's class is that of its set: the fine class of groceries, the category of Caltech 101,
 article type and colour of fashion. Never learned from are grocery's test pictures and pack shots,
@@ -30,7 +30,6 @@ import csv
 import hashlib
 import json
 import subprocess
-import sys
 import tarfile
 from collections import Counter
 from pathlib import Path
@@ -364,4 +363,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -196,7 +196,7 @@ def export(
                 f"{tuned} holds {key} {list(value.shape)}, which EfficientNet-Lite0 has "
                 + (f"as {list(own[key].shape)}" if key in own else "not")
             )
-    encoder.load_state_dict({**own, **tensors})
+    encoder.load_state_dict(tensors, strict=False)  # the others stay the pretrained ones
     description = manifest(
         name=name,
         licence="Apache-2.0",

@@ -57,7 +57,8 @@ struct DistillEpoch {
   double pictures_per_second = 0;
   double held_out_cosine = 0;  // mean, to the teacher's; NaN where the dimensions differ too
   // Of the teacher's 10 nearest neighbours of a picture, how many the student has among its 10 too:
-  // mean share, 0 to 1. Of fewer than 11 pictures of all the others.
+  // mean share, 0 to 1. Of fewer than 21 pictures half of the others are the neighbours; NaN if
+  // there are fewer than 3.
   double held_out_overlap_at_10 = 0;
 };
 

@@ -83,9 +83,12 @@ struct Augmentation {
 struct TrainOptions {
   TrainDepth depth = TrainDepth::kHead;
   Loss loss = Loss::kArcFace;
-  std::optional<double> margin{};  // if not given what the loss's paper takes (losses.h)
-  std::optional<double> scale{};   // likewise
-  std::uint32_t sub_centres = 3;   // of kSubCentreArcFace
+  // If not given: margin 0.5 for a head, else 0.3, of kArcFace and kSubCentreArcFace; scale 12 for
+  // a head, else 24, of these, kCosFace and kNormSoftmax; of other losses what docs/training.md
+  // lists.
+  std::optional<double> margin{};
+  std::optional<double> scale{};
+  std::uint32_t sub_centres = 3;  // of kSubCentreArcFace
 
   // Labels: the classes of the data set, or the values of these of its fields, combined.
   std::vector<std::string> label_fields{};
@@ -193,6 +196,7 @@ struct TrainingData {
     std::string label;
     std::string looks_like;
     double margin = 0;  // by which the other class's mean is nearer (cosine)
+    std::string path{};
   };
   std::uint64_t suspect_count = 0;
   std::vector<Suspect> suspects;
@@ -200,6 +204,7 @@ struct TrainingData {
   struct Leak {
     std::uint32_t picture = 0;
     std::string of;  // path of the other
+    std::string path{};
   };
   std::uint64_t leak_count = 0;
   std::vector<Leak> leaks;

@@ -34,10 +34,15 @@ std::size_t rounded(std::size_t bytes) {
 class TensorPool::Blocks {
  public:
   explicit Blocks(std::size_t max_kept_bytes) : max_kept_bytes_(max_kept_bytes) {}
-  ~Blocks() {
+  ~Blocks() { release(); }
+
+  void release() {
+    const std::lock_guard lock(mutex_);
     for (const auto& [size, blocks] : kept_) {
       for (void* const block : blocks) std::free(block);
     }
+    kept_.clear();
+    kept_bytes_ = 0;
   }
 
   // Null if there is no memory.
@@ -177,6 +182,10 @@ void install_once() {
 TensorPool::TensorPool(std::size_t max_kept_bytes)
     : blocks_(std::make_shared<Blocks>(max_kept_bytes)) {
   install_once();
+}
+
+void TensorPool::release() const {
+  blocks_->release();
 }
 
 TensorPool::Use::Use(const TensorPool& pool) : before_(blocks_in_use) {

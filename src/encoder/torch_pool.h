@@ -19,6 +19,9 @@ class TensorPool {
   // for ever.
   explicit TensorPool(std::size_t max_kept_bytes = std::size_t{256} << 20);
 
+  // What no tensor uses goes back to the system: blocks of other sizes than before are needed next.
+  void release() const;
+
   // While one of these is alive, the tensors that its thread makes on the CPU come from `pool`. All
   // other threads, and this one before and after, have torch's memory as ever.
   class Use {

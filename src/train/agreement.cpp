@@ -40,7 +40,11 @@ Agreement agreement_of(MatrixView teacher, MatrixView student) {
   Agreement found;
   found.cosine =
       one.size(1) == other.size(1) ? (one * other).sum(1).mean().item<double>() : std::nan("");
-  const std::int64_t count = std::min(kAgreementNeighbours, pictures - 1);
+  const std::int64_t count = std::min(kAgreementNeighbours, (pictures - 1) / 2);
+  if (count == 0) {
+    found.overlap_at_10 = std::nan("");
+    return found;
+  }
   const at::Tensor shared = at::logical_and(neighbours(one, count), neighbours(other, count));
   found.overlap_at_10 = shared.sum().item<double>() / static_cast<double>(pictures * count);
   return found;

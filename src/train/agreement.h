@@ -8,7 +8,8 @@ namespace vsearch::training {
 struct Agreement {
   double cosine = 0;  // mean over the pictures; NaN where the dimensions differ
   // Of the teacher's 10 nearest neighbours of a picture, by their cosines, the share that the
-  // student has among its 10 too; mean. Of fewer than 11 pictures of all the others.
+  // student has among its 10 too; mean. Of fewer than 21 pictures half of the others are the
+  // neighbours, since with all of them everyone agrees; NaN if there are fewer than 3.
   double overlap_at_10 = 0;
 };
 

@@ -181,16 +181,14 @@ Preprocessing augmented_preprocessing(const Preprocessing& preprocessing,
   return result;
 }
 
-namespace {
-
-// Of both networks, so that each has something to crop.
-std::uint32_t shorter_px_of_both(const Preprocessing& preprocessing,
-                                 const BatchSettings& settings) {
-  const std::uint32_t one = kept_shorter_px(preprocessing, settings.augmentation);
-  if (!settings.also || one == 0) return one;
-  const std::uint32_t other = kept_shorter_px(*settings.also, settings.augmentation);
-  return other == 0 ? 0 : std::max(one, other);
+std::uint32_t kept_shorter_px(const Preprocessing& one, const Preprocessing& other,
+                              const Augmentation& augmentation) {
+  const std::uint32_t of_one = kept_shorter_px(one, augmentation);
+  const std::uint32_t of_other = kept_shorter_px(other, augmentation);
+  return of_one == 0 || of_other == 0 ? 0 : std::max(of_one, of_other);
 }
+
+namespace {
 
 float* new_pixels(at::Tensor& pixels, std::int64_t count, const Preprocessing& input) {
   pixels = at::empty({count, 3, input.height_px, input.width_px}, at::kFloat);
@@ -206,7 +204,9 @@ class BatchLoader::Impl {
         preprocessing_(augmented_preprocessing(preprocessing, settings.augmentation)),
         settings_(settings),
         preparer_(preprocessing_),
-        cache_(pictures_, shorter_px_of_both(preprocessing, settings),
+        cache_(pictures_,
+               kept_shorter_px(preprocessing, settings.also.value_or(preprocessing),
+                               settings.augmentation),
                settings.augmentation.new_background > 0, settings.cache_bytes) {
     if (settings_.also) {
       settings_.also = augmented_preprocessing(*settings_.also, settings_.augmentation);
@@ -280,7 +280,7 @@ class BatchLoader::Impl {
     batch.rows = std::move(batches_[begun_++]);
     const auto count = static_cast<std::int64_t>(batch.rows.size());
     encoder::run_torch(ErrorCode::kInternal, fmt::format("a batch of {} pictures", count),
-                       {"take smaller batches", kTrainingMemoryRemedy}, [&] {
+                       {"please report this", settings_.memory_remedy}, [&] {
                          open->pixels = new_pixels(batch.pixels, count, preprocessing_);
                          if (settings_.also)
                            open->also = new_pixels(batch.also, count, *settings_.also);
@@ -306,7 +306,7 @@ class BatchLoader::Impl {
     const auto prepare = [&](const encoder::PixelPreparer& preparer, float* to) {
       const at::Tensor prepared = encoder::run_torch(
           ErrorCode::kInternal, name,
-          {"leave the picture out of the training pictures", kTrainingMemoryRemedy}, [&] {
+          {"leave the picture out of the training pictures", settings_.memory_remedy}, [&] {
             try {
               return preparer.prepare({&view, 1}, 0);
             } catch (const Error& error) {  // which knows no name

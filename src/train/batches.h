@@ -16,9 +16,6 @@
 
 namespace vsearch::training {
 
-inline constexpr char kTrainingMemoryRemedy[] =
-    "take a smaller batch, --depth partial with fewer blocks, or --depth head";
-
 // Pictures with their labels: row i is picture pictures[i] of the data set, of class labels[i].
 struct LabelledPictures {
   const Dataset* dataset = nullptr;
@@ -33,6 +30,9 @@ Image read_training_picture(const Dataset& dataset, std::uint32_t picture,
 // The `shorter_px` for a network: 1.15 times what the shorter side would become, so that there is
 // something to crop. 0 where nothing may be resized.
 std::uint32_t kept_shorter_px(const Preprocessing& preprocessing, const Augmentation& augmentation);
+// For two, so that each has something to crop.
+std::uint32_t kept_shorter_px(const Preprocessing& one, const Preprocessing& other,
+                              const Augmentation& augmentation);
 // How what augment() makes becomes input: a random crop is stretched to the input size; without
 // random_crop `preprocessing` as it is.
 Preprocessing augmented_preprocessing(const Preprocessing& preprocessing,
@@ -46,6 +46,7 @@ struct BatchSettings {
   std::uint64_t cache_bytes = std::uint64_t{1} << 30;
   // Another network sees the same changed pictures, prepared like this.
   std::optional<Preprocessing> also{};
+  const char* memory_remedy = "take a smaller batch";
 };
 
 struct Batch {

@@ -10,7 +10,6 @@
 #include <utility>
 
 #include "encoder/torch_error.h"
-#include "train/batches.h"
 #include "train/whole_file.h"
 #include "vsearch/error.h"
 
@@ -59,15 +58,17 @@ bool Checkpoint::load(CheckpointState& state) const {
   if (folder_.empty() || !fs::exists(path, ignored)) return false;
   return encoder::run_torch(
       ErrorCode::kCorrupt, path.string() + " cannot be read",
-      {"delete it to begin anew", kTrainingMemoryRemedy}, [&] {
+      {"delete it to begin anew", "free some, or delete it to begin anew"}, [&] {
         torch::serialize::InputArchive archive;
-        archive.load_from(path.string());
+        // Wherever it was made, as on another card.
+        archive.load_from(path.string(), state.values.front().device());
         c10::IValue key;
         archive.read("key", key);
         if (key.toStringRef() != key_) return false;
         const at::NoGradGuard no_gradients;
         at::Tensor numbers;
         archive.read("epochs", numbers);
+        numbers = numbers.cpu();
         at::Tensor best_epoch;
         archive.read("best_epoch", best_epoch);
         for (std::size_t i = 0; i < state.values.size(); ++i) {
@@ -80,7 +81,6 @@ bool Checkpoint::load(CheckpointState& state) const {
         state.best->resize(static_cast<std::size_t>(count.item<std::int64_t>()));
         for (std::size_t i = 0; i < state.best->size(); ++i) {
           archive.read(fmt::format("best{}", i), (*state.best)[i]);
-          (*state.best)[i] = (*state.best)[i].to(state.values.front().device());
         }
         torch::serialize::InputArchive optimizer;
         archive.read("optimizer", optimizer);

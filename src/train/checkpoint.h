@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "eval/embedding_cache.h"
 #include "util/sha256.h"
 #include "vsearch/dataset.h"
 #include "vsearch/trainer.h"
@@ -38,9 +39,10 @@ class CheckpointKey {
     add(change.random_crop, change.flip, change.colour_jitter, change.greyscale,
         change.new_background, change.erase);
   }
-  void add_picture(const DatasetPicture& picture) {
-    const CropBox& crop = picture.crop;
-    add(picture.path, crop.left, crop.top, crop.right, crop.bottom);
+  // Its path in the data set, its crop, and the size and time of its file.
+  void add_picture(const Dataset& dataset, std::uint32_t picture) {
+    const eval::PictureKey key = eval::key_of_picture(dataset, dataset.pictures[picture]);
+    add(key.low, key.high);
   }
   std::string text() { return hash_.hex(); }
 

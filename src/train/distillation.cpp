@@ -14,6 +14,7 @@
 #include "catalog/picture_file.h"
 #include "encoder/golden.h"
 #include "encoder/manifest.h"
+#include "encoder/preprocessing.h"
 #include "encoder/torch_archive.h"
 #include "encoder/torch_fingerprint.h"
 #include "train/augmentation.h"
@@ -165,9 +166,11 @@ class Preparation {
   std::size_t total_;
 };
 
-// Reads every picture once, as small as the steps will: one that cannot be read is better known
-// before. Why it cannot, of each picture; empty if it can.
+// Reads every picture once, as small as the steps will: one that cannot be read, or that has no
+// shape for one of `inputs`, is better known before. Why it cannot, of each picture; empty if it
+// can.
 std::vector<std::string> find_unreadable(const Dataset& pictures, std::uint32_t shorter_px,
+                                         const std::vector<Preprocessing>& inputs,
                                          const Preparation& preparation) {
   std::vector<std::string> faults(pictures.pictures.size());
   std::atomic<std::uint64_t> done = 0;
@@ -181,7 +184,11 @@ std::vector<std::string> find_unreadable(const Dataset& pictures, std::uint32_t 
       decode.cover_width_px = shorter_px;
       decode.cover_height_px = shorter_px;
       try {
-        read_image(pictures.root / picture.path, detail::for_crop(std::move(decode), picture.crop));
+        const Image image = read_image(pictures.root / picture.path,
+                                       detail::for_crop(std::move(decode), picture.crop));
+        for (const Preprocessing& input : inputs) {
+          encoder::resized_size(input, {image.width_px, image.height_px}, picture.path);
+        }
       } catch (const Error& error) {
         if (error.code() == ErrorCode::kOutOfMemory) throw;
         faults[*number] = error.what();
@@ -335,11 +342,14 @@ DistillReport distill(const fs::path& teacher, std::string_view student,
   report.package = output;
   report.start = start.description;
   report.has_text = start.info.has_text;
-  const std::uint32_t shorter_px = std::max(
-      training::kept_shorter_px(start.info.preprocessing, options.augmentation),
-      training::kept_shorter_px(teacher_encoder->info().preprocessing, options.augmentation));
+  const Preprocessing& of_teacher = teacher_encoder->info().preprocessing;
+  const std::uint32_t shorter_px =
+      training::kept_shorter_px(start.info.preprocessing, of_teacher, options.augmentation);
+  const std::vector<Preprocessing> inputs{
+      training::augmented_preprocessing(start.info.preprocessing, options.augmentation),
+      training::augmented_preprocessing(of_teacher, options.augmentation)};
   const Preparation reading(progress, options.epochs, all.pictures.size());
-  const std::vector<std::string> faults = find_unreadable(all, shorter_px, reading);
+  const std::vector<std::string> faults = find_unreadable(all, shorter_px, inputs, reading);
   PictureSplit split = split_pictures(all, faults, options.held_out, report);
   const Preparation encoding(progress, options.epochs, all.pictures.size() + split.held_out.size());
   const Matrix taught =

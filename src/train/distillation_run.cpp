@@ -84,7 +84,7 @@ class Distillation {
         progress_(progress),
         report_(report),
         device_(device_of(options.device, options.device_index)),
-        is_half_(uses_bfloat16(options.precision, device_)),
+        is_half_(uses_bfloat16(options.precision, run.student.module, device_)),
         held_out_(part_of(run.pictures, run.held_out)),
         teacher_(run.teacher, run.teacher_path, device_, is_half_),
         network_(step_network(run.student.module, device_)) {
@@ -108,6 +108,7 @@ class Distillation {
     batches.augmentation = options_.augmentation;
     batches.seed = options_.seed;
     batches.also = run_.teacher_info.preprocessing;
+    batches.memory_remedy = kDistillMemoryRemedy;
     BatchLoader loader({&run_.pictures, run_.learned, labels}, run_.student_info.preprocessing,
                        batches);
 
@@ -133,7 +134,14 @@ class Distillation {
         report_.stopped = std::move(outcome.stopped);
         break;
       }
-      measure({epoch, outcome.loss, outcome.rate, outcome.seconds, outcome.pictures_per_second});
+      try {
+        measure({epoch, outcome.loss, outcome.rate, outcome.seconds, outcome.pictures_per_second});
+      } catch (const Error& error) {
+        // The start was measured with the same pictures: it is the embeddings that are no numbers.
+        if (error.code() != ErrorCode::kBadModel) throw;
+        report_.stopped = diverged(epoch);
+        break;
+      }
       note_epochs(state);
       checkpoint.save(state);
     }
@@ -199,7 +207,7 @@ class Distillation {
     for (const auto& numbers : {run_.learned, run_.held_out}) {
       key.add(numbers.size());
       for (const std::uint32_t number : numbers) {
-        key.add_picture(run_.pictures.pictures[number]);
+        key.add_picture(run_.pictures, number);
       }
     }
     return key.text();

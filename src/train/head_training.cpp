@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <string_view>
 #include <utility>
 
 #include "train/grouped_sampler.h"
@@ -39,18 +40,6 @@ class HeadTraining {
 
   Head run() {
     const std::int64_t dim = options_.dim == 0 ? features_.size(1) : options_.dim;
-    if (dim > features_.size(1)) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  "dim is " + std::to_string(dim) + "; the encoder gives " +
-                      std::to_string(features_.size(1)) + ", and a head makes no more of them");
-    }
-    const auto classes = static_cast<std::int64_t>(set_.classes.size());
-    if (options_.head == HeadKind::kLda && dim < features_.size(1) && dim >= classes) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("dim is {}; {} classes lie apart in {} directions, which is the most "
-                              "that lda can keep",
-                              dim, classes, classes - 1));
-    }
     if (dim == features_.size(1)) {
       head_ = {at::eye(dim), at::zeros({dim})};  // the start itself
       measure(0, 0, 0);
@@ -121,18 +110,22 @@ class HeadTraining {
     const std::uint64_t steps = std::uint64_t{recipe_.epochs} * batches.size();
     double sum = 0;
     double rate = 0;
+    std::size_t pictures = 0;
+    const auto diverged = [&](std::string_view what, std::size_t step) {
+      report_.stopped = fmt::format(
+          "{} became no number in epoch {}, step {}: the best epoch before it was kept; train "
+          "with lower rates",
+          what, epoch, step + 1);
+      return false;
+    };
     for (std::size_t step = 0; step < batches.size(); ++step) {
       const std::uint64_t done = (epoch - 1) * batches.size() + step;
       rate = recipe_.head_rate * rate_factor(done, steps, options_.warm_up);
       for (auto& group : optimizer_->param_groups()) group.options().set_lr(rate);
       const double loss = take_step(batches[step]);
-      if (!std::isfinite(loss)) {
-        report_.stopped = "the loss became no number in epoch " + std::to_string(epoch) +
-                          ", step " + std::to_string(step + 1) +
-                          ": the best epoch before it was kept; train with lower rates";
-        return false;
-      }
+      if (!std::isfinite(loss)) return diverged("the loss", step);
       sum += loss;
+      pictures += batches[step].rows.size();
       if (progress_) {
         const double seconds = std::chrono::duration<double>(Clock::now() - started_).count();
         const TrainState state{
@@ -151,9 +144,12 @@ class HeadTraining {
         }
       }
     }
+    for (const at::Tensor& own : tensors_of(head_)) {
+      if (!own.isfinite().all().item<bool>()) return diverged("the head", batches.size() - 1);
+    }
     const double seconds = std::chrono::duration<double>(Clock::now() - began).count();
     measure(epoch, sum / static_cast<double>(batches.size()), rate, seconds,
-            static_cast<double>(batches.size() * recipe_.batch_size) / seconds);
+            static_cast<double>(pictures) / seconds);
     return true;
   }
 
@@ -221,6 +217,21 @@ class HeadTraining {
 };
 
 }  // namespace
+
+void check_head_dim(const TrainOptions& options, std::size_t dim_before, std::size_t classes) {
+  if (options.depth != TrainDepth::kHead || options.dim == 0) return;
+  if (options.dim > dim_before) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("dim is {}; the encoder gives {}, and a head makes no more of them",
+                            options.dim, dim_before));
+  }
+  if (options.head == HeadKind::kLda && options.dim < dim_before && options.dim >= classes) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("dim is {}; {} classes lie apart in {} directions, which is the most "
+                            "that lda can keep",
+                            options.dim, classes, classes - 1));
+  }
+}
 
 Head train_head(const TrainingSet& set, const Matrix& embeddings, const TrainOptions& options,
                 const Recipe& recipe, const TrainProgress& progress, TrainReport& report) {

@@ -5,6 +5,7 @@
 #include <map>
 #include <numeric>
 #include <span>
+#include <utility>
 
 namespace vsearch::training {
 
@@ -59,9 +60,32 @@ HeldOutTask held_out_task(const TrainingSet& set, std::size_t most) {
   return task;
 }
 
-HeldOutScore score_held_out(const HeldOutTask& held_out, MatrixView rows) {
+namespace {
+
+// What of `rows` is finite, and the task of these alone.
+std::pair<HeldOutTask, Matrix> finite_part(const HeldOutTask& task, MatrixView rows) {
+  HeldOutTask part;
+  Matrix there(0, rows.cols);
+  for (std::size_t i = 0; i < rows.rows; ++i) {
+    const auto row = rows.row(i);
+    if (!std::ranges::all_of(row, [](float value) { return std::isfinite(value); })) continue;
+    part.pictures.push_back(task.pictures[i]);
+    part.labels.push_back(task.labels[i]);
+    if (i < task.queries) ++part.queries;
+    there.data.insert(there.data.end(), row.begin(), row.end());
+    ++there.rows;
+  }
+  if (task.gallery > 0) part.gallery = part.queries;
+  return {std::move(part), std::move(there)};
+}
+
+}  // namespace
+
+HeldOutScore score_held_out(const HeldOutTask& all, MatrixView all_rows) {
   HeldOutScore score{std::nan(""), std::nan("")};
-  if (held_out.queries == 0) return score;
+  const auto [held_out, present] = finite_part(all, all_rows);
+  const MatrixView rows = present.view();
+  if (held_out.queries == 0 || held_out.gallery == rows.rows) return score;
   const std::span<const std::int32_t> labels(held_out.labels);
   RetrievalTask task;
   task.queries = {rows.data, held_out.queries, rows.cols};

@@ -38,7 +38,8 @@ struct HeldOutTask {
 HeldOutTask held_out_task(const TrainingSet& set,
                           std::size_t most = std::numeric_limits<std::size_t>::max());
 
-// mAP and R@1; NaN where nothing is held out. `rows`: an embedding of each of task.pictures.
+// mAP and R@1; NaN where nothing is held out. `rows`: an embedding of each of task.pictures; those
+// that are NaN, of files that are gone since, are left out.
 struct HeldOutScore {
   double map = 0;
   double recall_at_1 = 0;

@@ -76,13 +76,14 @@ Json data_json(const TrainingData& data) {
   json["suspects"] = Json::array();
   for (const auto& suspect : data.suspects) {
     json["suspects"].push_back({{"picture", suspect.picture},
+                                {"path", suspect.path},
                                 {"label", suspect.label},
                                 {"looks_like", suspect.looks_like},
                                 {"margin", suspect.margin}});
   }
   json["leaks"] = Json::array();
   for (const auto& leak : data.leaks) {
-    json["leaks"].push_back({{"picture", leak.picture}, {"of", leak.of}});
+    json["leaks"].push_back({{"picture", leak.picture}, {"path", leak.path}, {"of", leak.of}});
   }
   return json;
 }

@@ -45,7 +45,7 @@ class NetworkTraining {
         progress_(progress),
         report_(report),
         device_(device_of(options.device, options.device_index)),
-        is_half_(uses_bfloat16(options.precision, device_)),
+        is_half_(uses_bfloat16(options.precision, start.module, device_)),
         measured_(held_out_task(set, kMeasuredEachEpoch)),
         measured_pictures_(part_of(dataset, measured_.pictures)),
         network_(step_network(start.module, device_)) {}
@@ -75,6 +75,7 @@ class NetworkTraining {
     BatchSettings batches;
     batches.augmentation = options_.augmentation;
     batches.seed = options_.seed;
+    batches.memory_remedy = kTrainingMemoryRemedy;
     BatchLoader loader({&dataset_, set_.pictures, set_.labels}, info_.preprocessing, batches);
 
     Checkpoint checkpoint(options_.work, checkpoint_key());
@@ -130,8 +131,15 @@ class NetworkTraining {
       report_.stopped = std::move(outcome.stopped);
       return false;
     }
-    measure(
-        {epoch, outcome.loss, outcome.rate, outcome.seconds, outcome.pictures_per_second, 0, 0});
+    try {
+      measure(
+          {epoch, outcome.loss, outcome.rate, outcome.seconds, outcome.pictures_per_second, 0, 0});
+    } catch (const Error& error) {
+      // The start was measured with the same pictures: it is the embeddings that are no numbers.
+      if (error.code() != ErrorCode::kBadModel) throw;
+      report_.stopped = diverged(epoch);
+      return false;
+    }
     return true;
   }
 
@@ -174,11 +182,7 @@ class NetworkTraining {
   }
 
   const torch::jit::Module& start_on_device() {
-    if (!start_network_) {
-      start_network_ = start_.module.clone();
-      start_network_->to(device_);
-      start_network_->eval();
-    }
+    if (!start_network_) start_network_ = step_network(start_.module, device_);
     return *start_network_;
   }
 
@@ -262,11 +266,15 @@ class NetworkTraining {
     }
     key.add(set_.classes.size(), set_.pictures.size(), set_.held_out_classes_are_new);
     for (std::size_t i = 0; i < set_.pictures.size(); ++i) {
-      key.add_picture(dataset_.pictures[set_.pictures[i]]);
+      key.add_picture(dataset_, set_.pictures[i]);
       key.add(set_.classes[static_cast<std::size_t>(set_.labels[i])]);
     }
+    for (const auto& values : {set_.groups, set_.balanced}) {
+      key.add(values.size());
+      for (const auto value : values) key.add(value);
+    }
     for (std::size_t i = 0; i < set_.held_out.size(); ++i) {
-      key.add_picture(dataset_.pictures[set_.held_out[i]]);
+      key.add_picture(dataset_, set_.held_out[i]);
       key.add(set_.held_out_labels[i]);
     }
     return key.text();

@@ -4,6 +4,7 @@
 
 #include <ATen/ATen.h>
 #include <torch/optim/optimizer.h>
+#include <torch/script.h>
 
 #include <chrono>
 #include <cstddef>
@@ -35,9 +36,10 @@ void set_values(const std::vector<TunedParameter>& parameters,
 
 at::Device device_of(Device device, std::uint32_t index);
 
-// kAuto steps in bfloat16 where the device computes in it: CPUs with AVX512-BF16, CUDA from compute
-// capability 8 on (and with cuDNN).
-bool uses_bfloat16(Precision precision, at::Device device);
+// kAuto steps in bfloat16 where that is faster: on CPUs with AVX512-BF16, but for networks of
+// depthwise separable convolutions (EfficientNet, MobileNet), and on CUDA from compute capability 8
+// on (and with cuDNN).
+bool uses_bfloat16(Precision precision, const torch::jit::Module& network, at::Device device);
 
 double seconds_since(std::chrono::steady_clock::time_point began);
 
@@ -64,8 +66,10 @@ class Optimisation {
   // Takes a step down `loss`, or keeps its gradients until there are enough of them, unless it is
   // not finite; returns it.
   double step(const at::Tensor& loss);
-  // Takes the step of gradients that are still kept.
+  // Takes the step of gradients that are still kept, in their mean.
   void finish_step();
+  // Whether everything that is learned is a number.
+  bool is_finite() const;
   // The parameters and their running means (Polyak and Juditsky, 1992) change places, where there
   // are any: to measure with the means, and back.
   void swap_means();
@@ -99,10 +103,14 @@ struct EpochOutcome {
   std::string stopped;  // why it ended before its end; empty: it did not
 };
 
+// Why a run ends whose weights or embeddings are no numbers after `epoch`: what
+// TrainReport::stopped says.
+std::string diverged(std::uint32_t epoch);
+
 // One epoch of `epochs`: `take_step` for each of `batches`, with its number, from 0; `loader` reads
-// them, and it calls Optimisation::step() and returns the loss. Ends where that is no number, or
-// where `progress` says so; then what was learned in it is of no use. Throws kCancelled (asked to
-// stop in the first epoch), what the loader and `take_step` throw.
+// them, and it calls Optimisation::step() and returns the loss. Ends where that or what
+// was learned is no number, or where `progress` says so; then what was learned in it is of no use.
+// Throws kCancelled (asked to stop in the first epoch), what the loader and `take_step` throw.
 EpochOutcome run_epoch(std::uint32_t epoch, std::uint32_t epochs,
                        std::vector<std::vector<std::uint32_t>> batches, BatchLoader& loader,
                        Optimisation& optimisation,

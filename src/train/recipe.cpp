@@ -1,10 +1,13 @@
 #include "train/recipe.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <string>
+#include <vector>
 
 #include "train/augmentation.h"
 #include "vsearch/error.h"
@@ -41,10 +44,90 @@ bool compares_pictures(Loss loss) {
   return loss == Loss::kSupCon || loss == Loss::kTriplet || loss == Loss::kMultiSimilarity;
 }
 
+[[noreturn]] void refuse(const std::string& message) {
+  throw Error(ErrorCode::kInvalidArgument, message);
+}
+
 void require(bool is_right, const char* option, double value, const char* range) {
   if (is_right) return;
-  throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("{} is {}; it must be {}", option, value, range));
+  refuse(fmt::format("{} is {}; it must be {}", option, value, range));
+}
+
+void check_ranges(const TrainOptions& options, const Recipe& recipe) {
+  require(recipe.epochs > 0, "epochs", 0, "at least 1");
+  require(recipe.batch_size > 1, "batch_size", recipe.batch_size, "at least 2");
+  require(recipe.rate > 0 && recipe.rate <= 1, "rate", recipe.rate, "above 0, at most 1");
+  require(recipe.head_rate > 0 && recipe.head_rate <= 1, "head_rate", recipe.head_rate,
+          "above 0, at most 1");
+  require(options.weight_decay >= 0 && options.weight_decay <= 1, "weight_decay",
+          options.weight_decay, "0 to 1");
+  require(options.layer_decay > 0 && options.layer_decay <= 1, "layer_decay", options.layer_decay,
+          "above 0, at most 1");
+  require(options.warm_up >= 0 && options.warm_up < 1, "warm_up", options.warm_up,
+          "0 to less than 1, a share of the steps");
+  require(options.clip_gradients >= 0 && std::isfinite(options.clip_gradients), "clip_gradients",
+          options.clip_gradients, "0 (not) or more");
+  require(options.keep_start >= 0 && std::isfinite(options.keep_start), "keep_start",
+          options.keep_start, "0 (not) or more");
+  require(options.accumulate > 0, "accumulate", 0, "at least 1");
+  require(options.mean_decay >= 0 && options.mean_decay < 1, "mean_decay", options.mean_decay,
+          "0 (not) to less than 1");
+  require(options.hidden <= kMostHidden, "hidden", options.hidden, "at most 65,536");
+  require(options.cut_mix >= 0 && options.cut_mix <= 1, "cut_mix", options.cut_mix,
+          "0 to 1, how often");
+  if (options.precision == Precision::kFloat16 || options.precision == Precision::kInt8) {
+    refuse(fmt::format("precision is {}; training takes fp32 or bf16",
+                       precision_name(options.precision)));
+  }
+  if (options.batch_field.empty() && (options.in_turn || options.own_classifiers)) {
+    refuse(
+        fmt::format("{} is about batches of one value of a field, and batch_field is empty; "
+                    "name the field, or \"domain\"",
+                    options.in_turn ? "in_turn" : "own_classifiers"));
+  }
+}
+
+// What is of a network's steps means nothing to a head.
+void check_head_options(const TrainOptions& options) {
+  std::vector<const char*> strange;
+  if (options.rate) strange.push_back("rate (a head's is head_rate)");
+  if (options.layer_decay != 1) strange.push_back("layer_decay");
+  if (options.keep_start > 0) strange.push_back("keep_start");
+  if (options.optimiser != Optimiser::kAdamW) strange.push_back("optimiser");
+  if (options.accumulate != 1) strange.push_back("accumulate");
+  if (options.mean_decay != 0) strange.push_back("mean_decay");
+  if (options.lora_rank > 0) strange.push_back("lora_rank");
+  if (options.cut_mix > 0) strange.push_back("cut_mix");
+  if (!strange.empty()) {
+    refuse(
+        fmt::format("{}: of a network, and a head has no use for it; leave it out, or take the "
+                    "depth partial or full",
+                    fmt::join(strange, ", ")));
+  }
+  if (options.head != HeadKind::kLearned && options.hidden > 0) {
+    refuse(
+        fmt::format("hidden is {}; a head of kind {} is computed at once, and only a learned "
+                    "one has hidden units",
+                    options.hidden, head_name(options.head)));
+  }
+}
+
+void check_network_options(const TrainOptions& options) {
+  if (options.dim > 0) {
+    refuse(
+        fmt::format("dim is {}; only a head changes how long embeddings are: leave it at 0, "
+                    "and put a head behind the tuned package afterwards",
+                    options.dim));
+  }
+  if (options.head != HeadKind::kLearned || options.hidden > 0) {
+    refuse("head and hidden are of a head; leave them out, or take the depth head");
+  }
+  if (options.cut_mix > 0 && compares_pictures(options.loss)) {
+    refuse(
+        fmt::format("cut_mix is {}; {} compares pictures, and one of two labels is no picture "
+                    "of either: take a loss with class vectors, such as arcface",
+                    options.cut_mix, loss_name(options.loss)));
+  }
 }
 
 }  // namespace
@@ -63,79 +146,11 @@ Recipe make_recipe(const TrainOptions& options) {
   recipe.per_class = options.per_class;
   if (recipe.per_class == 0 && compares_pictures(options.loss)) recipe.per_class = 4;
 
-  require(recipe.epochs > 0, "epochs", 0, "at least 1");
-  require(recipe.batch_size > 1, "batch_size", recipe.batch_size, "at least 2");
-  require(recipe.rate > 0 && recipe.rate <= 1, "rate", recipe.rate, "above 0, at most 1");
-  require(recipe.head_rate > 0 && recipe.head_rate <= 1, "head_rate", recipe.head_rate,
-          "above 0, at most 1");
-  require(options.weight_decay >= 0 && options.weight_decay <= 1, "weight_decay",
-          options.weight_decay, "0 to 1");
-  require(options.layer_decay > 0 && options.layer_decay <= 1, "layer_decay", options.layer_decay,
-          "above 0, at most 1");
-  require(options.warm_up >= 0 && options.warm_up < 1, "warm_up", options.warm_up,
-          "0 to less than 1, a share of the steps");
-  require(options.clip_gradients >= 0 && std::isfinite(options.clip_gradients), "clip_gradients",
-          options.clip_gradients, "0 (not) or more");
-  require(options.keep_start >= 0 && std::isfinite(options.keep_start), "keep_start",
-          options.keep_start, "0 (not) or more");
-  if (options.precision == Precision::kFloat16 || options.precision == Precision::kInt8) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("precision is {}; training takes fp32 or bf16",
-                            precision_name(options.precision)));
-  }
-  if (options.dim > 0 && !is_head) {
-    throw Error(
-        ErrorCode::kInvalidArgument,
-        fmt::format("dim is {}; only a head changes how long embeddings are: leave it at 0, "
-                    "and put a head behind the tuned package afterwards",
-                    options.dim));
-  }
-  if (options.keep_start > 0 && is_head) {
-    throw Error(
-        ErrorCode::kInvalidArgument,
-        fmt::format("keep_start is {}; a head has no use for it: leave it at 0, or take the "
-                    "depth partial or full",
-                    options.keep_start));
-  }
-  require(options.accumulate > 0, "accumulate", 0, "at least 1");
-  require(options.mean_decay >= 0 && options.mean_decay < 1, "mean_decay", options.mean_decay,
-          "0 (not) to less than 1");
-  if (is_head && (options.optimiser != Optimiser::kAdamW || options.accumulate != 1 ||
-                  options.mean_decay != 0)) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "optimiser, accumulate and mean_decay are of a network's steps; leave them out for "
-                "a head, or take the depth partial or full");
-  }
-  if (!is_head && (options.head != HeadKind::kLearned || options.hidden > 0)) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "head and hidden are of a head; leave them out, or take the depth head");
-  }
-  if (options.head != HeadKind::kLearned && options.hidden > 0) {
-    throw Error(
-        ErrorCode::kInvalidArgument,
-        fmt::format("hidden is {}; a head of kind {} is computed at once, and only a learned "
-                    "one has hidden units",
-                    options.hidden, head_name(options.head)));
-  }
-  require(options.hidden <= kMostHidden, "hidden", options.hidden, "at most 65,536");
-  require(options.cut_mix >= 0 && options.cut_mix <= 1, "cut_mix", options.cut_mix,
-          "0 to 1, how often");
-  if (is_head && (options.lora_rank > 0 || options.cut_mix > 0)) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "lora_rank and cut_mix are of a network; leave them out for a head, or take the "
-                "depth partial or full");
-  }
-  if (options.cut_mix > 0 && compares_pictures(options.loss)) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("cut_mix is {}; {} compares pictures, and one of two labels is no "
-                            "picture of either: take a loss with class vectors, such as arcface",
-                            options.cut_mix, loss_name(options.loss)));
-  }
-  if (options.batch_field.empty() && (options.in_turn || options.own_classifiers)) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("{} is about batches of one value of a field, and batch_field is "
-                            "empty; name the field, or \"domain\"",
-                            options.in_turn ? "in_turn" : "own_classifiers"));
+  check_ranges(options, recipe);
+  if (is_head) {
+    check_head_options(options);
+  } else {
+    check_network_options(options);
   }
   check_augmentation(options.augmentation);
   return recipe;

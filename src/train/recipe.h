@@ -12,6 +12,9 @@
 
 namespace vsearch::training {
 
+inline constexpr char kTrainingMemoryRemedy[] =
+    "take a smaller batch, --depth partial with fewer blocks, or --depth head";
+
 struct Recipe {
   std::uint32_t epochs = 0;
   std::uint32_t batch_size = 0;

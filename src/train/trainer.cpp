@@ -112,6 +112,7 @@ TrainReport train(const std::filesystem::path& model, const Dataset& dataset,
 
   // What can be known before hours of encoding.
   if (options.depth != TrainDepth::kHead) training::check_network(archive, options, model.string());
+  training::check_head_dim(options, encoder->info().dim, set.classes.size());
   training::make_loss(
       training::loss_settings(options, recipe, set.classes.size(), encoder->info().dim));
   training::GroupedSampler(set.labels, set.groups, options.in_turn,
@@ -162,6 +163,11 @@ TrainReport train(const std::filesystem::path& model, const Dataset& dataset,
   report.data.leak_count = leaks.size();
   if (leaks.size() > training::kListed) leaks.resize(training::kListed);
   report.data.leaks = std::move(leaks);
+  const auto path_of = [&dataset](std::uint32_t picture) {
+    return (dataset.root / dataset.pictures[picture].path).string();
+  };
+  for (auto& suspect : report.data.suspects) suspect.path = path_of(suspect.picture);
+  for (auto& leak : report.data.leaks) leak.path = path_of(leak.picture);
 
   training::TunedModel tuned;
   if (options.depth == TrainDepth::kHead) {

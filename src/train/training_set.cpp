@@ -27,23 +27,25 @@ constexpr std::size_t kDescribedAtOnce = 4096;
   throw Error(ErrorCode::kInvalidArgument, message);
 }
 
-const DatasetField& field_of(const Dataset& dataset, const std::string& name, const char* option) {
+const DatasetField& field_of(const Dataset& dataset, const std::string& name) {
   const auto found = std::ranges::find(dataset.fields, name, &DatasetField::name);
   if (found != dataset.fields.end()) return *found;
   std::vector<std::string> names;
   for (const DatasetField& field : dataset.fields) names.push_back(field.name);
-  refuse_training(names.empty() ? fmt::format("{} has no field '{}': it has none; leave {} empty",
-                                              dataset.name, name, option)
-                                : fmt::format("{} has no field '{}'; it has: {}", dataset.name,
-                                              name, fmt::join(names, ", ")));
+  refuse_training(names.empty()
+                      ? fmt::format("{} has no field '{}': it has none; leave it out, or give the "
+                                    "fields as columns of a CSV",
+                                    dataset.name, name)
+                      : fmt::format("{} has no field '{}'; it has: {}", dataset.name, name,
+                                    fmt::join(names, ", ")));
 }
 
 std::vector<std::int32_t> values_of(const TrainingSet& set, const Dataset& dataset,
-                                    const std::string& name, const char* option) {
+                                    const std::string& name) {
   std::vector<std::int32_t> values;
   if (name.empty()) return values;
   const bool is_domain = name == "domain" && !dataset.domains.empty();
-  const DatasetField* const field = is_domain ? nullptr : &field_of(dataset, name, option);
+  const DatasetField* const field = is_domain ? nullptr : &field_of(dataset, name);
   for (const std::uint32_t picture : set.pictures) {
     values.push_back(is_domain ? dataset.pictures[picture].domain : field->of_picture[picture]);
   }
@@ -225,7 +227,7 @@ std::vector<std::string> labels_in_words(const Dataset& dataset,
     return labels;
   }
   std::vector<const DatasetField*> fields;
-  for (const std::string& name : names) fields.push_back(&field_of(dataset, name, "label_fields"));
+  for (const std::string& name : names) fields.push_back(&field_of(dataset, name));
   for (std::size_t i = 0; i < labels.size(); ++i) {
     const bool known = std::ranges::all_of(
         fields, [i](const DatasetField* field) { return field->of_picture[i] >= 0; });
@@ -296,8 +298,8 @@ TrainingSet choose_pictures(const Dataset& dataset, const TrainOptions& options)
 }
 
 void group_pictures(TrainingSet& set, const Dataset& dataset, const TrainOptions& options) {
-  set.groups = values_of(set, dataset, options.batch_field, "batch_field");
-  set.balanced = values_of(set, dataset, options.balance_field, "balance_field");
+  set.groups = values_of(set, dataset, options.batch_field);
+  set.balanced = values_of(set, dataset, options.balance_field);
 }
 
 void drop_unreadable(TrainingSet& set, const Dataset& dataset,

@@ -56,7 +56,7 @@ void drop_unreadable(TrainingSet& set, const Dataset& dataset, const DatasetEmbe
 // value have one of their own together. Throws kInvalidArgument (no such field).
 void group_pictures(TrainingSet& set, const Dataset& dataset, const TrainOptions& options);
 
-// Coverage and label noise, from the start model's embeddings.
+// Coverage and label noise, from the start model's embeddings; without the pictures' paths.
 TrainingData describe(const TrainingSet& set, const Matrix& embeddings);
 
 // Takes out near-duplicates of the pictures that are held out and of `others` (data sets with

@@ -207,8 +207,10 @@ def test_wrong_input_is_named(vsx, model, classes, tmp_path):
     def refused(*options, root=classes, to=output):
         return vsx("train", model, "--root", root, "-o", to, "--cache", "none", *options, code=1)
 
+    said = vsx("train", model, "--root", classes, "-o", output, "--held-out", "0.7", code=2)
+    assert_says(said, "--held-out is 0.7; it is at most half")
     assert_says(refused("--rate", "-1"), "rate is -1; it must be above 0")
-    assert_says(refused("--lora-rank", "4"), "of a network; .*depth partial or full")
+    assert_says(refused("--lora-rank", "4"), "lora_rank: of a network, .*depth partial or full")
     assert_says(refused(to=model), "would replace its start; name another file")
     assert_says(refused(root=tmp_path / "nowhere"), "nowhere")
     one = write_classes(tmp_path / "one", classes=1)

@@ -36,7 +36,7 @@ inline vsearch::TrainOptions quick_tuning(vsearch::TrainDepth depth) {
   options.depth = depth;
   options.epochs = 6;
   options.batch_size = 12;
-  options.rate = 0.01;
+  if (depth != vsearch::TrainDepth::kHead) options.rate = 0.01;
   options.held_out_classes = 0.25;
   options.augmentation = {false, false, 0, 0, 0, 0};
   options.precision = vsearch::Precision::kFloat32;

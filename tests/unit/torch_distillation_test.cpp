@@ -294,6 +294,19 @@ TEST_CASE("pictures that cannot be read are left out and named", "[distillation]
   CHECK_THAT(report.skipped[0].message, Contains("torn.jpg"));
   CHECK(report.pictures + report.held_out == 72);
 
+  // A line that no input can be made of, unless parts of it are taken.
+  fs::remove(bench.photos / "torn.jpg");
+  vsearch_test::write_file(bench.photos / "line.bmp",
+                           vsearch_test::bmp(1'100'000, 1, [](std::uint32_t, std::uint32_t) {
+                             return vsearch_test::Rgb{10, 20, 30};
+                           }));
+  bench.pictures = vsearch::pictures_at({bench.photos.path()});
+  const DistillReport without_line = bench.teach("small.vsm.pt", options);
+  REQUIRE(without_line.skipped.size() == 1);
+  CHECK_THAT(without_line.skipped[0].message, Contains("line.bmp") && Contains("too long"));
+
+  fs::remove(bench.photos / "line.bmp");
+  std::ofstream(bench.photos / "torn.jpg") << "no picture";
   bench.pictures = vsearch::pictures_at({bench.photos / "torn.jpg"});
   CHECK_THAT(error_message(ErrorCode::kBadImage, [&] { bench.teach("no.vsm.pt", options); }),
              Contains("no picture could be read") && Contains("torn.jpg"));
@@ -449,10 +462,13 @@ TEST_CASE("agreement is that of cosines and neighbours counted by hand", "[disti
   found = vsearch::training::agreement_of(teacher.view(), wide.view());
   CHECK(std::isnan(found.cosine));
   CHECK(std::isfinite(found.overlap_at_10));
-  // Of three pictures both others are the neighbours.
-  const vsearch::Matrix few = rows_of(3, 6, 4);
-  const vsearch::Matrix other = rows_of(3, 6, 5);
-  CHECK(vsearch::training::agreement_of(few.view(), other.view()).overlap_at_10 == 1);
+  // Of five pictures two are the neighbours: with all four everyone would agree.
+  const vsearch::Matrix few = rows_of(5, 6, 4);
+  CHECK(vsearch::training::agreement_of(few.view(), few.view()).overlap_at_10 == 1);
+  const vsearch::Matrix other = rows_of(5, 6, 5);
+  CHECK(vsearch::training::agreement_of(few.view(), other.view()).overlap_at_10 < 1);
+  const vsearch::Matrix two = rows_of(2, 6, 6);
+  CHECK(std::isnan(vsearch::training::agreement_of(two.view(), two.view()).overlap_at_10));
   const vsearch::Matrix one = rows_of(1, 6, 6);
   CHECK(std::isnan(vsearch::training::agreement_of(one.view(), one.view()).overlap_at_10));
 }

@@ -61,6 +61,32 @@ TEST_CASE("a checkpoint of another run is not gone on from", "[trainer]") {
       bench.dataset.pictures[bench.dataset.pictures.size() / 2].label;
   CHECK(steps_of_run() > 0);
   CHECK(steps_of_run() == 0);
+  // Another picture of the same name.
+  const Dataset& dataset = bench.dataset;
+  fs::copy_file(dataset.root / dataset.pictures[1].path, dataset.root / dataset.pictures[0].path,
+                fs::copy_options::overwrite_existing);
+  CHECK(steps_of_run() > 0);
+  // A field that batches are made by, put right.
+  bench.dataset.fields.push_back({"kind", {"a", "b"}, std::vector<std::int32_t>(72, 0)});
+  for (std::size_t i = 0; i < 36; ++i) bench.dataset.fields[0].of_picture[2 * i] = 1;
+  options.batch_field = "kind";
+  CHECK(steps_of_run() > 0);
+  CHECK(steps_of_run() == 0);
+  for (std::size_t i = 0; i < 8; ++i) bench.dataset.fields[0].of_picture[i] = 0;
+  CHECK(steps_of_run() > 0);
+}
+
+TEST_CASE("a held-out picture that is gone is measured without", "[trainer]") {
+  const TuningBench bench;
+  TrainOptions options = quick_tuning(TrainDepth::kFull);
+  const Dataset held_out = vsearch::held_out_part(bench.dataset, options);
+  const TrainReport report = bench.tune(options, [&](const vsearch::TrainState& state) {
+    if (state.epoch == 2) fs::remove(held_out.root / held_out.pictures.front().path);
+    return true;
+  });
+  CHECK(report.stopped.empty());
+  REQUIRE(report.epochs.size() == 7);
+  CHECK(report.epochs.back().held_out_map > 0.5);
 }
 
 TEST_CASE("what is stopped before its first epoch has ended writes nothing", "[trainer]") {

@@ -3,13 +3,17 @@
 
 #include <ATen/ATen.h>
 #include <torch/optim/adamw.h>
+#include <torch/script.h>
 
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "train/recipe.h"
+#include "util/processor.h"
+#include "vsearch/encoder.h"
 
 namespace training = vsearch::training;
 using training::Optimisation;
@@ -91,4 +95,49 @@ TEST_CASE("a parameter that a loss does not reach stays", "[trainer]") {
   optimisation.step(distance({reached}));
   CHECK(at::equal(other, at::ones({2, 2})));
   CHECK_FALSE(at::equal(reached, at::ones({4})));
+}
+
+TEST_CASE("a step of fewer batches than are gathered is of their mean", "[trainer]") {
+  OptimisationSettings settings;
+  settings.rate = 0.1;
+  settings.optimiser = vsearch::Optimiser::kSgd;
+  const auto moved = [&](std::uint32_t accumulate, int losses) {
+    settings.accumulate = accumulate;
+    const at::Tensor value = at::zeros({3});
+    Optimisation optimisation({{"value", value}}, settings);
+    optimisation.set_rates(0, 1);
+    for (int i = 0; i < losses; ++i) optimisation.step(distance({value}));
+    optimisation.finish_step();
+    return value.detach();
+  };
+  const at::Tensor of_one = moved(1, 1);
+  CHECK(of_one.abs().min().item<double>() > 0);
+  CHECK(at::allclose(moved(8, 3), of_one));
+  CHECK(at::allclose(moved(3, 3), of_one));
+}
+
+TEST_CASE("steps are in bfloat16 where that is faster, or as asked", "[trainer]") {
+  using training::uses_bfloat16;
+  using vsearch::Precision;
+  const auto network_of = [](const std::vector<std::vector<std::int64_t>>& shapes) {
+    torch::jit::Module network("network");
+    for (std::size_t i = 0; i < shapes.size(); ++i) {
+      network.register_parameter("weight" + std::to_string(i), at::zeros(shapes[i]), false);
+    }
+    return network;
+  };
+  const torch::jit::Module transformer = network_of({{8, 3, 4, 4}, {32, 32}});
+  const torch::jit::Module resnet = network_of({{8, 3, 7, 7}, {16, 8, 3, 3}, {8, 16}});
+  const torch::jit::Module convnext = network_of({{8, 1, 7, 7}, {32, 8}, {8, 32}});
+  const torch::jit::Module efficientnet = network_of({{32, 8, 1, 1}, {32, 1, 3, 3}, {8, 8}});
+
+  const bool has_bfloat16 = vsearch::util::processor().avx512_bf16;
+  for (const torch::jit::Module& network : {transformer, resnet, convnext}) {
+    REQUIRE(uses_bfloat16(Precision::kAuto, network, at::kCPU) == has_bfloat16);
+  }
+  REQUIRE_FALSE(uses_bfloat16(Precision::kAuto, efficientnet, at::kCPU));
+  for (const torch::jit::Module& network : {transformer, efficientnet}) {
+    REQUIRE(uses_bfloat16(Precision::kBFloat16, network, at::kCPU));
+    REQUIRE_FALSE(uses_bfloat16(Precision::kFloat32, network, at::kCPU));
+  }
 }

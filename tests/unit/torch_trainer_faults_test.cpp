@@ -85,6 +85,14 @@ TEST_CASE("a loss that is no number ends training with the best before it", "[tr
       vsearch::train(start, bench.dataset, bench.folder / "tuned.vsm.pt", options);
   CHECK_THAT(report.stopped, Contains("no number in epoch") && Contains("lower rates"));
   CHECK_NOTHROW(vsearch::load_encoder(report.package));
+
+  // In the only step of an epoch: no loss tells, but what is measured afterwards.
+  options.batch_size = 72;
+  const TrainReport at_end =
+      vsearch::train(start, bench.dataset, bench.folder / "end.vsm.pt", options);
+  CHECK_THAT(at_end.stopped, Contains("no number in epoch 1:") && Contains("lower rates"));
+  CHECK(at_end.best_epoch == 0);
+  CHECK_NOTHROW(vsearch::load_encoder(at_end.package));
 }
 
 TEST_CASE("what cannot be trained on is refused with the remedy", "[trainer]") {
@@ -156,5 +164,9 @@ TEST_CASE("numbers of a network's steps are checked", "[trainer]") {
   CHECK_THAT(refused(options), Contains("mean_decay is 1"));
   options = quick_tuning(TrainDepth::kHead);
   options.accumulate = 2;
-  CHECK_THAT(refused(options), Contains("are of a network's steps"));
+  options.rate = 0.01;
+  CHECK_THAT(refused(options), Contains("rate (a head's is head_rate), accumulate: of a network"));
+  options.rate.reset();
+  options.keep_start = 0.5;
+  CHECK_THAT(refused(options), Contains("keep_start, accumulate: of a network"));
 }

@@ -137,6 +137,14 @@ TEST_CASE("a head makes embeddings shorter", "[trainer]") {
       error_message(ErrorCode::kInvalidArgument, [&] { bench.tune("long.vsm.pt", options); }),
       Contains("dim is 9") && Contains("8"));
   CHECK_FALSE(fs::exists(bench.folder / "long.vsm.pt"));
+  bool is_encoding = false;
+  const auto noting_progress = [&](const vsearch::TrainState&) {
+    is_encoding = true;
+    return true;
+  };
+  error_message(ErrorCode::kInvalidArgument,
+                [&] { bench.tune("long.vsm.pt", options, noting_progress); });
+  CHECK_FALSE(is_encoding);
 }
 
 TEST_CASE("every loss trains a head and a network", "[trainer]") {
@@ -274,6 +282,7 @@ TEST_CASE("pictures that are measured with are not learned from", "[trainer]") {
   CHECK(report.data.leaks[0].picture ==
         static_cast<std::uint32_t>(leaked - bench.dataset.pictures.begin()));
   CHECK_THAT(report.data.leaks[0].of, Contains("same.bmp"));
+  CHECK(report.data.leaks[0].path == bench.pictures / "class-5/4.bmp");
   CHECK(report.data.pictures == 53);
   const auto json = nlohmann::json::parse(vsearch::to_json(report));
   CHECK(json.dump().find("same.bmp") != std::string::npos);

@@ -39,7 +39,7 @@ struct DistillArguments {
 
 vsearch::DistillOptions distill_options(const DistillArguments& options) {
   vsearch::DistillOptions how = options.how;
-  how.held_out = parse_share("--held-out", options.held_out);
+  how.held_out = parse_held_out(options.held_out);
   how.augmentation = augmentation_of(options.augmentation);
   const vsearch::EncoderOptions where = encoder_options(options.model_options);
   how.device = where.device;

@@ -9,7 +9,7 @@ namespace vsx {
 namespace {
 
 constexpr std::array kModels{
-    KnownModel{vsearch::kDefaultEncoder, "", 256, 224, 3.7, "Apache-2.0", false},
+    KnownModel{vsearch::kDefaultEncoder, "", 384, 224, 3.8, "Apache-2.0", false},
     KnownModel{"dinov2-small", "facebook/dinov2-small", 384, 224, 22, "Apache-2.0", false},
     KnownModel{"dinov2-base", "facebook/dinov2-base", 768, 224, 86, "Apache-2.0", false},
     KnownModel{"dinov2-with-registers-small", "facebook/dinov2-with-registers-small", 384, 224, 22,

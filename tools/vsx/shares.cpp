@@ -27,6 +27,15 @@ double parse_share(const std::string& option, const std::string& text) {
       fmt::format("{} is a share such as 0.2 or 20%, from 0 to 1, not '{}'", option, text));
 }
 
+double parse_held_out(const std::string& text) {
+  const double share = parse_share("--held-out", text);
+  if (share <= 0.5) return share;
+  throw UsageError(
+      fmt::format("--held-out is {}; it is at most half: what is held out is not "
+                  "learned from",
+                  text));
+}
+
 std::string share_text(double share) {
   return std::isfinite(share) ? fmt::format("{:.1f} %", 100 * share) : "-";
 }

@@ -9,6 +9,9 @@ namespace vsx {
 // to 1).
 double parse_share(const std::string& option, const std::string& text);
 
+// What --held-out says: at most half. Throws UsageError.
+double parse_held_out(const std::string& text);
+
 // 0.2 -> "20.0 %"; "-" of what is no number.
 std::string share_text(double share);
 

@@ -84,7 +84,7 @@ vsearch::TrainOptions train_options(const TrainArguments& options) {
   how.optimiser = named("--optimiser", options.optimiser, vsearch::find_optimiser, "adamw or sgd");
   how.head =
       named("--head", options.head, vsearch::find_head, "learned, lda, pca or pca-whitening");
-  how.held_out_classes = parse_share("--held-out", options.held_out);
+  how.held_out_classes = parse_held_out(options.held_out);
   how.augmentation = augmentation_of(options.augmentation);
   how.mix_with_start = !options.no_mix;
   const vsearch::EncoderOptions where = encoder_options(options.model_options);
@@ -122,6 +122,14 @@ void tell_tuned(const vsearch::TrainReport& report, bool quiet) {
         fmt::format(", its weights mixed with {:.0f} % of the start's", 100 * (1 - report.mixture));
   }
   say(text);
+  if (report.best_epoch == 0 && report.held_out_map <= report.epochs.front().held_out_map) {
+    say(
+        fmt::format("among what is held out nothing that was learned finds better than the start; "
+                    "try {}",
+                    report.depth == vsearch::TrainDepth::kHead
+                        ? "--depth partial"
+                        : "a lower --rate, or more pictures of each class"));
+  }
   const vsearch::TrainWords& words = report.words;
   if (!words.unmoved.empty()) say("words stay as they were: " + words.unmoved);
   if (words.names == 0) return;
@@ -200,8 +208,8 @@ int run(const TrainArguments& options) {
   }
   if (parts.empty() && (!options.html.empty() || options.audit)) {
     throw UsageError(
-        fmt::format("{} needs pictures that are not learned from: give --held-out or "
-                    "--also",
+        fmt::format("{} needs pictures that are not learned from: give --also, or --held-out "
+                    "with four classes of two pictures or more",
                     options.audit ? "--audit" : "--html"));
   }
 
@@ -337,7 +345,7 @@ void add_step_options(CLI::App* app, TrainArguments& options) {
   app->add_option(
          "--rate", how.rate,
          "Learning rate of the network, at its highest; if not given 1e-4 for partial, 6e-5 for "
-         "full")
+         "full, 1e-3 with --lora-rank")
       ->type_name("X");
   app->add_option(
          "--head-rate", how.head_rate,

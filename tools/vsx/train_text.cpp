@@ -71,7 +71,7 @@ void print_examples(const vsearch::TextTrainReport& report) {
 
 int run(const TrainTextArguments& options) {
   vsearch::TextTrainOptions how = options.how;
-  how.held_out = parse_share("--held-out", options.held_out);
+  how.held_out = parse_held_out(options.held_out);
   if (!options.model.empty()) how.model = vsearch::find_encoder(options.model);
   const vsearch::Catalog catalog = open_catalog(options.catalog, options.quiet);
   vsearch::TextTrainReport report;

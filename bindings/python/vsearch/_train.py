@@ -86,8 +86,9 @@ class TrainReport(Report):
 
     @property
     def data(self) -> dict[str, Any]:
-        """What was learned from: pictures, classes, held_out; rare classes, suspects (labels that
-        may be wrong) and leaks (near-duplicates of what is measured with, left out)."""
+        """What was learned from: pictures, classes, held_out; rare classes, suspects (pictures
+        whose label may be wrong: path, label, looks_like, margin) and leaks (near-duplicates of
+        what is measured with, left out: path, of)."""
         return self.summary["data"]  # type: ignore[no-any-return]
 
 

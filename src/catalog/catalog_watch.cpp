@@ -9,9 +9,12 @@
 namespace vsearch {
 namespace {
 
-// Folders that cannot be followed now may be another time; what makes no sense never will.
-bool may_pass(const Error& error) {
+// Folders that cannot be followed now may be another time; what makes no sense never will, but
+// where it once did: a folder that is empty for a moment, two files of one name.
+bool may_pass(const Error& error, bool has_synchronised) {
   switch (error.code()) {
+    case ErrorCode::kInvalidArgument:
+      return has_synchronised;
     case ErrorCode::kRefused:
     case ErrorCode::kIo:
     case ErrorCode::kFileNotFound:
@@ -37,13 +40,15 @@ void Catalog::watch(const FilesSource& source, const SyncOptions& options, const
   detail::WatchTimes times;
   times.quiet = how.quiet;
   const auto go_on = [&] { return !progress || progress(0, 0); };
+  bool has_synchronised = false;
   while (true) {
     try {
       const SyncReport result = sync(source, options, progress);
+      has_synchronised = true;
       if (report && !report(result)) return;
     } catch (const Error& e) {
       if (e.code() == ErrorCode::kCancelled) return;
-      if (!may_pass(e)) throw;
+      if (!may_pass(e, has_synchronised)) throw;
       if (trouble) trouble(e);
     }
     const std::optional<detail::FolderChanges> changes = folders.wait(go_on, times);

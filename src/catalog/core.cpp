@@ -150,12 +150,21 @@ void CatalogCore::save_building(LiveEdition& edition) {
 void CatalogCore::save(LiveEdition& edition, bool serving) {
   std::unique_lock writer(writer_mutex_);
   edition.drop_leftovers();
-  SnapshotStamp stamp{random_name(), 0, last_picture_id_};
+  SnapshotStamp stamp{random_name(), 0, 0};
   const std::uint64_t saved = unsaved_;
   // The stamp is known before the snapshot that has it is in place. If a crash or an error comes
   // between, the old snapshot goes on to be valid.
   in_transaction([&](db::Store& store) {
     stamp.generation = store.generation();
+    // Not of memory: what was given to pictures whose commit failed is given again.
+    stamp.last_picture_id = store.last_picture_id();
+    if (!serving) {
+      // The next edition may yet get an embedding of these, which this snapshot lacks.
+      const std::vector<Id> lacking = store.unembedded_ids(edition.id(), 0, 1);
+      if (!lacking.empty()) {
+        stamp.last_picture_id = std::min(stamp.last_picture_id, lacking.front() - 1);
+      }
+    }
     store.set_stamps(edition.id(), {store.stamps(edition.id()).current, stamp.text()});
   });
   edition.with_index([&] {

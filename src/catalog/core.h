@@ -42,6 +42,9 @@ struct ReadyItem {
   std::string key;
   std::string metadata;
   std::vector<ReadyPicture> pictures;
+  // If there is an item of this key when it is written, its metadata are taken instead: they may
+  // have been patched since `metadata` were read. Empty: not.
+  std::string keeps_metadata_of{};
 };
 struct CommitCounts {
   std::uint64_t added = 0;
@@ -157,6 +160,7 @@ class CatalogCore {
 
  private:
   struct Plan;
+  static Plan plan_of(db::Store& store, const ReadyItem& item);
   std::shared_ptr<LiveEdition> open_serving(const CatalogOptions& options);
   void drop_from_index(const LiveEditions& live, std::span<const Id> ids);
   static bool has_as_much(db::Store& store, const db::EditionHeader& serving, const ReadyItem& item,

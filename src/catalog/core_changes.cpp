@@ -71,7 +71,19 @@ struct CatalogCore::Plan {
   std::optional<db::StoredItem> old;
   bool new_pictures = true;
   std::vector<Id> ids;  // of the new pictures
+  std::string metadata{};
 };
+
+CatalogCore::Plan CatalogCore::plan_of(db::Store& store, const ReadyItem& item) {
+  Plan plan{&item, store.item(item.key), true, {}, item.metadata};
+  const std::string& from = item.keeps_metadata_of;
+  if (from == item.key && plan.old) {
+    plan.metadata = plan.old->metadata;
+  } else if (!from.empty()) {
+    if (auto stored = store.metadata_of(from)) plan.metadata = std::move(stored->metadata);
+  }
+  return plan;
+}
 
 CommitCounts CatalogCore::commit(std::span<const ReadyItem> items, const LiveEditions& live) {
   const std::lock_guard writer(writer_mutex_);
@@ -81,12 +93,12 @@ CommitCounts CatalogCore::commit(std::span<const ReadyItem> items, const LiveEdi
   std::size_t new_pictures = 0;
   in_store([&](db::Store& store) {
     for (const ReadyItem& item : items) {
-      Plan plan{&item, store.item(item.key), true, {}};
+      Plan plan = plan_of(store, item);
       ++(plan.old ? counts.replaced : counts.added);
       if (plan.old && same_pictures(item, *plan.old) &&
           has_as_much(store, live.serving->header(), item, *plan.old)) {
         plan.new_pictures = false;
-        if (plan.old->metadata == item.metadata && same_but_for_content(item, *plan.old)) continue;
+        if (plan.old->metadata == plan.metadata && same_but_for_content(item, *plan.old)) continue;
       }
       if (plan.new_pictures) {
         new_pictures += item.pictures.size();
@@ -162,19 +174,19 @@ void CatalogCore::write_items(db::Store& store, std::span<const Plan> plans,
   for (const Plan& plan : plans) {
     std::int64_t item = 0;
     if (!plan.old) {
-      item = store.insert_item(plan.item->key, plan.item->metadata);
+      item = store.insert_item(plan.item->key, plan.metadata);
     } else {
       item = plan.old->id;
-      const bool same = plan.old->metadata == plan.item->metadata;
-      if (!same) store.set_metadata(item, plan.item->metadata);
+      const bool same = plan.old->metadata == plan.metadata;
+      if (!same) store.set_metadata(item, plan.metadata);
       if (plan.new_pictures) {
         store.fields().erase(ids_of(*plan.old), plan.old->metadata);
         store.delete_pictures(item);
       } else if (!same) {
-        store.fields().update(ids_of(*plan.old), plan.old->metadata, plan.item->metadata);
+        store.fields().update(ids_of(*plan.old), plan.old->metadata, plan.metadata);
       }
     }
-    if (plan.new_pictures) store.fields().insert(plan.ids, plan.item->metadata);
+    if (plan.new_pictures) store.fields().insert(plan.ids, plan.metadata);
     for (std::size_t i = 0; i < plan.item->pictures.size(); ++i) {
       const ReadyPicture& ready = plan.item->pictures[i];
       if (!plan.new_pictures) {
@@ -200,7 +212,8 @@ void CatalogCore::update(std::span<const ReadyItem> items) {
   std::vector<Plan> plans;
   in_store([&](db::Store& store) {
     for (const ReadyItem& item : items) {
-      Plan plan{&item, store.item(item.key), false, {}};
+      Plan plan = plan_of(store, item);
+      plan.new_pictures = false;
       if (plan.old && same_pictures(item, *plan.old)) plans.push_back(std::move(plan));
     }
   });

@@ -332,9 +332,9 @@ class Plan {
       case Kind::kOr:
         return any_of(split(node), within);
       default: {  // kNot: a leaf has no share between all and none
-        const IdFilter wrong = matching(node.children.front(), within);
+        // All of them first: an item that comes meanwhile may then be missed, but not let in.
         IdFilter result = within != nullptr ? *within : by_index({}, nullptr);
-        result -= wrong;
+        result -= matching(node.children.front(), within);
         return result;
       }
     }

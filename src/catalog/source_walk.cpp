@@ -61,6 +61,13 @@ class FolderWalk {
     if (path.filename().native().starts_with('.')) return;
     std::error_code error;
     const fs::file_status status = entry.status(error);
+    // Whether it is a folder or a picture cannot be told, as in a folder that may be listed alone,
+    // or behind a link to what is not there now. A link to itself is neither.
+    if (status.type() == fs::file_type::none && error != std::errc::too_many_symbolic_link_levels) {
+      found_.problems.push_back(
+          fmt::format("cannot look at '{}': {}; it is left out", path.string(), error.message()));
+      return;
+    }
     if (fs::is_directory(status)) {
       if (entry.is_symlink(error)) {
         links_.insert(path);

@@ -57,6 +57,7 @@ class Planner {
 
   SyncPlan run(SourceListing listing) {
     plan_.listed = listing.items.size();
+    plan_.says_metadata = says_metadata_;
     plan_.problems = std::move(listing.problems);
     items_ = std::move(listing.items);
     for (SourceItem& item : items_) item.key.insert(0, options_.key_prefix);

@@ -23,6 +23,7 @@ struct SyncPlan {
   std::uint64_t stored = 0;  // items in the catalogue that the source is about
   std::uint64_t listed = 0;
   std::uint64_t unchanged = 0;
+  bool says_metadata = true;  // else items keep those that they have when they are written
   std::vector<std::string> problems;
   std::vector<SourceItem> adds;                // keys with the prefix
   std::map<std::string, std::string> renames;  // of `adds`, the old keys of those that had others

@@ -129,10 +129,10 @@ void Syncer::add(std::span<const SourceItem> sources) {
       items.push_back(to_item(source));
     }
     Adder adder(core_, items, go_on);
-    if (options_.duplicates != Duplicates::kKeep) {
-      adder.screen(
-          [this](std::vector<ReadyItem>& ready, const LiveEditions& live) { screen(ready, live); });
-    }
+    adder.screen([this](std::vector<ReadyItem>& ready, const LiveEditions& live) {
+      for (ReadyItem& item : ready) keep_metadata(item);
+      if (options_.duplicates != Duplicates::kKeep) screen(ready, live);
+    });
     AddReport added;
     try {
       added = adder.run();
@@ -148,6 +148,13 @@ void Syncer::add(std::span<const SourceItem> sources) {
     }
     done_ += items.size();
   }
+}
+
+// Where the source says none, what was patched since the plan was made stays.
+void Syncer::keep_metadata(ReadyItem& item) const {
+  if (plan_.says_metadata) return;
+  const auto rename = plan_.renames.find(item.key);
+  item.keeps_metadata_of = rename == plan_.renames.end() ? item.key : rename->second;
 }
 
 // Leaves out, or links, new items that look like one that is there or comes with them.
@@ -227,6 +234,7 @@ void Syncer::patch() {
     for (const SyncPatch& patch : now) {
       try {
         items.push_back(patch.item);
+        keep_metadata(items.back());
         items.back().metadata = normalise_metadata(patch.item.metadata);
         core_.check_fields(items.back().metadata);
       } catch (const Error& e) {

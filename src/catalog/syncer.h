@@ -28,6 +28,7 @@ class Syncer {
 
  private:
   void add(std::span<const SourceItem> items);
+  void keep_metadata(ReadyItem& item) const;
   void screen(std::vector<ReadyItem>& items, const LiveEditions& live);
   void patch();
   void remove();

@@ -30,6 +30,9 @@ constexpr double kNoteworthyExplained = 0.3;
 // Of what was right, lost in grey and in other hues alike.
 constexpr double kFaultGreyLoss = 0.5;
 constexpr double kNoteworthyGreyLoss = 0.2;
+// Of fewer pictures whose subject could be told it says nothing that what is lost with it is
+// little.
+constexpr std::size_t kFewestRecoloured = 20;
 
 enum ColourForm : std::size_t { kGrey, kQuarter, kHalf, kSubject };
 static_assert(kSubject + 1 == kColourForms);
@@ -109,6 +112,7 @@ class ColourFinding {
       if (!is_known(row)) continue;
       moved.push_back(static_cast<float>(1.0 - run_.centred_cosine(run_.query_rows().row(i), row)));
     }
+    recoloured_ = moved.size();
     if (moved.empty()) return;
     const Estimate recoloured = run_.estimate(moved);
     evidence.subject_recoloured = recoloured.mean;
@@ -158,8 +162,8 @@ class ColourFinding {
   }
 
   void judge() {
-    const double least_loss =
-        std::min({losses_[kGrey].low, losses_[kHalf].low, losses_[kSubject].low});
+    double least_loss = std::min(losses_[kGrey].low, losses_[kHalf].low);
+    if (recoloured_ >= kFewestRecoloured) least_loss = std::min(least_loss, losses_[kSubject].low);
     const double most_loss =
         std::max({losses_[kGrey].share, losses_[kQuarter].share, losses_[kHalf].share});
     const double wins = wins_ ? wins_->mean : 0;
@@ -213,6 +217,7 @@ class ColourFinding {
   std::vector<Matrix> forms_;
   Found clean_;
   std::array<Loss, kColourForms> losses_{};
+  std::size_t recoloured_ = 0;  // queries whose subject could be told
   std::optional<Estimate> wins_;
   std::vector<Conflict> won_;
   std::optional<Estimate> explained_;

@@ -2,12 +2,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <map>
 #include <utility>
 
 #include "eval/audit_findings.h"
 #include "eval/near_duplicates.h"
+#include "util/with_commas.h"
 
 namespace vsearch::eval {
 namespace {
@@ -60,9 +62,20 @@ AuditFinding find_duplicates(AuditRun& run) {
   }
   const Found clean = run.find(run.query_rows());
   const Found without = run.find(run.query_rows(), duplicates);
-  // Queries that only near-duplicates answer are not asked again: they count in neither.
-  std::vector<float> gain(count);
-  for (std::size_t i = 0; i < count; ++i) gain[i] = clean.right[i] - without.right[i];
+  // What only near-duplicates answer is not asked again: all that was right there is theirs.
+  std::vector<float> gain = clean.right;
+  std::vector<float> clean_of_both = clean.right;
+  std::size_t only_duplicates = 0;
+  std::size_t of_both = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!std::isnan(without.right[i])) {
+      gain[i] -= without.right[i];
+      ++of_both;
+    } else if (!std::isnan(clean.right[i])) {
+      clean_of_both[i] = without.right[i];
+      ++only_duplicates;
+    }
+  }
 
   const Estimate share = run.estimate(first_is_duplicate);
   const Estimate flattered = run.estimate(gain);
@@ -74,15 +87,23 @@ AuditFinding find_duplicates(AuditRun& run) {
        "Queries as they are: how often the first answer is right."},
       {"R@1, without near-duplicates", run.estimate(without.right),
        "The same, each query's near-duplicates passed over."},
-      {"R@1 gained by near-duplicates", flattered, "The difference, on the queries of both."}};
+      {"R@1 gained by near-duplicates", flattered,
+       "The difference; of queries that nothing else answers, all of it."}};
   finding.verdict = flattered.low > kFaultGain           ? Verdict::kFault
                     : share.mean > kNoteworthyDuplicates ? Verdict::kNoteworthy
                                                          : Verdict::kSound;
-  finding.summary = fmt::format(
-      "{} of the queries find a near-duplicate of themselves first; without these R@1 is {}, with "
-      "them {}.",
-      percent(share.mean), percent(run.estimate(without.right).mean),
-      percent(run.estimate(clean.right).mean));
+  finding.summary = fmt::format("{} of the queries find a near-duplicate of themselves first",
+                                percent(share.mean));
+  if (of_both > 0) {
+    finding.summary += fmt::format("; without these R@1 is {}, with them {}",
+                                   percent(run.estimate(without.right).mean),
+                                   percent(run.estimate(clean_of_both).mean));
+  }
+  if (only_duplicates > 0) {
+    finding.summary +=
+        fmt::format("; of {} nothing else is a right answer", util::with_commas(only_duplicates));
+  }
+  finding.summary += ".";
   if (finding.verdict != Verdict::kSound) {
     finding.remedy =
         "Take them out of the gallery or out of the queries: vsx duplicates lists those of a "

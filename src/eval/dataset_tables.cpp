@@ -47,16 +47,6 @@ fs::path fashion_table(const fs::path& root) {
   return root / (holds(root, "catalog.csv") ? "catalog.csv" : "styles.csv");
 }
 
-// ---- any CSV file ----
-
-// Columns that say what they are for; all others are fields.
-constexpr std::array<std::string_view, 5> kCsvColumns = {"path", "label", "split", "domain",
-                                                         "mask"};
-
-bool is_csv_column(std::string_view column) {
-  return std::ranges::find(kCsvColumns, column) != kCsvColumns.end();
-}
-
 }  // namespace
 
 Dataset load_grocery(const fs::path& root, const DatasetOptions& options) {
@@ -170,7 +160,7 @@ Dataset load_csv(const fs::path& root, const DatasetOptions& options) {
   const std::optional<std::size_t> mask = table.find("mask");
   std::vector<std::pair<std::size_t, std::size_t>> fields;  // of the data set, of the table
   for (std::size_t i = 0; i < table.columns().size(); ++i) {
-    if (is_csv_column(table.columns()[i])) continue;
+    if (i == path || i == label || i == split || i == domain || i == mask) continue;
     fields.emplace_back(builder.add_field(table.columns()[i]), i);
   }
 

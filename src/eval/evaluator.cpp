@@ -57,7 +57,7 @@ class ProtocolRun {
     result.gallery = gallery_.size();
     std::vector<std::uint32_t> all(queries_.size());
     for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<std::uint32_t>(i);
-    result.scores = score(all, ignored(), options_.retrieval);
+    result.scores = score(all, {}, options_.retrieval);
     result.metrics = result.scores.names;
     result.queries = queries_.size();
     result.without_answer = queries_.size() - result.scores.counted();
@@ -139,42 +139,49 @@ class ProtocolRun {
     return result;
   }
 
-  std::vector<std::vector<std::uint32_t>> ignored() const {
-    std::vector<std::vector<std::uint32_t>> lists;
-    if (protocol_.ignored.empty()) return lists;
-    for (const std::size_t i : asked_) lists.push_back(places(protocol_.ignored[i]));
-    return lists;
-  }
-
-  // `which`: of queries_. `ignored`: of each of these, or empty.
-  RetrievalScores score(std::span<const std::uint32_t> which,
-                        const std::vector<std::vector<std::uint32_t>>& without,
+  // Of `which` of queries_, among the places `among` of the gallery; empty: among all of it.
+  RetrievalScores score(std::span<const std::uint32_t> which, std::span<const std::uint32_t> among,
                         const RetrievalOptions& options) const {
+    std::vector<std::uint32_t> moved;  // of each place its row among these
+    if (!among.empty()) moved.assign(gallery_.size(), kNowhere);
+    for (std::size_t i = 0; i < among.size(); ++i) moved[among[i]] = static_cast<std::uint32_t>(i);
+    const auto row_of = [&](std::uint32_t place) { return moved.empty() ? place : moved[place]; };
+    const auto rows_of_all = [&](const std::vector<std::uint32_t>& pictures) {
+      std::vector<std::uint32_t> found = places(pictures);
+      for (std::uint32_t& place : found) place = row_of(place);
+      std::erase(found, kNowhere);
+      return found;
+    };
     Matrix rows(which.size(), query_rows_.cols);
     std::vector<std::int32_t> query_labels;
-    std::vector<std::int32_t> gallery_labels;
     std::vector<std::int64_t> self;
     std::vector<std::vector<std::uint32_t>> positives;
+    std::vector<std::vector<std::uint32_t>> ignored;
     for (std::size_t i = 0; i < which.size(); ++i) {
       std::ranges::copy(query_rows_.row(which[i]), rows.row(i).begin());
       query_labels.push_back(label(queries_[which[i]], protocol_.field));
-      self.push_back(self_[which[i]]);
-      if (!protocol_.positives.empty()) {
-        positives.push_back(places(protocol_.positives[asked_[which[i]]]));
-      }
+      const std::int64_t own = self_[which[i]];
+      const std::uint32_t row = own < 0 ? kNowhere : row_of(static_cast<std::uint32_t>(own));
+      self.push_back(row == kNowhere ? -1 : std::int64_t{row});
+      const std::size_t place = asked_[which[i]];
+      if (!protocol_.positives.empty())
+        positives.push_back(rows_of_all(protocol_.positives[place]));
+      if (!protocol_.ignored.empty()) ignored.push_back(rows_of_all(protocol_.ignored[place]));
     }
-    for (const std::uint32_t picture : gallery_) {
-      gallery_labels.push_back(label(picture, protocol_.field));
+    const Matrix part = among.empty() ? Matrix(0, 0) : rows_of(gallery_rows_, among);
+    std::vector<std::int32_t> gallery_labels;
+    for (std::size_t i = 0; i < (among.empty() ? gallery_.size() : among.size()); ++i) {
+      gallery_labels.push_back(label(gallery_[among.empty() ? i : among[i]], protocol_.field));
     }
     RetrievalTask task;
     task.queries = rows.view();
-    task.gallery = gallery_rows_.view();
+    task.gallery = among.empty() ? gallery_rows_.view() : part.view();
     task.query_labels = query_labels;
     task.gallery_labels = gallery_labels;
     task.self = self;
     task.self_match = protocol_.self;
     task.positives = positives;
-    task.ignored = without;
+    task.ignored = ignored;
     task.average_precision = protocol_.average_precision;
     task.cutoff = protocol_.cutoff;
     return score_retrieval(task, options);
@@ -218,18 +225,17 @@ class ProtocolRun {
       const auto is_of_it = [&](std::uint32_t picture) {
         return dataset_.pictures[picture].domain == static_cast<std::int32_t>(domain);
       };
-      std::vector<std::uint32_t> same;
+      std::vector<std::uint32_t> others;
       for (std::size_t i = 0; i < gallery_.size(); ++i) {
-        if (is_of_it(gallery_[i])) same.push_back(static_cast<std::uint32_t>(i));
+        if (!is_of_it(gallery_[i])) others.push_back(static_cast<std::uint32_t>(i));
       }
       std::vector<std::uint32_t> which;
       for (std::size_t i = 0; i < queries_.size(); ++i) {
         if (is_of_it(queries_[i])) which.push_back(static_cast<std::uint32_t>(i));
       }
-      if (which.empty() || same.size() == gallery_.size()) continue;
+      if (which.empty() || others.empty()) continue;
       try {
-        const RetrievalScores scores =
-            score(which, std::vector<std::vector<std::uint32_t>>(which.size(), same), options);
+        const RetrievalScores scores = score(which, others, options);
         all.cols = scores.values.cols;
         all.rows += scores.values.rows;
         all.data.insert(all.data.end(), scores.values.data.begin(), scores.values.data.end());

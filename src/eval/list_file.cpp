@@ -7,7 +7,7 @@
 #include <cctype>
 #include <charconv>
 #include <fstream>
-#include <iterator>
+#include <sstream>
 #include <system_error>
 #include <utility>
 
@@ -76,14 +76,16 @@ std::string read_list_text(const fs::path& path) {
                     path.string()));
   }
   std::ifstream stream(path, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
-  if (!stream || fs::is_directory(path, ignored)) {
+  std::ostringstream content;
+  // An empty file gives nothing, which is no error of the one that reads.
+  if (stream.peek() != std::ifstream::traits_type::eof()) content << stream.rdbuf();
+  if (!stream || !content || fs::is_directory(path, ignored)) {
     throw Error(ErrorCode::kIo,
                 fmt::format("'{}' cannot be read; check its permissions and that it "
                             "is a file",
                             path.string()));
   }
-  return text;
+  return std::move(content).str();
 }
 
 void ListFile::fail(const ListLine& line, std::string_view what, ErrorCode code) const {

@@ -21,7 +21,7 @@ namespace vsearch::training {
 namespace {
 
 constexpr std::uint64_t kRarePictures = 4;
-constexpr std::size_t kDescribedAtOnce = 4096;
+constexpr std::size_t kAtOnce = 4096;  // pictures whose neighbours are sought
 
 [[noreturn]] void refuse_training(const std::string& message) {
   throw Error(ErrorCode::kInvalidArgument, message);
@@ -340,8 +340,8 @@ TrainingData describe(const TrainingSet& set, const Matrix& embeddings) {
         counts[c] < kRarePictures;  // the mean of few says little
   }
   std::vector<SuspectLabel> suspects;
-  for (std::size_t begin = 0; begin < set.pictures.size(); begin += kDescribedAtOnce) {
-    const std::size_t end = std::min(set.pictures.size(), begin + kDescribedAtOnce);
+  for (std::size_t begin = 0; begin < set.pictures.size(); begin += kAtOnce) {
+    const std::size_t end = std::min(set.pictures.size(), begin + kAtOnce);
     const at::Tensor rows =
         rows_of(embeddings, {set.pictures.begin() + static_cast<std::ptrdiff_t>(begin),
                              set.pictures.begin() + static_cast<std::ptrdiff_t>(end)});
@@ -402,13 +402,23 @@ std::vector<TrainingData::Leak> drop_leaks(TrainingSet& set, const Dataset& data
   std::vector<TrainingData::Leak> leaks;
   SearchOptions search;
   search.k = 10;
-  for (const std::uint32_t picture : set.pictures) {
-    for (const Neighbor& near : index.search(embeddings.row(picture), search)) {
-      if (1 - near.distance < eval::kNearCosine) break;
-      const auto& [other, number] = measured[near.id];
-      if (!eval::are_alike(looks.of(dataset, picture), looks.of(*other, number))) continue;
-      leaks.push_back({picture, (other->root / other->pictures[number].path).string()});
-      break;
+  search.threads = 0;
+  for (std::size_t begin = 0; begin < set.pictures.size(); begin += kAtOnce) {
+    const std::size_t count = std::min(set.pictures.size() - begin, kAtOnce);
+    Matrix queries(count, embeddings.cols);
+    for (std::size_t i = 0; i < count; ++i) {
+      std::ranges::copy(embeddings.row(set.pictures[begin + i]), queries.row(i).begin());
+    }
+    const auto found = index.search_batch(queries.view(), search);
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::uint32_t picture = set.pictures[begin + i];
+      for (const Neighbor& near : found[i]) {
+        if (1 - near.distance < eval::kNearCosine) break;
+        const auto& [other, number] = measured[near.id];
+        if (!eval::are_alike(looks.of(dataset, picture), looks.of(*other, number))) continue;
+        leaks.push_back({picture, (other->root / other->pictures[number].path).string()});
+        break;
+      }
     }
   }
   std::set<std::uint32_t> out;

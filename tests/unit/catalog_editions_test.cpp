@@ -452,6 +452,31 @@ TEST_CASE("what an encoder gives as the one before did is taken over") {
   CHECK(catalog.get("given").has_value());
 }
 
+TEST_CASE("what comes at any moment of a switch is found after a crash") {
+  // One item, at the first call of the progress, the second, and so on to the last.
+  std::uint64_t moment = 0;
+  for (;; ++moment) {
+    Shop shop;
+    Catalog catalog = shop.filled();
+    ReencodeOptions options = options_of("words");
+    options.max_missing_share = 1;  // it is being added
+    std::uint64_t calls = 0;
+    const auto add_one = [&](std::uint64_t, std::uint64_t) {
+      if (calls++ == moment) add_embedded(catalog, "late", 1000);
+      return true;
+    };
+    const auto report = catalog.reencode(std::make_shared<WordsEncoder>(true), options, add_one);
+    if (calls <= moment) break;
+    CAPTURE(moment, report.refusal);
+    REQUIRE(report.switched);
+    fs::copy(shop.path, shop.dir / "crashed");
+    const Catalog after = Catalog::open(shop.dir / "crashed");
+    CHECK(after.info().items == kItems + 1);
+    CHECK(after.info().index.size == kItems + 1);
+  }
+  CHECK(moment > 2);
+}
+
 TEST_CASE("an encoder that only says so encodes all pictures") {
   Shop shop;
   Log log;

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "catalog/core.h"
 #include "support/bmp.h"
 #include "support/catalogs.h"
 #include "support/tamper.h"
@@ -200,6 +201,34 @@ TEST_CASE("a snapshot that is behind is brought in step") {
   Log quiet;
   check_items(open_with_log(dir / "crashed", quiet), 60);
   CHECK(quiet.text().empty());
+}
+
+TEST_CASE("what is added after a commit that failed is found after a crash") {
+  const TempDir dir;
+  const fs::path shop = dir / "shop";
+  {
+    Catalog catalog = create_catalog(shop);
+    fill(catalog, 0, 10);
+    catalog.declare_field({"price", vsearch::FieldType::kNumber});
+  }
+  {
+    vsearch::detail::CatalogCore core(shop, CatalogOptions{});
+    std::vector<vsearch::detail::ReadyItem> items(1);
+    items[0].key = "bad";
+    items[0].metadata = R"({"price":"a text"})";
+    for (std::uint64_t i = 0; i < 20; ++i) {
+      vsearch::detail::ReadyPicture picture;
+      picture.embeddings.push_back({core.serving()->id(), random_vector(100 + i)});
+      items[0].pictures.push_back(std::move(picture));
+    }
+    CHECK_THROWS_AS(core.commit(items, core.live()), vsearch::Error);
+    core.save_snapshot();
+  }
+  Catalog catalog = Catalog::open(shop);
+  fill(catalog, 10, 15);
+  fs::copy(shop, dir / "crashed");
+  const Catalog after = Catalog::open(dir / "crashed");
+  check_items(after, 15);
 }
 
 TEST_CASE("opening can be cancelled and loses nothing") {

@@ -147,6 +147,51 @@ TEST_CASE("folders say nothing of metadata, so these stay") {
   CHECK(shop.catalog.get("one.bmp")->metadata == R"({"price":2})");
 }
 
+TEST_CASE("what is patched while folders are taken stays") {
+  Shop shop;
+  for (int i = 0; i < 10; ++i) shop.put(fmt::format("{}.bmp", i), i);
+  shop.sync();
+  set_time(shop.photos / "0.bmp", 1);  // touched
+  shop.put("1.bmp", 50);
+  set_time(shop.photos / "1.bmp", 1);
+  fs::rename(shop.photos / "2.bmp", shop.photos / "two.bmp");
+  int price = 0;  // at each moment of the plan another
+  const auto report = shop.catalog.sync(
+      FilesSource{.paths = {shop.photos}}, {}, [&](std::uint64_t, std::uint64_t total) {
+        if (total > 0) return true;
+        const std::string metadata = fmt::format(R"({{"price":{}}})", ++price);
+        std::vector<vsearch::MetadataPatch> patches;
+        for (const char* const key : {"0.bmp", "1.bmp", "2.bmp"})
+          patches.push_back({key, metadata});
+        shop.catalog.patch(patches);
+        return true;
+      });
+  CHECK(told(report) == "replace 1.bmp, rename two.bmp from 2.bmp");
+  REQUIRE(price > 2);
+  const std::string last = fmt::format(R"({{"price":{}}})", price);
+  for (const char* const key : {"0.bmp", "1.bmp", "two.bmp"}) {
+    CAPTURE(key);
+    CHECK(shop.catalog.get(key)->metadata == last);
+  }
+}
+
+TEST_CASE("what cannot be looked at is told, and nothing is removed") {
+  Shop shop;
+  for (int i = 0; i < 10; ++i) shop.put(fmt::format("{}.bmp", i), i);
+  shop.sync();
+  fs::remove(shop.photos / "0.bmp");
+  // What stat() refuses without saying that it is not there, as a network drive may.
+  fs::create_symlink(std::string(300, 'x'), shop.photos / "1.lnk");
+  SyncReport report = shop.sync();
+  CHECK(told(report).empty());
+  REQUIRE(report.problems.size() == 1);
+  CHECK_THAT(report.problems[0], Catch::Contains("1.lnk"));
+  fs::remove(shop.photos / "1.lnk");
+  report = shop.sync();
+  CHECK(told(report) == "remove 0.bmp");
+  CHECK(report.problems.empty());
+}
+
 TEST_CASE("a source that lost most of its items is refused") {
   Shop shop;
   for (int i = 0; i < 20; ++i) shop.put(fmt::format("{}.bmp", i), i);
@@ -381,6 +426,7 @@ TEST_CASE("what makes no sense is refused") {
 TEST_CASE("a folder is watched: what changes in it is taken, and trouble passes") {
   Shop shop;
   for (int i = 0; i < 10; ++i) shop.put(fmt::format("{}.bmp", i), i);
+  const fs::path away = shop.dir / "away";
   std::vector<std::string> reports;
   std::vector<std::string> troubles;
   vsearch::WatchOptions how;
@@ -399,7 +445,13 @@ TEST_CASE("a folder is watched: what changes in it is taken, and trouble passes"
           case 2:
             fs::rename(shop.photos / "new/one.bmp", shop.photos / "two.bmp");
             return true;
-          case 3:  // too many go
+          case 3:  // the folder is empty for a moment, as one whose disk is not mounted
+            fs::create_directory(away);
+            for (const auto& file : fs::directory_iterator(shop.photos)) {
+              fs::rename(file.path(), away / file.path().filename());
+            }
+            return true;
+          case 4:  // too many go
             for (int i = 0; i < 5; ++i) fs::remove(shop.photos / fmt::format("{}.bmp", i));
             return true;
           default:
@@ -408,15 +460,23 @@ TEST_CASE("a folder is watched: what changes in it is taken, and trouble passes"
       },
       [&](const vsearch::Error& error) {
         troubles.emplace_back(error.what());
+        if (error.code() == ErrorCode::kInvalidArgument) {
+          for (const auto& file : fs::directory_iterator(away)) {
+            fs::rename(file.path(), shop.photos / file.path().filename());
+          }
+          return;
+        }
         CHECK(error.code() == ErrorCode::kRefused);
         for (int i = 0; i < 4; ++i) shop.put(fmt::format("{}.bmp", i), i);  // they are back
       },
       [&](std::uint64_t, std::uint64_t) { return true; });
-  REQUIRE(reports.size() == 4);
+  REQUIRE(reports.size() == 5);
   CHECK(reports[1] == "add new/one.bmp");
   CHECK(reports[2] == "rename two.bmp from new/one.bmp");
-  CHECK(reports[3] == "remove 4.bmp");
-  CHECK(troubles.size() == 1);
+  CHECK(reports[3].empty());
+  CHECK(reports[4] == "remove 4.bmp");
+  REQUIRE(troubles.size() == 2);
+  CHECK_THAT(troubles[0], Catch::Contains("holds no pictures"));
   CHECK(shop.nearest(20) == "two.bmp");
 }
 

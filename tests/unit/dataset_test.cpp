@@ -179,6 +179,24 @@ TEST_CASE("a CSV file with splits, domains and fields") {
   CHECK(guess_dataset_kind(file) == "csv");
 }
 
+TEST_CASE("columns of a CSV file are known however they are written") {
+  const TempDir dir;
+  const fs::path file =
+      write_text(dir / "a.csv", "Path,LABEL,Domain,Colour\n1.jpg,x,photo,red\n2.jpg,x,,blue\n");
+  touch(dir.path(), {"1.jpg", "2.jpg"});
+  const Dataset dataset = load_dataset("csv", file);
+  REQUIRE(dataset.fields.size() == 1);
+  CHECK(dataset.fields[0].name == "Colour");
+  CHECK(dataset.domains == Paths{"photo"});
+}
+
+TEST_CASE("a folder where a list should be is an error that names it") {
+  const TempDir dir;
+  fs::create_directories(dir / "classes.csv");
+  touch(dir.path(), {"train.txt", "val.txt", "test.txt"});
+  CHECK_THAT(load_error(ErrorCode::kIo, "grocery", dir.path()), Contains("classes.csv"));
+}
+
 TEST_CASE("a CSV file without splits: each picture that has a label is left out in turn") {
   const TempDir dir;
   const fs::path file = write_text(dir / "a.csv", "label,path\nx,1.jpg\nx,2.jpg\n,3.jpg\n");

@@ -190,6 +190,11 @@ def test_a_catalogue(shop, photos):
     assert [failed["query"] for failed in evaluation.summary["failed"]] == ["no-such"]
     assert 0 < evaluation.estimate("MRR").mean <= 1
     assert evaluation.estimate("R@5").mean == evaluation.estimate("R@5", exact=True).mean
+    # An item that is named among its own right answers does not wait to find itself.
+    itself = vsearch.evaluate(shop, [("item-0", ["item-0", "item-1"]), *queries[1:]], depth=8)
+    assert itself.estimate("mAP@8").mean == evaluation.estimate("mAP@8").mean
+    alone = vsearch.evaluate(shop, [("item-0", ["item-0"]), *queries], depth=8)
+    assert [failed["query"] for failed in alone.summary["failed"]] == ["item-0", "no-such"]
     with pytest.raises(ValueError, match="queries"):
         vsearch.evaluate(shop, [])
 

@@ -103,7 +103,8 @@ class Encoder {
   // Throws Error: kInvalidArgument (an empty picture, a stride shorter than a row), kBadImage (so
   // long and narrow that resizing it would take more than 100 megapixels; or, where the model does
   // not resize, of another size than its input), kBadModel (the network gave NaN, Inf or a wrong
-  // shape), kCancelled, kOutOfMemory. The message counts pictures from 1.
+  // shape), kUnavailable (in a child forked from the process that loaded it), kCancelled,
+  // kOutOfMemory. The message counts pictures from 1.
   virtual Matrix encode(std::span<const ImageView> images, const Progress& progress = {}) const = 0;
 
   // The local tokens of each picture, for re-ranking. Errors as encode(), and kUnavailable where

@@ -17,6 +17,7 @@ namespace {
 // beside them; later there should be enough for every thread of a large machine.
 constexpr std::size_t kFirstPictures = 8;
 constexpr std::size_t kMostPictures = 64;
+constexpr std::uint64_t kMostBytes = std::uint64_t{64} << 20;  // of pixels that are encoded at once
 constexpr std::size_t kAheadPictures = 2 * kMostPictures;
 
 struct Job {
@@ -81,8 +82,10 @@ class Stream {
     for (std::size_t size = kFirstPictures; ahead_.pending() > 0;
          size = std::min(2 * size, kMostPictures)) {
       std::vector<Decoded> batch;
-      while (batch.size() < size && ahead_.pending() > 0) {
+      std::uint64_t bytes = 0;
+      while (batch.size() < size && bytes < kMostBytes && ahead_.pending() > 0) {
         batch.push_back(ahead_.take());
+        bytes += batch.back().bytes();
         fill();
       }
       encode(batch);

@@ -2,6 +2,7 @@
 
 #include <c10/core/InferenceMode.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -36,10 +37,11 @@ void check_views(std::span<const ImageView> images) {
 }  // namespace
 
 TorchEncoder::TorchEncoder(TorchModel model)
-    : model_(std::move(model)), preparer_(model_.info.preprocessing) {}
+    : model_(std::move(model)), process_(::getpid()), preparer_(model_.info.preprocessing) {}
 
 Matrix TorchEncoder::encode(std::span<const ImageView> images, const Progress& progress) const {
   check_views(images);
+  check_process();
   Matrix result(images.size(), model_.info.dim);
   if (model_.image->device().is_cpu()) {
     encode_on_cpu(images, progress, result);
@@ -87,8 +89,20 @@ void TorchEncoder::encode_on_device(std::span<const ImageView> images, const Pro
   if (progress) progress(images.size(), images.size());
 }
 
+// A forked child has none of the threads that torch computes with, and would wait for them for
+// ever.
+void TorchEncoder::check_process() const {
+  if (::getpid() == process_) return;
+  throw Error(ErrorCode::kUnavailable,
+              fmt::format("{}: loaded by process {}, it cannot encode in a child forked from that; "
+                          "load it in the child, or start processes without fork (in Python "
+                          "multiprocessing.set_start_method(\"spawn\"))",
+                          model_.path, process_));
+}
+
 Tokens TorchEncoder::encode_tokens(std::span<const ImageView> images) const {
   if (!model_.tokens) return Encoder::encode_tokens(images);
+  check_process();
   check_views(images);
   Tokens result;
   result.dim = model_.info.token_dim;
@@ -103,6 +117,11 @@ Tokens TorchEncoder::encode_tokens(std::span<const ImageView> images) const {
           fmt::format("{}: the model gave tokens of {} dimensions, its manifest says {}; {}",
                       model_.path, output.size(2), result.dim, kExportRemedy));
     }
+    if (first > 0 && output.size(1) != result.per_picture) {
+      throw Error(ErrorCode::kBadModel,
+                  fmt::format("{}: the model gave {} tokens of a picture, and {} of another; {}",
+                              model_.path, result.per_picture, output.size(1), kExportRemedy));
+    }
     result.per_picture = static_cast<std::uint32_t>(output.size(1));
     const at::Tensor values = output.to(at::kCPU, at::kFloat).contiguous();
     const float* const data = values.const_data_ptr<float>();
@@ -116,6 +135,7 @@ Tokens TorchEncoder::encode_tokens(std::span<const ImageView> images) const {
 
 Matrix TorchEncoder::encode_text(std::span<const std::string> texts) const {
   if (!model_.text) return Encoder::encode_text(texts);
+  check_process();
   Matrix result(texts.size(), model_.info.dim);
   for (std::size_t i = 0; i < texts.size(); ++i) {
     if (util::is_utf8(texts[i])) continue;

@@ -1,6 +1,8 @@
 // The Encoder that libtorch runs.
 #pragma once
 
+#include <sys/types.h>
+
 #include <memory>
 #include <optional>
 #include <string>
@@ -41,7 +43,10 @@ class TorchEncoder final : public Encoder {
   void take(const at::Tensor& output, std::size_t first, Matrix& result, const char* what) const;
   void check_finite(std::span<const float> row, std::size_t index, const char* what) const;
 
+  void check_process() const;
+
   TorchModel model_;
+  const pid_t process_;
   PixelPreparer preparer_;
   TensorPool pool_;
 };

@@ -55,6 +55,9 @@ class Compressor {
   template <class Calls>
   void run(const Calls& calls) {
     if (setjmp(failure_.back) != 0) {
+      // It tells where its buffer is when it has finished: by now it may have freed that which it
+      // told first.
+      bytes_ = nullptr;
       if (failure_.msg_code == JERR_OUT_OF_MEMORY) throw std::bad_alloc();
       throw Error(ErrorCode::kInternal,
                   fmt::format("a picture could not be written as a JPEG ({}); report this defect",

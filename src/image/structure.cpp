@@ -192,6 +192,10 @@ Structure check_bmp(std::span<const std::byte> encoded, const char* name) {
   found.height_px = static_cast<std::uint64_t>(height < 0 ? -std::int64_t{height} : height);
   cursor.take(2);  // planes
   const std::uint32_t bits_per_pixel = cursor.little_endian(2);
+  // The decoder takes the palette for shorter than it is, and gives wrong colours.
+  if (header_bytes == kOldHeaderBytes && bits_per_pixel < 16) {
+    cursor.damaged("a palette behind a header of OS/2; save it again, as a PNG");
+  }
   if (header_bytes != kOldHeaderBytes) {
     const std::uint32_t compression = cursor.little_endian(4);
     constexpr std::uint32_t kBitFields = 3;

@@ -100,6 +100,21 @@ Bytes bmp(std::uint32_t width, std::uint32_t height) {
   return bytes;
 }
 
+// A white pixel of 256 colours, behind the header of OS/2.
+Bytes os2_bmp() {
+  Bytes bytes;
+  put(bytes, "BM");
+  put_little_endian(bytes, 798, 4);
+  put_little_endian(bytes, 0, 4);
+  put_little_endian(bytes, 794, 4);      // where the pixels begin
+  put_little_endian(bytes, 12, 4);       // bytes of the header
+  put_little_endian(bytes, 0x10001, 4);  // 1 x 1
+  put_little_endian(bytes, 0x80001, 4);  // a plane, 8 bits
+  for (int i = 0; i < 256; ++i) put_little_endian(bytes, 0xFFFFFF, 3);
+  put_little_endian(bytes, 255, 4);
+  return bytes;
+}
+
 Bytes gif(std::uint32_t width, std::uint32_t height, std::uint32_t frame_width,
           std::uint32_t frame_height) {
   Bytes bytes;
@@ -172,6 +187,8 @@ TEST_CASE("bombs are refused at once and without memory") {
       {"progressive.jpg", jpeg("progressive.jpg", 10000, 10000), "progressive.jpg: truncated JPEG"},
       {"scans.jpg", jpeg_of_scans(1000), "scans.jpg: 1000 scans are more than the limit of 100"},
       {"a.bmp", bmp(65535, 65535), "a.bmp: truncated BMP (it ends at byte "},
+      {"os2.bmp", os2_bmp(),
+       "os2.bmp: damaged or unsupported BMP (a palette behind a header of OS/2"},
       {"a.gif", gif(65535, 65535, 65535, 65535),
        "a.gif: truncated GIF (2 bytes cannot hold 65535 x 65535 pixels)"},
       {"canvas.gif", gif(65535, 65535, 1, 1), "canvas.gif: 65535 x 65535" + std::string(kTooLarge)},

@@ -67,8 +67,8 @@ py::dict from_report(const SyncReport& report) {
   using py::literals::operator""_a;
   py::list changes;
   for (const SyncChange& change : report.changes) {
-    changes.append(
-        py::make_tuple(py::str(sync_action_name(change.action)), change.key, change.other));
+    changes.append(py::make_tuple(py::str(sync_action_name(change.action)),
+                                  from_message(change.key), from_message(change.other)));
   }
   py::list failures;
   for (const SyncFailure& failure : report.failures) failures.append(from_failure(failure));

@@ -219,7 +219,7 @@ LogCallback to_log(py::object log) {
     const py::gil_scoped_acquire gil;
     const int python_level = level == LogLevel::kError ? 40 : level == LogLevel::kWarning ? 30 : 20;
     try {
-      (*callback)(python_level, py::str(message.data(), message.size()));
+      (*callback)(python_level, from_message(message));
     } catch (py::error_already_set& error) {
       error.discard_as_unraisable("the log callback of vsearch");
     }

@@ -128,6 +128,11 @@ Tokens encode_tokens(const Encoder& encoder, std::span<const PictureArgument> pi
       views.push_back(part[i].view(decoded[i], options));
     }
     Tokens tokens = encoder.encode_tokens(views);
+    if (begin > 0 && tokens.per_picture != result.per_picture) {
+      throw Error(ErrorCode::kBadModel,
+                  fmt::format("the model gave {} tokens of a picture, and {} of another",
+                              result.per_picture, tokens.per_picture));
+    }
     result.per_picture = tokens.per_picture;
     result.dim = tokens.dim;
     result.values.insert(result.values.end(), tokens.values.begin(), tokens.values.end());

@@ -73,8 +73,8 @@ py::tuple from_report(const AddReport& report);
 // A failure of one item or picture, as in from_report().
 template <class Failure>
 py::tuple from_failure(const Failure& failure) {
-  return py::make_tuple(failure.key, from_path(failure.path), static_cast<int>(failure.code),
-                        from_message(failure.message));
+  return py::make_tuple(from_message(failure.key), from_path(failure.path),
+                        static_cast<int>(failure.code), from_message(failure.message));
 }
 
 // A Fetch that calls `fetch(uri)`, which gives bytes. What it raises is the picture's fault.

@@ -198,6 +198,16 @@ def test_what_makes_no_sense(empty, source, options, message):
         empty.sync(source, **options)
 
 
+def test_a_name_that_is_no_text_is_told(empty, photos):
+    folder = photos[0].parent
+    (folder / os.fsdecode(b"caf\xe9.png")).write_bytes(photos[0].read_bytes())
+    assert len(empty.sync(folder, dry_run=True).changes) == 9
+    report = empty.sync(folder)
+    assert len(empty) == 8
+    assert len(report.failures) == 1
+    assert report.failures[0].key.startswith("caf")
+
+
 def test_a_folder_that_is_not_there(empty, tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         empty.sync(tmp_path / "nowhere")

@@ -1,5 +1,7 @@
 """vsearch.Encoder: what goes in, what comes out, and what is refused."""
 
+import os
+
 import numpy as np
 import pytest
 import vsearch
@@ -33,6 +35,19 @@ def test_one_picture_gives_a_vector_and_several_a_matrix(encoder, photos):
     assert encoder.encode(np.stack([pixels(0), pixels(1)])).shape == (2, DIM)
     np.testing.assert_array_equal(encoder.encode(iter(photos[:3])), several)
     np.testing.assert_allclose(several[0], one, atol=1e-6)
+
+
+def test_a_forked_child_is_told(encoder, photos):
+    encoder.encode(photos[0])
+    child = os.fork()
+    if child == 0:
+        try:
+            encoder.encode(photos[0])
+        except vsearch.UnavailableError as error:
+            os._exit(7 if "spawn" in str(error) else 8)
+        finally:
+            os._exit(9)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 
 
 def test_the_result_is_the_librarys_own_memory(encoder, photos):

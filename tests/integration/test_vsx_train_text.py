@@ -121,7 +121,7 @@ def test_wrong_use_is_named(vsx, titled, shop, tmp_path):
     wrong = [
         (("--fields", "name"), 1, "no item of"),
         (("--fields", "place"), 1, "3 different texts to learn from, and 20 are needed"),
-        (("--held-out", "80%"), 1, "held_out is 0.8"),
+        (("--held-out", "80%"), 2, "--held-out is 80%; it is at most half"),
         (("--held-out", "many"), 2, "--held-out"),
         (("--model", "no-such-model"), 1, "no-such-model"),
         (("--sentence", "no-such.vst.pt"), 1, "vsx model export sentence"),

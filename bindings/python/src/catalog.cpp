@@ -4,11 +4,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include "convert.h"
 #include "module.h"
 #include "open_catalog.h"
+#include "vsearch/encoder.h"
+#include "vsearch/error.h"
 #include "vsearch/filter.h"
 #include "vsearch/searcher.h"
 
@@ -127,9 +132,14 @@ ImageView part_of(ImageView view, const CropBox& crop) {
   return view;
 }
 
-// The embeddings of the pictures that came as pixels, which Catalog does not take, in their order.
-Matrix encode_pixels(const Encoder& encoder, const std::vector<ItemSource>& sources,
-                     const Progress& progress) {
+// Of the pictures that came as pixels, which Catalog does not take, in their order.
+struct EncodedPixels {
+  Matrix rows;
+  std::vector<std::optional<Error>> failures;  // [rows]
+};
+
+EncodedPixels encode_pixels(const Encoder& encoder, const std::vector<ItemSource>& sources,
+                            const Progress& progress) {
   std::vector<ImageView> views;
   for (const ItemSource& source : sources) {
     for (const PictureSource& picture : source.pictures) {
@@ -137,14 +147,25 @@ Matrix encode_pixels(const Encoder& encoder, const std::vector<ItemSource>& sour
       views.push_back(part_of(picture.image->pixels(), picture.crop));
     }
   }
-  return encoder.encode(views, [&](std::uint64_t, std::uint64_t) {
+  EncodedPixels encoded{Matrix(views.size(), encoder.info().dim), {}};
+  encoded.failures.resize(views.size());
+  const auto sink = [&](std::size_t view, std::span<const float> embedding, const Error* failure) {
+    if (failure != nullptr) {
+      encoded.failures[view] = *failure;
+    } else {
+      std::ranges::copy(embedding, encoded.rows.row(view).begin());
+    }
+    return true;
+  };
+  encode_each(encoder, views, sink, [&](std::uint64_t, std::uint64_t) {
     return progress(0, sources.size());  // no item is done yet
   });
+  return encoded;
 }
 
 AddReport add_sources(Catalog& catalog, const std::vector<ItemSource>& sources,
                       const Progress& progress) {
-  Matrix encoded;
+  EncodedPixels encoded;
   std::string fingerprint;
   if (has_pixels(sources)) {
     const std::shared_ptr<const Edition> edition = catalog.serving();
@@ -152,12 +173,14 @@ AddReport add_sources(Catalog& catalog, const std::vector<ItemSource>& sources,
     encoded = encode_pixels(edition->encoder(), sources, progress);
   }
   std::size_t next = 0;
+  std::vector<AddFailure> failures;
   std::vector<Item> items;
   items.reserve(sources.size());
   for (const ItemSource& source : sources) {
     Item item;
     item.key = source.key;
     item.metadata = source.metadata;
+    const Error* failure = nullptr;
     for (const PictureSource& given : source.pictures) {
       Picture picture;
       picture.path = given.path;
@@ -167,17 +190,24 @@ AddReport add_sources(Catalog& catalog, const std::vector<ItemSource>& sources,
       if (given.embedding) {
         picture.embedding = span_of(*given.embedding);
       } else if (given.image && given.image->has_pixels()) {
-        picture.embedding = std::as_const(encoded).row(next++);
+        if (failure == nullptr && encoded.failures[next]) failure = &*encoded.failures[next];
+        picture.embedding = std::as_const(encoded.rows).row(next++);
         picture.embedding_fingerprint = fingerprint;
       } else if (given.image) {
         picture.bytes = given.image->bytes();
       }
       item.pictures.push_back(picture);
     }
-    items.push_back(std::move(item));
+    if (failure != nullptr) {
+      failures.push_back({item.key, {}, failure->code(), failure->what()});
+    } else {
+      items.push_back(std::move(item));
+    }
   }
   AddReport report = catalog.add(items, progress);
-  report.encoded += next;
+  report.encoded += static_cast<std::uint64_t>(
+      std::ranges::count_if(encoded.failures, [](const auto& failure) { return !failure; }));
+  for (AddFailure& failure : failures) report.failures.push_back(std::move(failure));
   return report;
 }
 

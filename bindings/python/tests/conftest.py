@@ -19,12 +19,18 @@ DIM = 48  # of the small models
 
 
 def write_model(
-    path: Path, name: str = "grid-colour", work: int = 0, reverse: bool = False, blind: bool = False
+    path: Path,
+    name: str = "grid-colour",
+    work: int = 0,
+    reverse: bool = False,
+    blind: bool = False,
+    shortest: bool = False,
 ) -> Path:
     """A model package without pretrained weights: the mean colour of each cell of a 4 x 4 grid.
 
     ``work`` makes it slow, without changing what it computes. ``reverse`` gives other numbers that
-    say the same. A ``blind`` one sees nothing but the colour of a corner.
+    say the same. A ``blind`` one sees nothing but the colour of a corner; one of the ``shortest``
+    edge sees the middle of a picture, as most do.
     """
     torch = pytest.importorskip("torch")
     from vsearch.export import package
@@ -51,7 +57,10 @@ def write_model(
             return embedding
 
     resize = {"edge": "stretch", "size": [64, 64], "interpolation": "bilinear"}
-    spec = package.input_spec(64, 64, resize, "none", mean=[0.5] * 3, std=[0.5] * 3)
+    if shortest:
+        resize = {"edge": "shortest", "size": 64, "interpolation": "bilinear"}
+    crop = "center" if shortest else "none"
+    spec = package.input_spec(64, 64, resize, crop, mean=[0.5] * 3, std=[0.5] * 3)
     description = package.manifest(
         name=name,
         licence="Apache-2.0",

@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 import vsearch
-from conftest import pixels
+from conftest import pixels, write_model
 from PIL import Image
 
 
@@ -80,6 +80,21 @@ def test_pictures_that_make_no_sense(empty, picture, kind, message):
     with pytest.raises(kind, match=message):
         empty.add("k", picture)
     assert len(empty) == 0
+
+
+def test_an_array_that_cannot_be_encoded_is_left_out(tmp_path):
+    encoder = vsearch.Encoder(write_model(tmp_path / "shortest.vsm.pt", shortest=True))
+    line = np.zeros((1, 30_000, 3), np.uint8)  # nothing of it is as high as it must be
+    with vsearch.create(tmp_path / "lines", encoder=encoder) as shop:
+        report = shop.add_many(
+            [("good", two_halves(10, 200)), ("line", line), ("better", two_halves(90, 20))]
+        )
+        assert shop.keys() == ["better", "good"]
+        assert (report.added, report.encoded) == (2, 2)
+        assert [failure.key for failure in report.failures] == ["line"]
+        assert isinstance(report.failures[0].error, vsearch.BadImageError)
+        with pytest.raises(vsearch.BadImageError, match="narrow"):
+            shop.add("line", line)
 
 
 def test_items_are_read_as_they_are_asked_for(empty):

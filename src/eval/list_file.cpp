@@ -77,7 +77,7 @@ std::string read_list_text(const fs::path& path) {
   }
   std::ifstream stream(path, std::ios::binary);
   std::ostringstream content;
-  // An empty file gives nothing, which is no error of the one that reads.
+  // operator<< takes a buffer with nothing in it for a failure, but a file may be empty.
   if (stream.peek() != std::ifstream::traits_type::eof()) content << stream.rdbuf();
   if (!stream || !content || fs::is_directory(path, ignored)) {
     throw Error(ErrorCode::kIo,

@@ -60,9 +60,6 @@ HeldOutTask held_out_task(const TrainingSet& set, std::size_t most) {
   return task;
 }
 
-namespace {
-
-// What of `rows` is finite, and the task of these alone.
 std::pair<HeldOutTask, Matrix> finite_part(const HeldOutTask& task, MatrixView rows) {
   HeldOutTask part;
   Matrix there(0, rows.cols);
@@ -79,12 +76,8 @@ std::pair<HeldOutTask, Matrix> finite_part(const HeldOutTask& task, MatrixView r
   return {std::move(part), std::move(there)};
 }
 
-}  // namespace
-
-HeldOutScore score_held_out(const HeldOutTask& all, MatrixView all_rows) {
+HeldOutScore score_held_out(const HeldOutTask& held_out, MatrixView rows) {
   HeldOutScore score{std::nan(""), std::nan("")};
-  const auto [held_out, present] = finite_part(all, all_rows);
-  const MatrixView rows = present.view();
   if (held_out.queries == 0 || held_out.gallery == rows.rows) return score;
   const std::span<const std::int32_t> labels(held_out.labels);
   RetrievalTask task;

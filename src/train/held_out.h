@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "train/training_set.h"
@@ -38,12 +39,14 @@ struct HeldOutTask {
 HeldOutTask held_out_task(const TrainingSet& set,
                           std::size_t most = std::numeric_limits<std::size_t>::max());
 
-// mAP and R@1; NaN where nothing is held out. `rows`: an embedding of each of task.pictures; those
-// that are NaN, of files that are gone since, are left out.
+// mAP and R@1; NaN where nothing is held out. `rows`: an embedding of each of task.pictures.
 struct HeldOutScore {
   double map = 0;
   double recall_at_1 = 0;
 };
 HeldOutScore score_held_out(const HeldOutTask& task, MatrixView rows);
+// What of `rows` is finite, and the task of these alone: files may be gone when they are encoded
+// again.
+std::pair<HeldOutTask, Matrix> finite_part(const HeldOutTask& task, MatrixView rows);
 
 }  // namespace vsearch::training

@@ -192,7 +192,8 @@ class NetworkTraining {
     const auto encoder = encoder_of(network_, info_, device_, path_, is_half_);
     try {
       const DatasetEmbeddings embeddings = embed_dataset(*encoder, measured_pictures_);
-      return score_held_out(measured_, embeddings.rows.view());
+      const auto [task, rows] = finite_part(measured_, embeddings.rows.view());
+      return score_held_out(task, rows.view());
     } catch (const Error& error) {
       if (error.code() != ErrorCode::kOutOfMemory) throw;
       // Its remedy is for those who encode; the memory is the training's.

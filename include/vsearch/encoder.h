@@ -112,7 +112,8 @@ class Encoder {
   virtual Tokens encode_tokens(std::span<const ImageView> images) const;
 
   // One embedding per text (UTF-8), in the space of encode(): [texts.size() x info().dim]. Texts
-  // longer than the model reads are cut, as the model's own tokenizer does.
+  // longer than the model reads are cut, as the model's own tokenizer does; it is given the first
+  // 16 KiB of each.
   // Throws Error: kUnavailable where info().has_text is false, which is also what this default
   // throws; kInvalidArgument (no UTF-8); kBadModel, kOutOfMemory.
   virtual Matrix encode_text(std::span<const std::string> texts) const;

@@ -138,10 +138,17 @@ class Checking {
     }
   }
 
+  // Empty if there is none, or no longer such an edition.
+  static std::vector<float> embedding_in(db::Store& store, const LiveEdition& edition, Id id) {
+    if (!store.has_edition(edition.id())) return {};
+    return store.find_embedding(edition.header(), id);
+  }
+
   // Counts the pictures that only one has; returns those that both have.
   std::vector<Id> compare_ids(const LiveEdition& edition) {
-    const std::vector<Id> wanted =
-        core_.in_store([&](db::Store& store) { return store.embedded_ids(edition.id()); });
+    const std::vector<Id> wanted = core_.in_store([&](db::Store& store) {
+      return store.has_edition(edition.id()) ? store.embedded_ids(edition.id()) : std::vector<Id>();
+    });
     const std::vector<Id> present = edition.with_index([&] { return edition.index().ids(); });
     std::vector<Id> missing;
     std::vector<Id> extra;
@@ -155,9 +162,7 @@ class Checking {
       return edition.with_index([&] { return edition.index().contains(id); });
     };
     core_.in_store([&](db::Store& store) {
-      const auto in_store = [&](Id id) {
-        return !store.find_embedding(edition.header(), id).empty();
-      };
+      const auto in_store = [&](Id id) { return !embedding_in(store, edition, id).empty(); };
       std::erase_if(missing, [&](Id id) { return in_index(id) || !in_store(id); });
       std::erase_if(
           extra, [&](Id id) { return !in_index(id) || in_store(id) || edition.is_leftover(id); });
@@ -172,8 +177,8 @@ class Checking {
     std::mt19937_64 random(options_.health.seed);
     std::ranges::sample(ids, std::back_inserter(sample), options_.health.sample, random);
     for (const Id id : sample) {
-      const std::vector<float> stored = core_.in_store(
-          [&](db::Store& store) { return store.find_embedding(edition.header(), id); });
+      const std::vector<float> stored =
+          core_.in_store([&](db::Store& store) { return embedding_in(store, edition, id); });
       if (stored.empty()) continue;  // removed meanwhile
       std::vector<float> indexed;
       try {

@@ -25,7 +25,7 @@ std::vector<EditionVector> known_embeddings(const CatalogCore& core, const LiveE
   std::vector<EditionVector> known;
   core.in_store([&](db::Store& store) {
     for (const auto& edition : {live.serving, live.building}) {
-      if (!edition) continue;
+      if (!edition || !store.has_edition(edition->id())) continue;
       std::vector<float> found = store.embedding_of_content(edition->header(), content_hash, crop);
       if (!found.empty()) known.push_back({edition->id(), std::move(found)});
     }

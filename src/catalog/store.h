@@ -62,8 +62,10 @@ struct NewPicture {
 struct SkippedItem {
   std::string key;
   std::string other;
-  std::string path;  // of its first picture
-  FileStamp stamp;
+  std::string pictures;  // their paths and crops, a line each
+  FileStamp stamp;       // of all their files
+
+  void add_picture(std::string_view path, std::string_view crop, const FileStamp& file);
 };
 
 // How many of something there are, and the key of an item with one.
@@ -107,6 +109,7 @@ class Store {
   std::vector<std::byte> kept_bytes(Id picture);  // empty if there are none
   std::uint64_t kept_length(Id picture);
   std::optional<SkippedItem> skipped(std::string_view key);
+  std::vector<std::string> skipped_keys(std::string_view prefix);
 
   // Changes, for use within a Transaction.
   std::int64_t insert_item(std::string_view key, std::string_view metadata);
@@ -117,11 +120,14 @@ class Store {
   // What may change of a picture whose content does not.
   void update_picture(Id id, std::string_view path, std::string_view role, const FileStamp& stamp);
   void set_skipped(const SkippedItem& item);
+  void forget_skipped(std::string_view key);
   void next_generation();
 
   // Editions and their embeddings (store_editions.cpp).
   std::vector<EditionHeader> editions();  // by id
   EditionHeader serving();                // throws kCorrupt unless exactly one does
+  // Those that something still holds may have been deleted: nothing can be asked of them then.
+  bool has_edition(std::int64_t edition);
   SnapshotStamps stamps(std::int64_t edition);
   std::uint64_t embedding_count(std::int64_t edition);
   // Empty if there is none.

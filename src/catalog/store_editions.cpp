@@ -83,6 +83,12 @@ EditionHeader Store::serving() {
   return *std::move(found);
 }
 
+bool Store::has_edition(std::int64_t edition) {
+  Query query = database_.query("SELECT 1 FROM editions WHERE id = ?1");
+  query.bind(edition);
+  return query.step();
+}
+
 SnapshotStamps Store::stamps(std::int64_t edition) {
   Query query =
       database_.query("SELECT snapshot_current, snapshot_next FROM editions WHERE id = ?1");

@@ -193,6 +193,19 @@ void Store::update_picture(Id id, std::string_view path, std::string_view role,
       to_row(id), path, role, stamp.bytes, stamp.mtime_ns);
 }
 
+void SkippedItem::add_picture(std::string_view path, std::string_view crop, const FileStamp& file) {
+  if (!pictures.empty()) pictures += '\n';
+  pictures += path;
+  if (!crop.empty()) pictures += fmt::format(" {}", crop);
+  // Unsigned, since it may wrap around.
+  const auto fold = [](std::int64_t all, std::int64_t one) {
+    constexpr std::uint64_t kFactor = 1'000'003;
+    return static_cast<std::int64_t>(static_cast<std::uint64_t>(all) * kFactor +
+                                     static_cast<std::uint64_t>(one));
+  };
+  stamp = {fold(stamp.bytes, file.bytes), fold(stamp.mtime_ns, file.mtime_ns)};
+}
+
 std::optional<SkippedItem> Store::skipped(std::string_view key) {
   Query query =
       database_.query("SELECT other, path, file_bytes, file_mtime_ns FROM skipped WHERE key = ?1");
@@ -204,12 +217,24 @@ std::optional<SkippedItem> Store::skipped(std::string_view key) {
                      {query.integer(2), query.integer(3)}};
 }
 
+std::vector<std::string> Store::skipped_keys(std::string_view prefix) {
+  std::vector<std::string> keys;
+  Query query = database_.query("SELECT key FROM skipped WHERE key >= ?1 ORDER BY key");
+  query.bind(prefix);
+  while (query.step() && query.text(0).starts_with(prefix)) keys.emplace_back(query.text(0));
+  return keys;
+}
+
 void Store::set_skipped(const SkippedItem& item) {
   database_.run(
       "INSERT OR REPLACE INTO skipped (key, other, path, file_bytes, file_mtime_ns) "
       "VALUES (?1, ?2, ?3, ?4, ?5)",
-      std::string_view(item.key), std::string_view(item.other), std::string_view(item.path),
+      std::string_view(item.key), std::string_view(item.other), std::string_view(item.pictures),
       item.stamp.bytes, item.stamp.mtime_ns);
+}
+
+void Store::forget_skipped(std::string_view key) {
+  database_.run("DELETE FROM skipped WHERE key = ?1", key);
 }
 
 }  // namespace vsearch::db

@@ -62,12 +62,11 @@ class Planner {
     items_ = std::move(listing.items);
     for (SourceItem& item : items_) item.key.insert(0, options_.key_prefix);
     std::ranges::sort(items_, {}, &SourceItem::key);
-    if (options_.duplicates == Duplicates::kLink) {
+    if (options_.duplicates != Duplicates::kKeep) {
       for (const SourceItem& item : items_) listed_.insert(item.key);
     }
     compare_all();
-    // What could not be read may well be there.
-    if (!options_.remove_missing || !plan_.problems.empty()) leaving_.clear();
+    if (!may_remove()) leaving_.clear();
     find_renames();
     for (const db::StoredItem& item : leaving_) plan_.removals.push_back(item.key);
     guard();
@@ -139,7 +138,8 @@ class Planner {
   // Metadata of the source, with the link to another item that an earlier synchronisation has put
   // into those that are stored, while there is that item.
   std::string with_link(std::string wanted, const std::string& stored) const {
-    if (listed_.empty() || stored.find(kLinkField) == stored.npos) return wanted;
+    if (options_.duplicates != Duplicates::kLink) return wanted;
+    if (stored.find(kLinkField) == stored.npos) return wanted;
     const auto link = link_in(stored);
     if (!link || link_in(wanted)) return wanted;
     const bool is_there =
@@ -237,23 +237,38 @@ class Planner {
     core_.in_store([&](db::Store& store) {
       std::erase_if(plan_.adds, [&](const SourceItem& item) {
         const std::optional<db::SkippedItem> skipped = store.skipped(item.key);
-        if (!skipped || skipped->path != item.pictures[0].path ||
-            skipped->stamp != stamp_of(item.pictures[0].path) || leaving.contains(skipped->other) ||
+        if (!skipped || !is_as_it_was(item, *skipped) || leaving.contains(skipped->other) ||
             !store.item(skipped->other)) {
           return false;
         }
         ++plan_.unchanged;
         return true;
       });
+      if (!may_remove()) return;
+      plan_.forgotten = store.skipped_keys(options_.key_prefix);
+      std::erase_if(plan_.forgotten, [&](const std::string& key) { return listed_.contains(key); });
     });
   }
+
+  static bool is_as_it_was(const SourceItem& item, const db::SkippedItem& skipped) {
+    db::SkippedItem now;
+    for (const SourcePicture& picture : item.pictures) {
+      const std::optional<db::FileStamp> stamp = stamp_of(picture.path);
+      if (!stamp) return false;
+      now.add_picture(picture.path, crop_text(picture.crop), *stamp);
+    }
+    return now.pictures == skipped.pictures && now.stamp == skipped.stamp;
+  }
+
+  // What could not be read may well be there.
+  bool may_remove() const { return options_.remove_missing && plan_.problems.empty(); }
 
   const CatalogCore& core_;
   const SyncOptions& options_;
   const bool says_metadata_;  // else those that are there stay
   const std::function<void()>& go_on_;
   std::vector<SourceItem> items_;
-  std::unordered_set<std::string> listed_;  // keys, where links matter
+  std::unordered_set<std::string> listed_;  // keys, where duplicates matter
   std::vector<db::StoredItem> leaving_;
   SyncPlan plan_;
 };

@@ -29,7 +29,8 @@ struct SyncPlan {
   std::map<std::string, std::string> renames;  // of `adds`, the old keys of those that had others
   std::vector<SourceItem> replacements;
   std::vector<SyncPatch> patches;
-  std::vector<std::string> removals;  // old keys of renamed items among them
+  std::vector<std::string> removals;   // old keys of renamed items among them
+  std::vector<std::string> forgotten;  // keys that were left out once and are listed no longer
 
   std::uint64_t steps() const {
     return adds.size() + replacements.size() + patches.size() + removals.size();

@@ -203,8 +203,13 @@ void Syncer::screen(std::vector<ReadyItem>& items, const LiveEditions& live) {
     const std::string other = is_new && !plan_.renames.contains(item.key) ? other_of(item) : "";
     if (!other.empty() && options_.duplicates == Duplicates::kSkip) {
       duplicates.push_back({SyncAction::kDuplicate, item.key, other});
-      const db::StoredPicture& picture = item.pictures[0].picture;
-      skipped.push_back({item.key, other, picture.path, picture.stamp});
+      db::SkippedItem& left_out = skipped.emplace_back();
+      left_out.key = item.key;
+      left_out.other = other;
+      for (const ReadyPicture& ready : item.pictures) {
+        const db::StoredPicture& picture = ready.picture;
+        left_out.add_picture(picture.path, picture.crop, picture.stamp);
+      }
       continue;
     }
     if (!other.empty()) {
@@ -265,6 +270,10 @@ void Syncer::remove() {
     tell(now.size());
   }
   tell(staying.size());
+  if (plan_.forgotten.empty()) return;
+  core_.in_transaction([&](db::Store& store) {
+    for (const std::string& key : plan_.forgotten) store.forget_skipped(key);
+  });
 }
 
 void Syncer::tell(std::uint64_t done) {

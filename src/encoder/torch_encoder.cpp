@@ -17,6 +17,9 @@
 namespace vsearch::encoder {
 namespace {
 
+// More than models read. Scripts of tokenizers read a text to its end before it is cut.
+constexpr std::size_t kMostTextBytes = std::size_t{16} << 10;
+
 void check_views(std::span<const ImageView> images) {
   for (std::size_t i = 0; i < images.size(); ++i) {
     const ImageView& image = images[i];
@@ -145,7 +148,9 @@ Matrix TorchEncoder::encode_text(std::span<const std::string> texts) const {
   const auto encode_batch = [&](std::size_t first, std::size_t count) {
     const TensorPool::Use pool(pool_);
     c10::List<std::string> batch;
-    for (const std::string& text : texts.subspan(first, count)) batch.push_back(text);
+    for (const std::string& text : texts.subspan(first, count)) {
+      batch.push_back(std::string(util::beginning(text, kMostTextBytes)));
+    }
     take(model_.text->run(std::move(batch), count, 2, model_.path), first, result, "text");
   };
   for_each_batch(texts.size(), model_.batch_size, encode_batch, {});

@@ -16,6 +16,9 @@ bool has_control_characters(std::string_view text);
 // The number of characters of UTF-8 that begin within `text`.
 std::size_t count_characters(std::string_view text);
 
+// The beginning of `text`, which is UTF-8, in at most `max_bytes` bytes: cut between characters.
+std::string_view beginning(std::string_view text, std::size_t max_bytes);
+
 // `text` in one line of at most `max_bytes` bytes for an error message: cut between characters,
 // with "..." where it was cut; control characters and broken UTF-8 as '?'.
 std::string shorten(std::string_view text, std::size_t max_bytes = 100);

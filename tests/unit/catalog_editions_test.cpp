@@ -3,7 +3,9 @@
 
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <filesystem>
+#include <future>
 #include <memory>
 #include <string>
 #include <thread>
@@ -357,6 +359,63 @@ TEST_CASE("editions can be dropped, and what makes no sense is refused") {
     const std::string name = entry.path().filename();
     CHECK((name == "catalog.db" || name == "catalog.lock" || name == "index.snapshot"));
   }
+}
+
+TEST_CASE("pictures that are being read while their edition is deleted are added all the same") {
+  Shop shop;
+  constexpr int kFirst = 64;  // are committed at once
+  std::atomic<bool> switched{false};
+  vsearch::CatalogCreateOptions options = create_options(shop.encoder);
+  options.fetch = [&](const std::string& uri) {
+    const int number = std::stoi(uri.substr(std::string("shop://").size()));
+    if (number >= kFirst) switched.wait(false);
+    return picture(number);
+  };
+  Catalog catalog = Catalog::create(shop.path, options);
+  std::vector<Item> items;
+  for (int i = 0; i < kItems; ++i) {
+    items.push_back(file_item(std::to_string(i), fmt::format("shop://{}", i)));
+  }
+  ReencodeOptions without_old = options_of();
+  without_old.keep_old = false;
+  const auto switch_after_the_first = [&](std::uint64_t done, std::uint64_t) {
+    if (done < kFirst || switched) return true;
+    std::thread([&] { CHECK(catalog.reencode(shop.other, without_old).switched); }).join();
+    switched = true;
+    switched.notify_all();
+    return true;
+  };
+  const auto report = catalog.add(items, switch_after_the_first);
+  CHECK(switched);
+  CHECK(report.failures.empty());
+  CHECK(catalog.editions().size() == 1);
+  CHECK(catalog.info().index.size == kItems);
+  check_found(catalog, 0, kItems);
+}
+
+TEST_CASE("what is checked beside switches that delete the old edition is sound") {
+  Shop shop;
+  Catalog catalog = shop.filled();
+  std::future<void> switches = std::async(std::launch::async, [&] {
+    ReencodeOptions options = options_of();
+    options.keep_old = false;
+    for (int turn = 0; turn < 100; ++turn) {
+      const bool back = turn % 2 == 1;
+      options.encoder_ref = back ? "fake-grid" : "other";
+      if (back) {
+        catalog.reencode(shop.encoder, options);
+      } else {
+        catalog.reencode(shop.other, options);
+      }
+    }
+  });
+  while (switches.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+    const auto report = catalog.check();
+    CAPTURE(report.faults);
+    CHECK(report.faults.empty());
+  }
+  switches.get();
+  CHECK(catalog.editions().size() == 1);
 }
 
 TEST_CASE("embeddings of another encoder than the one that serves are refused") {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "catalog/sqlite.h"
 #include "support/bmp.h"
 #include "support/catalogs.h"
 #include "support/tamper.h"
@@ -70,6 +71,15 @@ std::string told(const SyncReport& report) {
     if (!change.other.empty()) text += " from " + change.other;
   }
   return text;
+}
+
+// The keys of what was left out and is known again.
+std::vector<std::string> left_out(const fs::path& catalog) {
+  vsearch::db::Database database(catalog / "catalog.db", vsearch::db::Database::Mode::kOpen);
+  vsearch::db::Query query = database.query("SELECT key FROM skipped ORDER BY key");
+  std::vector<std::string> keys;
+  while (query.step()) keys.emplace_back(query.text(0));
+  return keys;
 }
 
 // Seconds are the least that every file system tells apart.
@@ -378,6 +388,11 @@ TEST_CASE("new near-duplicates can be left out or linked") {
     fs::remove(shop.photos / "c.bmp");
     options.max_removed_share = 1;
     CHECK(told(shop.sync(options)) == "remove c.bmp, add d.bmp");
+    // What was left out and is gone is forgotten.
+    fs::remove(shop.photos / "a.bmp");
+    CHECK(shop.sync(options).changes.empty());
+    shop.catalog = Catalog::create(shop.dir / "none", create_options(shop.encoder));  // closes it
+    CHECK(left_out(shop.dir / "shop") == std::vector<std::string>{"d.bmp", "f.bmp"});
   }
   SECTION("linked") {
     options.duplicates = Duplicates::kLink;
@@ -387,6 +402,25 @@ TEST_CASE("new near-duplicates can be left out or linked") {
     CHECK(shop.catalog.get("f.bmp")->metadata == R"({"duplicate_of":"e.bmp"})");
     CHECK(shop.sync(options).changes.empty());
   }
+}
+
+TEST_CASE("an item that was left out is looked at again when any picture of it is another") {
+  Shop shop;
+  shop.put("1.bmp", 1);
+  shop.put("2.bmp", 9);
+  shop.put("sock.bmp", 9);
+  const auto write = [&](const std::string& text) {
+    std::ofstream(shop.photos / "items.csv") << text;
+  };
+  const ManifestSource source{.file = shop.photos / "items.csv"};
+  SyncOptions options;
+  options.duplicates = Duplicates::kSkip;
+  write("key,path\na,sock.bmp\npair,1.bmp\npair,2.bmp\n");
+  CHECK(told(shop.catalog.sync(source, options)) == "add a, duplicate pair from a");
+  CHECK(shop.catalog.sync(source, options).unchanged == 2);
+  shop.put("2.bmp", 3);
+  set_time(shop.photos / "2.bmp", 1);
+  CHECK(told(shop.catalog.sync(source, options)) == "add pair");
 }
 
 TEST_CASE("a catalogue of an older version learns the stamps of its files") {

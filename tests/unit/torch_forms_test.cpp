@@ -230,6 +230,10 @@ TEST_CASE("words and tokens come from the script") {
   const std::vector<std::string> texts{"cat", "schöner Hut"};
   CHECK(encoder->encode_text(texts).data == std::vector<float>{3, 1, 0, 12, 1, 0});  // UTF-8 bytes
   CHECK(encoder->encode_text({}).rows == 0);
+  // The beginning of a long one, to the end of a character: 16,383 bytes and two of four.
+  std::string longest(16'383, 'a');
+  for (int i = 0; i < 10; ++i) longest += "\xf0\x9f\x91\x9f";
+  CHECK(encoder->encode_text({&longest, 1}).data == std::vector<float>{16'383, 1, 0});
   const std::vector<std::string> broken{"cat", "\xff"};
   CHECK(error_message(ErrorCode::kInvalidArgument, [&] { encoder->encode_text(broken); }) ==
         "text 2 of 2 is not UTF-8; convert it");

@@ -117,14 +117,26 @@ class UnicodeText(nn.Module):
 
     def order(self, points: list[int]) -> list[int]:
         """Sorts every run of marks by their combining class, without moving equals."""
-        kinds = [self.combining.get(point, 0) if point >= 0x300 else 0 for point in points]
-        for i in range(1, len(points)):
-            j = i
-            while j > 0 and kinds[j] > 0 and kinds[j - 1] > kinds[j]:
-                points[j], points[j - 1] = points[j - 1], points[j]
-                kinds[j], kinds[j - 1] = kinds[j - 1], kinds[j]
-                j -= 1
-        return points
+        result: list[int] = []
+        run: dict[int, list[int]] = {}  # the marks at hand, by class
+        for point in points:
+            kind = self.combining.get(point, 0) if point >= 0x300 else 0
+            if kind > 0:
+                if kind in run:
+                    run[kind].append(point)
+                else:
+                    run[kind] = [point]
+                continue
+            if len(run) > 0:
+                self.put_marks(result, run)
+            result.append(point)
+        self.put_marks(result, run)
+        return result
+
+    def put_marks(self, result: list[int], run: dict[int, list[int]]) -> None:
+        for kind in sorted(run.keys()):
+            result.extend(run[kind])
+        run.clear()
 
     def compose(self, points: list[int]) -> list[int]:
         result: list[int] = []

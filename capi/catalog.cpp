@@ -45,10 +45,13 @@ vsearch::Fetch to_fetch(vsearch_fetch callback, void* user) {
     vsearch_error error{};
     const vsearch_status status = callback(user, uri.c_str(), &sink, &error);
     if (status == VSEARCH_OK) return std::move(sink.bytes);
-    const bool known = status > VSEARCH_OK && status <= VSEARCH_REFUSED;
+    // Any other would be taken for one of the whole call.
+    const bool of_a_picture = status == VSEARCH_FILE_NOT_FOUND || status == VSEARCH_IO ||
+                              status == VSEARCH_BAD_IMAGE || status == VSEARCH_UNAVAILABLE ||
+                              status == VSEARCH_OUT_OF_MEMORY;
     error.message[sizeof error.message - 1] = '\0';
     throw Error(
-        known ? static_cast<ErrorCode>(status) : ErrorCode::kIo,
+        of_a_picture ? static_cast<ErrorCode>(status) : ErrorCode::kIo,
         fmt::format("{}: it could not be fetched: {}", uri,
                     error.message[0] != '\0' ? error.message : vsearch_status_name(status)));
   };

@@ -41,7 +41,7 @@ struct EvaluationOptions {
   // nowhere.
   std::filesystem::path cache{};
   bool exact_decoding = true;  // see EncodeOptions
-  Progress progress{};         // counts pictures
+  Progress progress{};         // counts pictures; asked on, with all done, while they are ranked
 };
 
 // Means over groups of queries: of one class, domain, or value of a field.

@@ -187,11 +187,12 @@ class Index {
   // `stamp`, at most 65,536 bytes, is kept with it for the caller. Searches go on meanwhile; add()
   // and remove() wait only while everything but the vectors is copied, which takes some tens of
   // milliseconds and 200 MB a million vectors, and where that memory is missing, until all is
-  // written. Slots of removed vectors are not used again before the end. Two calls take turns.
-  // `settled`, if not empty, is called once, on this thread, when it is settled what the snapshot
-  // holds: changes that begin after it are not in it.
-  // Throws kIo (naming the path), kInvalidArgument (a longer stamp), kOutOfMemory, kCorrupt, and
-  // what `settled` throws.
+  // written; so do merge() and an add() of vectors beyond the ranges of fixed point. Slots of
+  // removed vectors are not used again before the end. Two calls take turns. `settled`, if not
+  // empty, is called once, on this thread, when it is settled what the snapshot holds: changes that
+  // begin after it are not in it. It must not change or save this index itself, nor wait for who
+  // does. Throws kIo (naming the path), kInvalidArgument (a longer stamp), kOutOfMemory, kCorrupt,
+  // and what `settled` throws.
   void save(const std::filesystem::path& path, const std::string& stamp = {},
             const std::function<void()>& settled = {}) const;
 

@@ -122,11 +122,11 @@ class ProtocolRun {
       std::vector<std::int64_t> own(gallery_.size());
       for (std::size_t i = 0; i < own.size(); ++i) own[i] = static_cast<std::int64_t>(i);
       gallery_rows_ = eval::expanded(gallery_rows_.view(), gallery_rows_.view(), own,
-                                     how.expand_gallery, how.alpha, threads);
+                                     how.expand_gallery, how.alpha, threads, asked_on());
     }
     if (how.expand_queries > 0) {
       query_rows_ = eval::expanded(query_rows_.view(), gallery_rows_.view(), self_,
-                                   how.expand_queries, how.alpha, threads);
+                                   how.expand_queries, how.alpha, threads, asked_on());
     }
   }
 
@@ -184,7 +184,15 @@ class ProtocolRun {
     task.ignored = ignored;
     task.average_precision = protocol_.average_precision;
     task.cutoff = protocol_.cutoff;
-    return score_retrieval(task, options);
+    return score_retrieval(task, options, asked_on());
+  }
+
+  // All pictures are encoded, but it can still be cancelled.
+  Progress asked_on() const {
+    if (!options_.progress) return {};
+    return [this](std::uint64_t, std::uint64_t) {
+      return options_.progress(dataset_.pictures.size(), dataset_.pictures.size());
+    };
   }
 
   std::vector<Estimate> estimates(const Matrix& values) const {

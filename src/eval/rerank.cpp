@@ -89,7 +89,8 @@ void normalise_rows(Matrix& rows) {
 }
 
 Matrix expanded(MatrixView rows, MatrixView gallery, std::span<const std::int64_t> self,
-                std::uint32_t count, double alpha, std::uint32_t threads) {
+                std::uint32_t count, double alpha, std::uint32_t threads,
+                const Progress& progress) {
   RetrievalTask nearest;
   nearest.queries = rows;
   nearest.gallery = gallery;
@@ -103,7 +104,7 @@ Matrix expanded(MatrixView rows, MatrixView gallery, std::span<const std::int64_
   RetrievalOptions options;
   options.keep_answers = count;
   options.threads = threads;
-  const RetrievalScores scores = score_retrieval(nearest, options);
+  const RetrievalScores scores = score_retrieval(nearest, options, progress);
   Matrix result(rows.rows, rows.cols);
   for (std::size_t i = 0; i < rows.rows; ++i) {
     const std::span<float> sum = result.row(i);

@@ -68,9 +68,11 @@ class Arena {
   }
 
   // Instead of what was there: the `records`, at least one, that lie in `file` from `offset` on, a
-  // multiple of the page. False, with nothing changed, where the system cannot map this file.
+  // multiple of the page. False, with nothing changed, where the system cannot map this file, or
+  // where more was reserved than these.
   bool map(int file, std::uint64_t offset, std::size_t records) {
     const std::size_t bytes = whole_pages(records * record_bytes_);
+    if (bytes < mapped_bytes_) return false;
     void* memory =
         mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, static_cast<off_t>(offset));
     if (memory == MAP_FAILED) return false;

@@ -41,6 +41,7 @@ ExactScan::ExactScan(const Graph& graph, Metric metric, MatrixView queries, std:
                      std::span<const Slot> slots)
     : graph_(graph),
       vectors_(graph.vectors()),
+      dim_(vectors_.dim()),
       metric_(metric),
       kept_(kept),
       products_(products().front()),
@@ -56,14 +57,14 @@ ExactScan::ExactScan(const Graph& graph, Metric metric, MatrixView queries, std:
     blocks_.push_back(pack(queries, blocked_));
     blocked_ += blocks_.back().count;
   }
-  const std::size_t rows = kTileBytes / (vectors_.dim() * sizeof(float));
+  const std::size_t rows = kTileBytes / (dim_ * sizeof(float));
   tile_rows_ = std::clamp(rows, products_.rows, kMostTileRows) / products_.rows * products_.rows;
-  const std::size_t work = tile_rows_ * vectors_.dim() * std::max<std::size_t>(queries.rows, 1);
+  const std::size_t work = tile_rows_ * dim_ * std::max<std::size_t>(queries.rows, 1);
   tiles_together_ = std::max<std::size_t>(kWorkOfAPiece / work, 1);
 }
 
 bool ExactScan::compare(std::span<const Slot> slots, std::size_t threads, const Enter& enter) {
-  const std::size_t work = slots.size() * vectors_.dim() * queries_.size();
+  const std::size_t work = slots.size() * dim_ * queries_.size();
   threads = std::min(threads, work / kWorkOfAThread + 1);
   // The last pieces should not leave a thread idle for long.
   constexpr std::size_t kPiecesOfAThread = 8;
@@ -98,7 +99,7 @@ ExactScan::Worker ExactScan::make_worker() const {
   Worker worker;
   worker.nearest.assign(queries_.size(), Nearest<Found>(kept_));
   if (!blocks_.empty()) {
-    worker.tile.resize(tile_rows_ * vectors_.dim());
+    worker.tile.resize(tile_rows_ * dim_);
     worker.sums.resize(tile_rows_ * products_.lanes);
     worker.halves.resize(tile_rows_);
     worker.needed.resize(products_.lanes);
@@ -113,7 +114,7 @@ void ExactScan::shift(std::span<float> vector) const {
 ExactScan::Block ExactScan::pack(MatrixView queries, std::size_t first) const {
   const std::size_t lanes = products_.lanes;
   Block block{first, std::min(lanes, queries.rows - first), {}, {}};
-  block.packed.resize(vectors_.dim() * lanes);
+  block.packed.resize(dim_ * lanes);
   for (std::size_t lane = 0; lane < block.count; ++lane) {
     const std::span<const float> row = queries.row(first + lane);
     std::vector<float> query(row.begin(), row.end());
@@ -133,10 +134,9 @@ void ExactScan::compare_tile(std::span<const Slot> tile, Worker& worker) const {
 }
 
 void ExactScan::decode(std::span<const Slot> tile, Worker& worker) const {
-  const std::size_t dim = vectors_.dim();
   worker.longest = 0;
   for (std::size_t row = 0; row < tile.size(); ++row) {
-    const std::span<float> vector(worker.tile.data() + row * dim, dim);
+    const std::span<float> vector(worker.tile.data() + row * dim_, dim_);
     vectors_.read(tile[row], vector);
     if (metric_ == Metric::kCosine) continue;
     shift(vector);
@@ -148,14 +148,13 @@ void ExactScan::decode(std::span<const Slot> tile, Worker& worker) const {
 
 void ExactScan::compare_block(std::span<const Slot> tile, const Block& block,
                               Worker& worker) const {
-  const std::size_t dim = vectors_.dim();
   const std::size_t lanes = products_.lanes;
-  for (std::size_t from = 0; from < dim; from += kDepth) {
+  for (std::size_t from = 0; from < dim_; from += kDepth) {
     // Beyond the end of the tile are vectors of an earlier one, or zeros: nobody looks at these.
     for (std::size_t row = 0; row < tile.size(); row += products_.rows) {
-      products_.multiply(worker.tile.data() + row * dim + from, dim,
-                         block.packed.data() + from * lanes, std::min(kDepth, dim - from), from > 0,
-                         worker.sums.data() + row * lanes);
+      products_.multiply(worker.tile.data() + row * dim_ + from, dim_,
+                         block.packed.data() + from * lanes, std::min(kDepth, dim_ - from),
+                         from > 0, worker.sums.data() + row * lanes);
     }
   }
   std::ranges::fill(worker.needed, kInfinity);

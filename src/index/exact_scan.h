@@ -79,6 +79,7 @@ class ExactScan {
 
   const Graph& graph_;
   const VectorStore& vectors_;
+  const std::size_t dim_;  // known also where the graph is not locked
   const Metric metric_;
   const std::size_t kept_;
   const Products& products_;

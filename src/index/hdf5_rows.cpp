@@ -81,6 +81,10 @@ class Hdf5Rows final : public VectorFile::Rows {
     read_as(H5T_NATIVE_FLOAT, begin, values.size() / dim, values.data());
   }
   void read_ids(std::uint64_t begin, std::span<Id> values) const override {
+    if (is_unsigned_) {
+      read_as(H5T_NATIVE_UINT64, begin, values.size() / dim, values.data());
+      return;
+    }
     std::vector<std::int64_t> integers(values.size());
     read_as(H5T_NATIVE_INT64, begin, values.size() / dim, integers.data());
     for (std::size_t i = 0; i < values.size(); ++i) {
@@ -108,6 +112,7 @@ class Hdf5Rows final : public VectorFile::Rows {
       refuse_file(path_, fmt::format("its dataset '{}' holds no numbers", dataset));
     }
     ids = kind == H5T_INTEGER && H5Tget_size(type.id()) > 1;
+    is_unsigned_ = kind == H5T_INTEGER && H5Tget_sign(type.id()) == H5T_SGN_NONE;
     const Handle space(H5Dget_space(data_.id()), H5Sclose);
     std::array<hsize_t, 2> shape = {0, 1};
     const int dims = H5Sget_simple_extent_ndims(space.id());
@@ -149,6 +154,7 @@ class Hdf5Rows final : public VectorFile::Rows {
   Handle file_;
   Handle data_;
   int dimensions_ = 2;
+  bool is_unsigned_ = false;
 };
 
 }  // namespace

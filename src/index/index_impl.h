@@ -47,6 +47,9 @@ struct Index::Impl {
   std::vector<Neighbor> search(std::span<const float> query, const SearchOptions& search_options,
                                SearchReport& report) const;
 
+  // Of a walk that finds this share of the k nearest. Throws std::bad_alloc.
+  index::Effort effort_for(double recall, std::size_t k) const;
+
   // Of searches for k neighbours; made when it is not there, or when as many vectors have changed
   // since as there were. Throws std::bad_alloc.
   std::shared_ptr<const index::Calibration> calibration(std::size_t k) const;

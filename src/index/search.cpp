@@ -131,7 +131,8 @@ class Search {
       nearest.offer(next);
       return true;
     });
-    return pool.size() == matching.size() ||
+    // Distances to what is damaged may be no numbers: none of them is kept.
+    return pool.size() == matching.size() || pool.size() == 0 ||
            pool.distance(pool.size() - 1) - error > nearest.farthest();
   }
 
@@ -233,9 +234,7 @@ std::vector<Neighbor> Index::Impl::search(std::span<const float> query,
   }
   const std::vector<float> prepared = index::prepared(query, options.metric);
   index::Effort effort{std::max(search_options.breadth, search_options.k)};
-  if (search_options.recall > 0.0) {
-    effort = calibration(search_options.k)->effort(search_options.recall, search_options.k);
-  }
+  if (search_options.recall > 0.0) effort = effort_for(search_options.recall, search_options.k);
   IdFilter::Impl* const filter =
       search_options.filter == nullptr ? nullptr : search_options.filter->impl_.get();
   const std::shared_lock lock(access);
@@ -243,6 +242,19 @@ std::vector<Neighbor> Index::Impl::search(std::span<const float> query,
   std::vector<Neighbor> result = search.run(prepared);
   report = search.report();
   return result;
+}
+
+index::Effort Index::Impl::effort_for(double recall, std::size_t k) const {
+  std::size_t live = 0;
+  {
+    const std::shared_lock reading(access);
+    live = graph->live();
+  }
+  // Walks for so many would see most of the vectors: they are all compared, and nothing is measured
+  // before.
+  constexpr std::size_t kWorthWalking = 8;
+  if (k >= live / kWorthWalking) return {std::max(k, live)};
+  return calibration(k)->effort(recall, k);
 }
 
 std::shared_ptr<const index::Calibration> Index::Impl::calibration(std::size_t k) const {

@@ -118,7 +118,7 @@ std::string defect_of_vectors(const Graph& graph, Metric metric, std::size_t thr
         // Ranges follow the live vectors, and a removed one is cut to them: of any length.
         const bool live = graph.state(slot) == SlotState::kLive;
         std::string defect = live ? stored_vector_defect(vector, metric)
-                                  : vector_defect(vector, Metric::kInnerProduct);
+                                  : stored_vector_defect(vector, Metric::kInnerProduct);
         if (defect.empty()) defect = graph.vectors().defect_of_derived(slot);
         if (defect.empty()) continue;
         defects[*part] = fmt::format("the vector in slot {} {}", slot, defect);

@@ -66,6 +66,10 @@ FileWriter::FileWriter(const std::filesystem::path& path)
     errno = EISDIR;
     fail("cannot put a file in its place");
   }
+  if (std::filesystem::exists(path, unknown) && !std::filesystem::is_regular_file(path, unknown)) {
+    errno = EEXIST;
+    fail("cannot take the place of a device or a pipe");
+  }
   const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
   if (!folder_.open(folder, O_RDONLY | O_DIRECTORY)) fail("cannot open its folder");
   if (!file_.open(temporary_, O_WRONLY | O_CREAT | O_EXCL)) fail("cannot create a file beside it");

@@ -209,6 +209,8 @@ void Index::save(const std::filesystem::path& path, const std::string& stamp,
                                                          stamp.size(), index::kMaxStampBytes));
   }
   impl_->check.wait();  // so that damage does not get a checksum that is right
+  // Else it would wait for the turn of one who waits for this thread.
+  impl_->writer.throw_if_mine();
   const std::lock_guard turn(impl_->save_turn);
   index::with_memory_for("save the index", [&] {
     SnapshotWriter snapshot(path, stamp);

@@ -29,18 +29,22 @@ double squared_length(std::span<const float> vector) {
 // most: 4 sqrt(65,536) 1e34.
 constexpr double kMaxSquaredLength = 1e34;
 
-// Rounding to bfloat16 changes the squared length of a unit vector by 2^-8 at most.
-constexpr double kUnitLengthTolerance = 5e-3;
+// Rounding to bfloat16 changes the squared length of a vector by this share at most (2^-8).
+constexpr double kRounding = 5e-3;
 
-}  // namespace
-
-std::string vector_defect(std::span<const float> vector, Metric metric) {
+std::string defect_of(std::span<const float> vector, Metric metric, double max_squared_length) {
   const double squared = squared_length(vector);
   if (!std::isfinite(squared)) return "holds NaN or infinity";
   if (metric == Metric::kCosine) {
     return squared > 0.0 ? "" : "is all zeros, which has no direction under the cosine metric";
   }
-  return squared <= kMaxSquaredLength ? "" : "is longer than float32 distances can express";
+  return squared <= max_squared_length ? "" : "is longer than float32 distances can express";
+}
+
+}  // namespace
+
+std::string vector_defect(std::span<const float> vector, Metric metric) {
+  return defect_of(vector, metric, kMaxSquaredLength);
 }
 
 std::string vector_defect(std::span<const float> vector, const IndexOptions& options) {
@@ -60,9 +64,9 @@ std::string vector_defect(std::span<const float> vector, const IndexOptions& opt
 }
 
 std::string stored_vector_defect(std::span<const float> vector, Metric metric) {
-  std::string defect = vector_defect(vector, metric);
+  std::string defect = defect_of(vector, metric, (1 + kRounding) * kMaxSquaredLength);
   if (defect.empty() && metric == Metric::kCosine &&
-      std::abs(squared_length(vector) - 1.0) > kUnitLengthTolerance) {
+      std::abs(squared_length(vector) - 1.0) > kRounding) {
     defect = "is not of unit length";
   }
   return defect;

@@ -17,7 +17,7 @@ std::string vector_defect(std::span<const float> vector, Metric metric);
 // cannot express.
 std::string vector_defect(std::span<const float> vector, const IndexOptions& options);
 
-// Like vector_defect(), of what was read from a storage.
+// Like vector_defect(), of what was read from a storage, which may have rounded it.
 std::string stored_vector_defect(std::span<const float> vector, Metric metric);
 
 // What is stored of `vector` and compared with what is stored: of unit length under cosine.

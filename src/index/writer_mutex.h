@@ -15,14 +15,18 @@ namespace vsearch::index {
 class WriterMutex {
  public:
   void lock() {
+    throw_if_mine();
+    mutex_.lock();
+    holder_.store(std::this_thread::get_id(), std::memory_order_relaxed);
+  }
+  // As lock() does where this thread holds it.
+  void throw_if_mine() const {
     // Only this thread can have written its own id there.
     if (holder_.load(std::memory_order_relaxed) == std::this_thread::get_id()) {
       throw Error(ErrorCode::kInvalidArgument,
                   "a progress callback may search the index that it was called by, but not change "
                   "or save it: do that when the call is over");
     }
-    mutex_.lock();
-    holder_.store(std::this_thread::get_id(), std::memory_order_relaxed);
   }
   void unlock() {
     holder_.store(std::thread::id(), std::memory_order_relaxed);

@@ -39,6 +39,12 @@ void check_writable(const std::filesystem::path& path) {
     throw Error(ErrorCode::kInvalidArgument,
                 fmt::format("{}: a folder; name a file in it", path.string()));
   }
+  if (std::filesystem::exists(path, ignored) && !std::filesystem::is_regular_file(path, ignored)) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{}: a device or a pipe, which a file would take the place of; name a "
+                            "file",
+                            path.string()));
+  }
   const std::filesystem::path unfinished = unfinished_of(path);
   try {
     detail::OutputFile(unfinished).close();

@@ -13,7 +13,7 @@ void replace_file(const std::filesystem::path& path, std::string_view content);
 
 // That replace_file() may write there, but for the room: to be known before hours of work. Makes
 // PATH.unfinished and takes it away again; `path` stays as it is. Throws kInvalidArgument (a
-// folder), kIo (a folder that is not there, or that one may not write to).
+// folder, a device), kIo (a folder that is not there, or that one may not write to).
 void check_writable(const std::filesystem::path& path);
 
 }  // namespace vsearch::training

@@ -335,3 +335,29 @@ def test_encode_keeps_an_old_file_when_it_fails(vsx, model, photos, tmp_path):
     before = np.load(output)
     vsx("encode", model, photos / "none.jpg", "-o", output, code=1)
     assert np.array_equal(np.load(output), before)
+
+
+def test_help_of_the_command_that_was_wrong(vsx, tmp_path):
+    done = vsx("index", "search", tmp_path / "x.index", code=2)
+    assert "see: vsx index search --help" in done.stderr
+
+
+def test_a_name_too_long_is_an_error_of_the_path(vsx):
+    name = "x" * 300
+    for command in (("info", name), ("check", name), ("search", name, "--like", "a")):
+        done = vsx(*command, code=1)
+        assert f"'{name}'" in done.stderr and "unexpected" not in done.stderr
+
+
+def test_a_device_is_not_replaced_by_a_file(vsx, model, photos):
+    done = vsx("encode", model, photos / "a.jpg", "-o", "/dev/null", code=1)
+    assert "it is a device or a pipe" in done.stderr
+
+
+def test_fields_are_changed_all_or_none(vsx, shop, photos, tmp_path):
+    table = tmp_path / "known.csv"
+    table.write_text("key,number\na.jpg,1\n")
+    vsx("add", shop, photos, "--metadata", table)
+    vsx("fields", shop, "--declare", "number:number")
+    vsx("fields", shop, "--drop", "number", "--declare", "number:text", code=1)
+    assert vsx("fields", shop).stdout.split() == ["name", "type", "number", "number"]

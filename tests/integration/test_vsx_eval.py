@@ -84,7 +84,7 @@ def test_wrong_input_is_named(vsx, model, classes, tmp_path):
     assert "gpr1200" in done.stderr
     done = vsx("eval", model, "--root", tmp_path / "nowhere", code=1)
     assert "nowhere" in done.stderr
-    done = vsx("eval", model, "--root", classes, "--rerank", "magic", code=1)
+    done = vsx("eval", model, "--root", classes, "--rerank", "magic", code=2)
     assert "qe:N" in done.stderr
     done = vsx("eval", model, "--dataset", "folder", code=2)
     assert "--root" in done.stderr
@@ -103,3 +103,26 @@ def test_a_run_that_lacks_pictures_is_refused_early(vsx, model, tmp_path):
     write_picture(tmp_path / "GPR1200" / "images" / "0_a.jpg", 1)
     done = vsx("eval", model, "--dataset", "gpr1200", "--root", tmp_path / "GPR1200", code=1)
     assert "12,000" in done.stderr
+
+
+def test_options_of_the_other_kind_are_not_ignored(vsx, model, shop, classes, tmp_path):
+    queries = tmp_path / "queries.csv"
+    queries.write_text("key,relevant\na,b\n")
+    for option in (("--rerank", "qe:10"), ("--protocol", "x"), ("--cache", "none")):
+        done = vsx("eval", shop, "--queries", queries, *option, code=2)
+        assert "not for a catalogue" in done.stderr
+    root = ("--dataset", "folder", "--root", classes)
+    assert "--exact" in vsx("eval", model, *root, "--exact", code=2).stderr
+    assert "--json" in vsx("eval", model, *root, "--every-query", code=2).stderr
+    assert "magic" in vsx("eval", model, *root, "--rerank", "magic", code=2).stderr
+
+
+def test_a_page_that_cannot_be_written_is_said_before_the_work(vsx, model, classes, tmp_path):
+    for html in (tmp_path / "none" / "report.html", tmp_path):
+        done = vsx(
+            *("eval", model, "--dataset", "folder", "--root", classes, "--cache", "none"),
+            *("--html", html),
+            code=1,
+        )
+        assert f"cannot write '{html}' (--html)" in done.stderr
+        assert "encoding" not in done.stderr

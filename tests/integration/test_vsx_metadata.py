@@ -148,6 +148,21 @@ def test_a_file_about_other_pictures_adds_nothing(vsx, shop, add):
     assert vsx.info(shop)["items"] == 0
 
 
+def test_sync_with_a_file_about_other_pictures_changes_nothing(vsx, shop, photos, tmp_path):
+    known = tmp_path / "known.csv"
+    known.write_text("key,price\na.jpg,1\nb.png,2\n")
+    vsx("sync", shop, photos, "--metadata", known)
+    for content, names in (("key,price\nother.jpg,1\n", "other.jpg"), ("key,price\n", "no rows")):
+        known.write_text(content)
+        done = vsx("sync", shop, photos, "--metadata", known, code=1)
+        assert names in done.stderr
+        assert "describes none of the 6 pictures; nothing was changed" in done.stderr
+    assert vsx("get", shop, "a.jpg").stdout.split()[-2:] == ["price", "1"]
+    known.write_text("key,price\na.jpg,3\nother.jpg,1\n")
+    done = vsx("sync", shop, photos, "--metadata", known)
+    assert "1 rows of" in done.stderr and "'other.jpg'" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

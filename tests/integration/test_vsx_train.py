@@ -115,6 +115,21 @@ def test_a_split_of_its_own(vsx, model, classes, cache, tmp_path):
     assert "learning" not in done.stderr
 
 
+def test_queries_and_a_gallery_beside_what_is_learned(vsx, model, classes, cache, tmp_path):
+    """A list without a split "train": what has no split is learned."""
+    rows = ["path,label,split"]
+    for c in range(CLASSES):
+        splits = ["", "", "query", "gallery"]
+        rows += [f"{classes}/class-{c}/{i}.png,{c},{split}" for i, split in enumerate(splits)]
+    (tmp_path / "list.csv").write_text("\n".join(rows) + "\n")
+    done = vsx(
+        *("train", model, "--dataset", "csv", "--root", tmp_path / "list.csv", "--cache", cache),
+        *("--epochs", 2, "--held-out", 0, "-o", tmp_path / "tuned.vsm.pt"),
+    )
+    assert "learning from 16 pictures of 8 classes" in done.stderr
+    assert re.search(r"list, query-gallery +8 ", done.stdout)
+
+
 def test_heads_that_are_computed_and_hidden_units(vsx, model, classes, cache, tmp_path):
     output, told = tmp_path / "head.vsm.pt", tmp_path / "told.json"
     start = ("train", model, "--root", classes, "-o", output, "--cache", cache, "--json", told)

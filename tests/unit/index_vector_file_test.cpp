@@ -364,12 +364,14 @@ TEST_CASE("the files of ann-benchmarks are read") {
   const std::vector<std::int32_t> neighbours{5, 0, 7, 1};
   const std::vector<std::int32_t> negative{5, 0, 7, -1};
   const std::vector<std::int8_t> bytes{1, -2, 3};
+  const std::vector<std::uint64_t> large{0, 1ULL << 63U, ~0ULL - 1};
   {
     const Hdf5 file(path);
     file.put("train", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, {2, 3}, kSix.data());
     file.put("test", H5T_IEEE_F64BE, H5T_NATIVE_FLOAT, {3, 2}, kSix.data(), true);
     file.put("neighbors", H5T_STD_I32LE, H5T_NATIVE_INT32, {2, 2}, neighbours.data());
     file.put("negative", H5T_STD_I64LE, H5T_NATIVE_INT32, {4}, negative.data());
+    file.put("large", H5T_STD_U64LE, H5T_NATIVE_UINT64, {3}, large.data());
     file.put("bytes", H5T_STD_I8LE, H5T_NATIVE_INT8, {1, 3}, bytes.data());
     file.put("line", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, {6}, kSix.data());
     file.put("huge", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, {2, 70000}, nullptr);
@@ -389,6 +391,7 @@ TEST_CASE("the files of ann-benchmarks are read") {
   const VectorFile ids(path, "neighbors");
   CHECK(ids.holds_ids());
   CHECK(all_ids_of(ids) == std::vector<Id>{5, 0, 7, 1});
+  CHECK(all_ids_of(VectorFile(path, "large")) == std::vector<Id>(large.begin(), large.end()));
   const VectorFile negatives(path, "negative");
   CHECK_THAT(error_message(ErrorCode::kInvalidArgument, [&] { all_ids_of(negatives); }),
              Contains("row 3 holds -1"));

@@ -66,6 +66,7 @@ std::string summary_of(const vsearch::Audit& audit) {
 }
 
 int run(const AuditArguments& options) {
+  check_output(options.html, "--html");
   std::optional<vsearch::Catalog> catalog;
   std::vector<vsearch::Dataset> datasets;
   std::shared_ptr<vsearch::Encoder> model;

@@ -100,6 +100,7 @@ void tell_distilled(const vsearch::DistillReport& report, const DistillArguments
 }
 
 int run(const DistillArguments& options) {
+  check_output(options.json, "--json");
   const vsearch::DistillOptions how = distill_options(options);
   const std::string teacher = vsearch::find_encoder(options.teacher).string();
   const vsearch::Dataset pictures =
@@ -110,8 +111,8 @@ int run(const DistillArguments& options) {
     report = vsearch::distill(teacher, options.student, {pictures}, options.output, how,
                               display.callback());
   }
-  save_json(options.json, vsearch::to_json(report) + "\n");
   tell_distilled(report, options);
+  save_json(options.json, vsearch::to_json(report) + "\n");
   print(distill_table(report));
   if (!options.quiet) {
     say(

@@ -146,7 +146,15 @@ std::string as_table(const vsearch::CatalogEvaluation& evaluation) {
 
 int evaluate_catalog(const EvalArguments& options) {
   if (options.queries.empty()) {
-    throw UsageError("a catalogue is measured with --queries FILE; a model with --dataset");
+    throw UsageError(
+        "a catalogue is measured with --queries FILE; a model with --root DIR, and --dataset NAME "
+        "where the layout of DIR does not tell it");
+  }
+  if (!options.protocols.empty() || !options.reranks.empty() || !options.cache.empty() ||
+      options.incomplete || options.every_query) {
+    throw UsageError(
+        "--protocol, --rerank, --cache, --incomplete and --every-query are for models that are "
+        "measured on a data set, not for a catalogue");
   }
   const std::vector<vsearch::LabelledQuery> queries =
       vsearch::read_labelled_queries(options.queries);
@@ -175,12 +183,25 @@ int evaluate_catalog(const EvalArguments& options) {
   return failed.empty() ? kDone : kPartlyDone;
 }
 
+std::vector<vsearch::RerankOptions> reranks_of(const EvalArguments& options) {
+  std::vector<vsearch::RerankOptions> reranks;
+  try {
+    for (const std::string& text : options.reranks) reranks.push_back(vsearch::parse_rerank(text));
+  } catch (const vsearch::Error& error) {
+    throw UsageError(error.what());
+  }
+  if (reranks.empty()) reranks.emplace_back();
+  return reranks;
+}
+
 int evaluate_models(const EvalArguments& options) {
+  if (options.exact) throw UsageError("--exact is for a catalogue; models are compared exactly");
+  if (options.every_query && !options.json) {
+    throw UsageError("--every-query says what --json has of each query: give both");
+  }
+  const std::vector<vsearch::RerankOptions> reranks = reranks_of(options);
   const std::vector<vsearch::Dataset> datasets =
       load_datasets(options.datasets, options.roots, options.incomplete);
-  std::vector<vsearch::RerankOptions> reranks;
-  for (const std::string& text : options.reranks) reranks.push_back(vsearch::parse_rerank(text));
-  if (reranks.empty()) reranks.emplace_back();
   vsearch::EvaluationOptions how;
   how.protocols = options.protocols;
   how.bootstrap = options.bootstrap;
@@ -227,6 +248,7 @@ int evaluate_models(const EvalArguments& options) {
 }
 
 int run(const EvalArguments& options) {
+  check_output(options.html, "--html");
   if (options.datasets.empty() && options.roots.empty()) {
     if (options.subjects.size() > 1) {
       throw UsageError("several models are compared on a data set: give --dataset and --root");
@@ -276,8 +298,8 @@ Command eval_command(CLI::App& vsx) {
   app->footer(
       "Examples:\n"
       "  vsx eval efficientnet-lite0 --dataset folder --root photos/ --html report.html\n"
-      "  vsx eval dinov2-small clip-b16 --dataset gpr1200 --root GPR1200/ --rerank none --rerank "
-      "qe:10\n"
+      "  vsx eval dinov2-small clip-vit-base-patch16 --dataset gpr1200 --root GPR1200/ --rerank "
+      "none --rerank qe:10\n"
       "  vsx eval shop.vsearch --queries known.csv\n\n"
       "Data sets, as they are published (docs/datasets.md):\n  " +
       dataset_names() +

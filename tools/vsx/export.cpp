@@ -43,8 +43,10 @@ Command export_command(CLI::App& vsx) {
   app->footer(
       "Examples:\n"
       "  vsx export shop.vsearch exported/\n\n"
-      "Makes items.jsonl (key, metadata, pictures; a line an item) and embeddings.npy (float32, a\n"
-      "row a picture, in the order of the lines). vsx import reads them again.\n"
+      "Makes items.jsonl (key, metadata, pictures; a line an item), embeddings.npy (float32, a "
+      "row\n"
+      "for each picture that has an embedding, in the order of the lines) and manifest.json (of\n"
+      "what encoder they are). vsx import reads them again.\n"
       "Exit codes: 0 done, 1 error, 130 stopped by Ctrl-C.");
   return {app, [options] { return run(*options); }};
 }

@@ -77,7 +77,7 @@ void check_modules(const std::string& python, const std::vector<std::string>& mo
 int run_exporter(const std::vector<std::string>& arguments) {
   const std::string python = find_python();
   std::vector<std::string> modules{"vsearch", "torch"};
-  if (!arguments.empty() && arguments.front() == "hf") {
+  if (!arguments.empty() && (arguments.front() == "hf" || arguments.front() == "sentence")) {
     modules.insert(modules.end(), {"transformers", "safetensors"});
   }
   check_modules(python, modules);

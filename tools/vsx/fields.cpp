@@ -1,6 +1,7 @@
 // vsx fields: which fields of the metadata are indexed.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -55,13 +56,27 @@ std::string as_table(const std::vector<vsearch::Field>& fields) {
   return table.text();
 }
 
+// All fields are changed or none.
+void bring_back(vsearch::Catalog& catalog, const std::vector<vsearch::Field>& before) {
+  for (const vsearch::Field& field : catalog.fields()) {
+    if (std::ranges::find(before, field) == before.end()) catalog.drop_field(field.name);
+  }
+  for (const vsearch::Field& field : before) catalog.declare_field(field);
+}
+
 int run(const FieldsArguments& options) {
   std::vector<vsearch::Field> wanted;
   for (const std::string& text : options.declare) wanted.push_back(parse_field(text));
   vsearch::Catalog catalog = open_catalog(options.catalog, options.quiet);
   // In this order a field can be given another type.
+  const std::vector<vsearch::Field> before = catalog.fields();
   for (const std::string& name : options.drop) catalog.drop_field(name);
-  for (const vsearch::Field& field : wanted) catalog.declare_field(field);
+  try {
+    for (const vsearch::Field& field : wanted) catalog.declare_field(field);
+  } catch (...) {
+    bring_back(catalog, before);
+    throw;
+  }
   const std::vector<vsearch::Field> fields = catalog.fields();
   if (options.json) {
     print(as_json(fields));

@@ -14,6 +14,7 @@
 #include "commands.h"
 #include "console.h"
 #include "facts.h"
+#include "measured.h"
 #include "progress.h"
 #include "vsearch/error.h"
 #include "vsearch/index.h"
@@ -72,6 +73,7 @@ int build(const IndexArguments& options) {
   wanted.dim = vectors.dim();
   std::vector<vsearch::Id> ids;
   if (!options.ids.empty()) ids = read_ids(vsearch::VectorFile(options.ids));
+  check_output(options.file, "-o");
   vsearch::Index index(wanted);
   ProgressDisplay display("building", "vectors", options.quiet);
   vsearch::add_file(index, vectors, ids, display.callback());

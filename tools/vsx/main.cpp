@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <exception>
+#include <filesystem>
 #include <new>
 #include <string>
 #include <vector>
@@ -18,7 +19,10 @@ using namespace vsx;
 
 int wrong_usage(const CLI::App& app, const std::string& what) {
   std::string command = app.get_name();
-  for (const CLI::App* chosen : app.get_subcommands()) command += " " + chosen->get_name();
+  for (std::vector<CLI::App*> chosen = app.get_subcommands(); !chosen.empty();
+       chosen = chosen.front()->get_subcommands()) {
+    command += " " + chosen.front()->get_name();
+  }
   say(fmt::format("{}; see: {} --help", what, command));
   return kWrongUsage;
 }
@@ -37,6 +41,10 @@ int run(const CLI::App& app, const std::vector<Command>& commands) {
     return error.code() == vsearch::ErrorCode::kCancelled ? kInterrupted : kFailed;
   } catch (const std::bad_alloc&) {
     say("out of memory; free some, or add fewer pictures at a time");
+    return kFailed;
+  } catch (const std::filesystem::filesystem_error& error) {
+    say(fmt::format("'{}': {}; check the path and its permissions", error.path1().string(),
+                    error.code().message()));
     return kFailed;
   } catch (const std::exception& error) {
     say(fmt::format("unexpected: {}; please report this", error.what()));

@@ -1,10 +1,12 @@
 #include "measured.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <fstream>
-#include <string_view>
+#include <system_error>
 
 #include "commands.h"
 #include "console.h"
@@ -13,9 +15,31 @@
 namespace vsx {
 namespace {
 
+namespace fs = std::filesystem;
+
 std::string environment(const char* name) {
   const char* const value = std::getenv(name);
   return value != nullptr ? value : "";
+}
+
+// A link, a terminal, a pipe: what nothing else may take the place of.
+bool is_special(const fs::path& file) {
+  std::error_code ignored;
+  const fs::file_type type = fs::symlink_status(file, ignored).type();
+  return type != fs::file_type::regular && type != fs::file_type::not_found &&
+         type != fs::file_type::none;
+}
+
+fs::path beside(const std::string& file) {
+  return fmt::format("{}.{}.tmp", file, getpid());
+}
+
+[[noreturn]] void refuse_output(const std::string& file, std::string_view option, int error) {
+  throw vsearch::Error(
+      vsearch::ErrorCode::kIo,
+      fmt::format("cannot write '{}' ({}): {}; name a file in a folder that is there, that one may "
+                  "write to, and that has room",
+                  file, option, std::generic_category().message(error)));
 }
 
 }  // namespace
@@ -76,17 +100,35 @@ std::filesystem::path cache_folder(const std::string& option) {
   return {};
 }
 
+void check_output(const std::string& file, std::string_view option) {
+  if (file.empty()) return;
+  std::error_code ignored;
+  if (fs::is_directory(file, ignored)) refuse_output(file, option, EISDIR);
+  if (is_special(file)) return;
+  const fs::path trial = beside(file);
+  errno = 0;
+  if (!std::ofstream(trial)) refuse_output(file, option, errno);
+  fs::remove(trial, ignored);
+}
+
 void save_json(const std::string& file, const std::string& text) {
   if (file.empty()) return;
-  std::ofstream out(file, std::ios::binary | std::ios::trunc);
+  const bool in_place = is_special(file);
+  const fs::path place = in_place ? fs::path(file) : beside(file);
+  errno = 0;
+  std::ofstream out(place, std::ios::binary | std::ios::trunc);
   out << text;
   out.close();
+  std::error_code failed;
   if (!out) {
-    throw vsearch::Error(vsearch::ErrorCode::kIo,
-                         fmt::format("cannot write '{}' (--json): is there the folder, the "
-                                     "permission, and room on the disk?",
-                                     file));
+    failed.assign(errno, std::generic_category());
+  } else if (!in_place) {
+    fs::rename(place, file, failed);
   }
+  if (!failed && out) return;
+  std::error_code ignored;
+  if (!in_place) fs::remove(place, ignored);
+  refuse_output(file, "--json", failed.value());
 }
 
 void save_report(const std::string& file, const vsearch::ReportInput& input, bool quiet) {

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "vsearch/dataset.h"
@@ -25,6 +26,10 @@ std::vector<vsearch::Dataset> load_datasets(const std::vector<std::string>& name
 
 // Where embeddings are kept, of --cache; empty: nowhere.
 std::filesystem::path cache_folder(const std::string& option);
+
+// That `file`, the value of `option`, can be written, before long work; an empty one: yes. Throws
+// vsearch::Error (kIo).
+void check_output(const std::string& file, std::string_view option);
 
 // Writes what was found out to the file of --json; an empty one: nowhere. Throws vsearch::Error
 // (kIo).

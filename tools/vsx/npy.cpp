@@ -39,6 +39,12 @@ NpyWriter::NpyWriter(std::filesystem::path path, std::size_t rows, std::size_t c
     errno = EISDIR;
     fail();
   }
+  if (std::filesystem::exists(path_) && !std::filesystem::is_regular_file(path_)) {
+    throw vsearch::Error(vsearch::ErrorCode::kIo,
+                         fmt::format("cannot write '{}': it is a device or a pipe, which a file "
+                                     "would take the place of; name a file (-o)",
+                                     path_.string()));
+  }
   file_.reset(std::fopen(unfinished_.c_str(), "wb"));
   if (!file_) fail();
   const std::string header = npy_header(rows, cols);

@@ -193,6 +193,8 @@ vsearch::Dataset learned_from(const TrainArguments& options, vsearch::TrainOptio
 }
 
 int run(const TrainArguments& options) {
+  check_output(options.json, "--json");
+  check_output(options.html, "--html");
   vsearch::TrainOptions how = train_options(options);
   const std::string model = vsearch::find_encoder(options.model).string();
   const vsearch::Dataset dataset = learned_from(options, how);
@@ -218,9 +220,9 @@ int run(const TrainArguments& options) {
     TrainDisplay display(dataset, options.quiet);
     report = vsearch::train(model, dataset, options.output, how, display.callback());
   }
+  tell_tuned(report, options.quiet);
   // Measuring may take long, and fail.
   save_json(options.json, training_json(report, {}, {}));
-  tell_tuned(report, options.quiet);
   if (StopSignals::requested()) {
     say(fmt::format("not measured; vsx eval '{}' '{}' --root DIR compares it with its start",
                     options.model, options.output));
@@ -272,7 +274,8 @@ void add_data_options(CLI::App* app, TrainArguments& options) {
                   ".jsonl: key or path, and relevant, keys with | between them")
       ->type_name("FILE");
   app->add_option("--split", options.how.split,
-                  "Learn from this split; if not given from 'train' where there is one, else all")
+                  "Learn from this split; if not given from 'train' where there is one, else from "
+                  "all but val, test, query and gallery")
       ->type_name("NAME");
   app->add_option("--held-out", options.held_out,
                   "Share of the classes that is measured with instead of learned, where no picture "

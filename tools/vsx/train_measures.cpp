@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <string_view>
 #include <utility>
@@ -22,13 +23,20 @@ using TuningJson = nlohmann::ordered_json;
 
 constexpr std::string_view kTuningMetrics[] = {"R@1", "R@5", "R@20", "mAP"};
 
-// The split that is learned from; empty: all pictures.
+// The split that is learned from; empty: all pictures but those of splits that are measured with.
 std::string learned_split(const vsearch::Dataset& dataset, const vsearch::TrainOptions& options) {
   if (!options.split.empty()) return options.split;
   const bool has_train =
       std::ranges::find(dataset.pictures, "train", &vsearch::DatasetPicture::split) !=
       dataset.pictures.end();
   return has_train ? "train" : "";
+}
+
+bool is_learned(const vsearch::DatasetPicture& picture, const std::string& learned) {
+  constexpr std::string_view kMeasuredWith[] = {"val", "test", "query", "gallery"};
+  return learned.empty()
+             ? std::ranges::find(kMeasuredWith, picture.split) == std::end(kMeasuredWith)
+             : picture.split == learned;
 }
 
 // `whole` with the pictures alone that `is_wanted` by their numbers; no protocols.
@@ -159,13 +167,12 @@ OwnParts own_parts(const vsearch::Dataset& dataset, const vsearch::TrainOptions&
   vsearch::Dataset held_out = vsearch::held_out_part(dataset, options);
   if (!held_out.pictures.empty()) parts.measured.push_back(std::move(held_out));
   const std::string learned = learned_split(dataset, options);
-  if (learned.empty()) return parts;
   std::vector<vsearch::Protocol> protocols;
   for (const vsearch::Protocol& protocol : dataset.protocols) {
     // What is held out shows the split "val" already.
     const bool is_apart = std::ranges::none_of(protocol.queries, [&](std::uint32_t query) {
-      const std::string& split = dataset.pictures[query].split;
-      return split == learned || split == "val";
+      const vsearch::DatasetPicture& picture = dataset.pictures[query];
+      return is_learned(picture, learned) || picture.split == "val";
     });
     if (is_apart && !protocol.queries.empty()) protocols.push_back(protocol);
   }
@@ -173,7 +180,7 @@ OwnParts own_parts(const vsearch::Dataset& dataset, const vsearch::TrainOptions&
   parts.measured.push_back(with_protocols(dataset, std::move(protocols)));
   std::vector<bool> is_wanted;
   for (const vsearch::DatasetPicture& picture : parts.measured.back().pictures) {
-    is_wanted.push_back(picture.split != learned);
+    is_wanted.push_back(!is_learned(picture, learned));
   }
   parts.keep_apart.push_back(with_pictures(parts.measured.back(), is_wanted));
   return parts;

@@ -70,6 +70,7 @@ void print_examples(const vsearch::TextTrainReport& report) {
 }
 
 int run(const TrainTextArguments& options) {
+  check_output(options.json, "--json");
   vsearch::TextTrainOptions how = options.how;
   how.held_out = parse_held_out(options.held_out);
   if (!options.model.empty()) how.model = vsearch::find_encoder(options.model);

@@ -76,6 +76,25 @@ struct ItemSource {
   std::vector<PictureSource> pictures;
 };
 
+// What cannot be read is the fault of its item alone.
+PictureArgument to_image(py::handle image, const std::string& name) {
+  try {
+    PictureArgument picture(image, name);
+    if (!picture.has_bytes() || !picture.bytes().empty()) return picture;
+    return {name, Error(ErrorCode::kBadImage, name + ": the picture file is empty")};
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kBadImage) throw;
+    return {name, error};
+  }
+}
+
+Floats to_embedding(py::handle embedding, const std::string& name) {
+  Floats floats = to_floats(embedding, 1, "the embedding of " + name);
+  if (floats.size() > 0) return floats;
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("the embedding of {} has no numbers; leave it out", name));
+}
+
 std::vector<ItemSource> to_sources(const py::list& items) {
   std::vector<ItemSource> sources;
   for (const py::handle item : items) {
@@ -92,8 +111,8 @@ std::vector<ItemSource> to_sources(const py::list& items) {
           fmt::format("picture {} of '{}'", source.pictures.size(), source.key);
       PictureSource& to = source.pictures.emplace_back();
       to.path = to_path(path);
-      if (!image.is_none()) to.image.emplace(image, name);
-      if (!embedding.is_none()) to.embedding = to_floats(embedding, 1, "the embedding of " + name);
+      if (!image.is_none()) to.image.emplace(to_image(image, name));
+      if (!embedding.is_none()) to.embedding = to_embedding(embedding, name);
       to.crop = to_crop(crop);
       to.role = to_utf8(role, "the role of " + name);
       to.keep_bytes = keep_bytes;
@@ -103,11 +122,14 @@ std::vector<ItemSource> to_sources(const py::list& items) {
   return sources;
 }
 
+// An embedding is used instead of the image.
+bool is_pixels(const PictureSource& picture) {
+  return !picture.embedding && picture.image && picture.image->has_pixels();
+}
+
 bool has_pixels(const std::vector<ItemSource>& sources) {
   return std::ranges::any_of(sources, [](const ItemSource& source) {
-    return std::ranges::any_of(source.pictures, [](const PictureSource& picture) {
-      return picture.image && picture.image->has_pixels();
-    });
+    return std::ranges::any_of(source.pictures, is_pixels);
   });
 }
 
@@ -143,7 +165,7 @@ EncodedPixels encode_pixels(const Encoder& encoder, const std::vector<ItemSource
   std::vector<ImageView> views;
   for (const ItemSource& source : sources) {
     for (const PictureSource& picture : source.pictures) {
-      if (!picture.image || !picture.image->has_pixels()) continue;
+      if (!is_pixels(picture)) continue;
       views.push_back(part_of(picture.image->pixels(), picture.crop));
     }
   }
@@ -189,10 +211,12 @@ AddReport add_sources(Catalog& catalog, const std::vector<ItemSource>& sources,
       picture.keep_bytes = given.keep_bytes;
       if (given.embedding) {
         picture.embedding = span_of(*given.embedding);
-      } else if (given.image && given.image->has_pixels()) {
+      } else if (is_pixels(given)) {
         if (failure == nullptr && encoded.failures[next]) failure = &*encoded.failures[next];
         picture.embedding = std::as_const(encoded.rows).row(next++);
         picture.embedding_fingerprint = fingerprint;
+      } else if (given.image && given.image->fault()) {
+        if (failure == nullptr) failure = &*given.image->fault();
       } else if (given.image) {
         picture.bytes = given.image->bytes();
       }
@@ -359,9 +383,7 @@ Fetch to_fetch(py::object fetch) {
       if (error.matches(PyExc_KeyboardInterrupt)) PyErr_SetInterrupt();
       const bool absent = error.matches(PyExc_FileNotFoundError);
       throw Error(absent ? ErrorCode::kFileNotFound : ErrorCode::kIo,
-                  fmt::format("{}: fetching it failed: {}: {}", uri,
-                              py::cast<std::string>(error.type().attr("__name__")),
-                              py::cast<std::string>(py::str(error.value()))));
+                  fmt::format("{}: fetching it failed: {}", uri, text_of(error)));
     }
   };
 }

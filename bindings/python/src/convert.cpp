@@ -22,8 +22,9 @@ std::string shape_text(const py::array& array) {
 }
 
 bool is_array_like(py::handle value) {
-  return py::isinstance<py::array>(value) || py::hasattr(value, "__array_interface__") ||
-         py::hasattr(value, "__array__");
+  // Of the type: an image of Pillow reads its file to answer.
+  const py::type type = py::type::of(value);
+  return py::hasattr(type, "__array_interface__") || py::hasattr(type, "__array__");
 }
 
 [[noreturn]] void fail(const std::string& message) {
@@ -103,9 +104,7 @@ Floats to_floats(py::handle values, py::ssize_t dims, const std::string& name) {
     fail(fmt::format("{} must have {} dimension{}, not the shape {}", name, dims,
                      dims == 1 ? "" : "s", shape_text(array)));
   }
-  Floats floats = Floats::ensure(array);
-  if (!floats) throw py::error_already_set();
-  return floats;
+  return Floats(array);
 }
 
 Ids to_ids(py::handle values, const std::string& name) {
@@ -123,9 +122,7 @@ Ids to_ids(py::handle values, const std::string& name) {
   if (kind == 'i' && array.size() > 0 && py::cast<bool>(array.attr("min")().attr("__lt__")(0))) {
     fail(fmt::format("{} must be {}, but one is negative", name, kIdRange));
   }
-  Ids ids = Ids::ensure(array);
-  if (!ids) throw py::error_already_set();
-  return ids;
+  return Ids(array);
 }
 
 PictureArgument::PictureArgument(py::handle value, std::string name, ColourOrder channels)
@@ -157,7 +154,13 @@ void PictureArgument::take_bytes(py::handle value) {
 
 void PictureArgument::take_pixels(py::handle value, ColourOrder channels) {
   refuse_unclear_mode(value, name_);
-  py::array array = as_array(value);
+  py::array array;
+  try {
+    array = as_array(value);
+  } catch (const py::error_already_set& error) {
+    if (!error.matches(PyExc_OSError)) throw;
+    throw Error(ErrorCode::kBadImage, fmt::format("{}: {}", name_, text_of(error)));
+  }
   if (!py::isinstance<py::array_t<std::uint8_t>>(array)) {
     fail(
         fmt::format("{} has the dtype {}; pixels are uint8 from 0 to 255: scale them and use "
@@ -188,14 +191,15 @@ void PictureArgument::take_pixels(py::handle value, ColourOrder channels) {
     pixels_.format = rgb ? PixelFormat::kBgr : PixelFormat::kRgb;
     first -= 2;
   } else if (!dense_rows || step != 1) {
-    array = py::array_t<std::uint8_t, py::array::c_style>::ensure(array);
-    if (!array) throw py::error_already_set();
+    array = py::array_t<std::uint8_t, py::array::c_style>(array);
     first = static_cast<const std::uint8_t*>(array.data());
   }
   pixels_.data = first;
   pixels_.width_px = static_cast<std::uint32_t>(array.shape(1));
   pixels_.height_px = static_cast<std::uint32_t>(array.shape(0));
-  pixels_.stride_bytes = static_cast<std::size_t>(array.strides(0));
+  // numpy lets the stride of one row be anything.
+  pixels_.stride_bytes =
+      static_cast<std::size_t>(array.shape(0) == 1 ? depth * array.shape(1) : array.strides(0));
   owner_ = std::move(array);
 }
 
@@ -203,6 +207,16 @@ ImageView PictureArgument::view(Image& storage, const DecodeOptions& options) co
   if (has_pixels()) return pixels_;
   storage = is_bytes_ ? decode_image(bytes_, name_.c_str(), options) : read_image(path_, options);
   return storage.view();
+}
+
+std::string text_of(const py::error_already_set& error) {
+  const auto kind = py::cast<std::string>(error.type().attr("__name__"));
+  try {
+    const py::object text = py::str(error.value()).attr("encode")("utf-8", "backslashreplace");
+    return fmt::format("{}: {}", kind, py::cast<std::string>(text));
+  } catch (const std::exception&) {
+    return kind;
+  }
 }
 
 std::shared_ptr<py::object> shared_callback(py::object callback) {
@@ -221,7 +235,12 @@ LogCallback to_log(py::object log) {
     try {
       (*callback)(python_level, from_message(message));
     } catch (py::error_already_set& error) {
-      error.discard_as_unraisable("the log callback of vsearch");
+      // Ctrl-C is not the callback's: the long call hears of it.
+      if (error.matches(PyExc_KeyboardInterrupt)) {
+        PyErr_SetInterrupt();
+      } else {
+        error.discard_as_unraisable("the log callback of vsearch");
+      }
     }
   };
 }

@@ -65,8 +65,9 @@ py::array_t<T> to_numpy(std::vector<T>&& values, std::vector<py::ssize_t> shape)
 // from; made and destroyed with the GIL held, used without it.
 class PictureArgument {
  public:
-  // `channels` is the order in arrays of 3 and 4 channels. Throws TypeError, or kInvalidArgument
-  // for an array that is no uint8 [height, width] or [height, width, 1, 3 or 4].
+  // `channels` is the order in arrays of 3 and 4 channels. Throws TypeError, kInvalidArgument for
+  // an array that is no uint8 [height, width] or [height, width, 1, 3 or 4], kBadImage for an image
+  // whose file cannot be read to its end, as Pillow opens them.
   PictureArgument(py::handle value, std::string name, ColourOrder channels = ColourOrder::kRgb);
 
   // In place of a picture that the constructor threw `fault` for.
@@ -96,6 +97,9 @@ class PictureArgument {
   py::object owner_;
   std::optional<py::buffer_info> buffer_;
 };
+
+// "OSError: no such thing", also where the exception's own text cannot be had.
+std::string text_of(const py::error_already_set& error);
 
 // A Python callback that the library keeps: the last copy may be destroyed on any thread.
 std::shared_ptr<py::object> shared_callback(py::object callback);

@@ -97,6 +97,51 @@ def test_an_array_that_cannot_be_encoded_is_left_out(tmp_path):
             shop.add("line", line)
 
 
+def test_an_embedding_beside_an_image_takes_its_place(empty, encoder):
+    (first, second) = encoder.encode([pixels(0), pixels(1)])
+    report = empty.add_many(
+        [
+            ("given", vsearch.Picture(image=pixels(2), embedding=first)),
+            ("pixels", pixels(1)),
+        ]
+    )
+    assert (report.added, report.encoded) == (2, 1)
+    assert empty.search(vector=first, k=1)[0].key == "given"
+    (hit,) = empty.search(vector=second, k=1)
+    assert hit.key == "pixels"
+    assert hit.score == pytest.approx(1, abs=1e-3)
+
+
+def test_what_is_empty_is_not_looked_for_elsewhere(empty, photos):
+    report = empty.add_many([("a", vsearch.Picture(photos[0], image=b"")), ("b", photos[1])])
+    assert empty.keys() == ["b"]
+    assert [failure.key for failure in report.failures] == ["a"]
+    assert isinstance(report.failures[0].error, vsearch.BadImageError)
+    with pytest.raises(ValueError, match="has no numbers"):
+        empty.add("a", vsearch.Picture(photos[0], embedding=[]))
+
+
+def test_an_image_of_pillow_that_ends_too_early_is_left_out(empty, encoder, tmp_path):
+    whole = tmp_path / "whole.jpg"
+    Image.fromarray(pixels(0, (600, 400))).save(whole)
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(whole.read_bytes()[:-4000])
+    report = empty.add_many((path.stem, Image.open(path)) for path in (whole, broken))
+    assert empty.keys() == ["whole"]
+    assert [failure.key for failure in report.failures] == ["broken"]
+    assert isinstance(report.failures[0].error, vsearch.BadImageError)
+    found = list(encoder.encode_iter(Image.open(path) for path in (broken, whole)))
+    assert isinstance(found[0].error, vsearch.BadImageError)
+    assert found[1].embedding.shape == (encoder.dim,)
+
+
+def test_a_picture_of_one_row_however_numpy_says_it(encoder):
+    row = pixels(3)[5].copy()
+    plain = encoder.encode(row.reshape(1, -1, 3))
+    for odd in (np.expand_dims(row, 0), np.stack([row, row])[:1][::-1]):
+        assert np.array_equal(encoder.encode(odd), plain)
+
+
 def test_items_are_read_as_they_are_asked_for(empty):
     empty.add_many((f"{n:04}", pixels(n % 5), {"n": n}) for n in range(600))
     items = empty.items()
@@ -134,16 +179,18 @@ def test_uris_are_fetched(tmp_path, encoder, photos):
             raise RuntimeError("the line is dead")
         if name == "none.png":
             return None
+        if name == "odd.png":
+            raise RuntimeError("no file \udce9.png")
         return memoryview((photos[0].parent / name).read_bytes())
 
     path = tmp_path / "shop.vsearch"
     with vsearch.create(path, encoder=encoder, fetch=fetch) as shop:
         report = shop.add_many(
             (name, f"https://shop.example/{name}.png")
-            for name in ("0", "1", "lost", "broken", "none")
+            for name in ("0", "1", "lost", "broken", "none", "odd")
         )
         assert report.added == 2
-        assert len(asked) == 5
+        assert len(asked) == 6
         errors = {failure.key: failure.error for failure in report.failures}
         assert isinstance(errors["lost"], FileNotFoundError)
         assert "https://shop.example/lost.png: fetching it failed" in str(errors["lost"])
@@ -151,6 +198,7 @@ def test_uris_are_fetched(tmp_path, encoder, photos):
         assert isinstance(errors["broken"], OSError)
         assert "RuntimeError: the line is dead" in str(errors["broken"])
         assert "TypeError" in str(errors["none"])
+        assert r"RuntimeError: no file \udce9.png" in str(errors["odd"])
         assert shop.search(image=photos[1], k=1)[0].path == "https://shop.example/1.png"
 
     with vsearch.open(path, fetch=fetch) as shop:

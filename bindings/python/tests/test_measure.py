@@ -122,8 +122,29 @@ def test_bad_input_is_named(task, classes):
         vsearch.score_retrieval(queries, broken, query_labels, gallery_labels)
     with pytest.raises(ValueError):
         vsearch.score_retrieval(queries, gallery, query_labels[:3], gallery_labels)
+    beyond = query_labels.astype(np.int64) + 2**32
+    with pytest.raises(ValueError, match="np.unique"):
+        vsearch.score_retrieval(queries, gallery, beyond, gallery_labels)
+    with pytest.raises(TypeError, match="whole numbers"):
+        vsearch.score_retrieval(queries, gallery, query_labels + 0.5, gallery_labels)
     with pytest.raises(ValueError, match="qe:"):
         vsearch.evaluate(queries, classes, rerank="magic")
+
+
+def test_ranking_can_be_cancelled(encoder, classes):
+    encoded = []
+
+    def stop_when_ranking(done, total):
+        encoded.append((done, total))
+        return encoded.count((total, total)) < 2
+
+    with pytest.raises(vsearch.CancelledError):
+        vsearch.evaluate(encoder, classes, progress=stop_when_ranking)
+
+
+def test_options_of_models_are_not_for_a_catalogue(shop):
+    with pytest.raises(ValueError, match="not for a catalogue"):
+        vsearch.evaluate(shop, [("item-0", ["item-1"])], rerank="qe:10")
 
 
 @pytest.fixture(scope="module")

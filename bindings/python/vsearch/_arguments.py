@@ -65,4 +65,5 @@ def is_bytes(value: object) -> bool:
 
 
 def is_array(value: object) -> bool:
-    return hasattr(value, "__array_interface__") or hasattr(value, "__array__")
+    # Of the type: an image of Pillow reads its file to answer.
+    return hasattr(type(value), "__array_interface__") or hasattr(type(value), "__array__")

@@ -266,4 +266,9 @@ def _held_bytes(image: Any) -> int:
         return len(image)
     if is_path(image) or not is_array(image):
         return 0
-    return int(image.nbytes) if hasattr(image, "nbytes") else int(np.asarray(image).nbytes)
+    if hasattr(image, "nbytes"):
+        return int(image.nbytes)
+    try:
+        return int(np.asarray(image).nbytes)
+    except OSError:  # an image whose file cannot be read: it is reported
+        return 0

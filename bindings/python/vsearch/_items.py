@@ -181,14 +181,21 @@ def _picture(picture: Any, key: object) -> NativePicture:
     if is_bytes(picture):
         return "", picture, None, *_PLAIN
     if is_array(picture):
-        array = np.asarray(picture)
-        if array.dtype.kind == "f" and array.ndim == 1:
-            return "", None, array, *_PLAIN
+        if _is_embedding(picture):
+            return "", None, picture, *_PLAIN
         return "", picture, None, *_PLAIN
     raise TypeError(
         f"a picture of {key!r} must be a path, bytes, pixels, an embedding or a Picture, "
         f"not {type(picture).__name__}"
     )
+
+
+def _is_embedding(array: Any) -> bool:
+    try:
+        values = np.asarray(array)
+    except OSError:  # an image whose file cannot be read: its item is reported
+        return False
+    return values.dtype.kind == "f" and values.ndim == 1
 
 
 def _crop(crop: Any, key: object) -> Crop:

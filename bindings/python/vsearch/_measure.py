@@ -17,8 +17,22 @@ from ._editions import Query, native_query
 from ._encoder import Encoder
 from .errors import InvalidArgumentError
 
-_NO_ROWS = np.empty(0, np.int64)
-_NO_LABELS = np.empty(0, np.int32)
+
+def _whole_numbers(
+    values: npt.ArrayLike | None, name: str, dtype: type[np.signedinteger[Any]]
+) -> npt.NDArray[np.signedinteger[Any]]:
+    array = np.asarray([] if values is None else values)
+    if array.size == 0:
+        return np.empty(0, dtype)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name} must be whole numbers, not {array.dtype}")
+    most = np.iinfo(dtype).max
+    if array.min() < -1 or array.max() > most:
+        raise InvalidArgumentError(
+            f"{name} must be from -1 to {most}, not {array.min()} to {array.max()}; number the "
+            "classes of both sides together, as np.unique(..., return_inverse=True) does"
+        )
+    return array.astype(dtype)
 
 
 class Estimate(NamedTuple):
@@ -308,18 +322,19 @@ def score_retrieval(
     """Ranks the whole gallery for every query by cosine, exactly, and says what the rankings are
     worth.
 
-    A row of the gallery is right if it has the label of the query, or is among its ``positives``;
-    ``ignored`` rows count as neither right nor wrong. ``self_rows`` are the rows of the queries
-    in the gallery, -1 where there is none: left out of their own answers unless ``keep_self``.
-    Raises ValueError (shapes that do not match, a row that is zero or not finite).
+    A row of the gallery is right if it has the label of the query (-1 is that of nothing) or,
+    where ``positives`` are given, if it is among those of the query: then labels do not count.
+    ``ignored`` rows count as neither right nor wrong. ``self_rows`` are the rows of the queries in
+    the gallery, -1 where there is none: left out of their own answers unless ``keep_self``. Raises
+    ValueError (shapes that do not match, a row that is zero or not finite, a label beyond 32 bits).
     """
     return _scores(
         _native.score_retrieval(
             queries,
             gallery,
-            _NO_LABELS if query_labels is None else np.asarray(query_labels, np.int32),
-            _NO_LABELS if gallery_labels is None else np.asarray(gallery_labels, np.int32),
-            _NO_ROWS if self_rows is None else np.asarray(self_rows, np.int64),
+            _whole_numbers(query_labels, "query_labels", np.int32),
+            _whole_numbers(gallery_labels, "gallery_labels", np.int32),
+            _whole_numbers(self_rows, "self_rows", np.int64),
             keep_self,
             [list(rows) for rows in positives],
             [list(rows) for rows in ignored],
@@ -381,6 +396,11 @@ def evaluate(
     """
     resamples = count(bootstrap, "bootstrap")
     if isinstance(subject, Catalog):
+        if protocols or rerank != "none" or cache is not None:
+            raise InvalidArgumentError(
+                "protocols, rerank and cache are for encoders that are measured on a data set, not "
+                "for a catalogue"
+            )
         if isinstance(data, (Dataset, str)) or hasattr(data, "__fspath__"):
             raise InvalidArgumentError(
                 "a catalogue is measured with queries, (key or Path, relevant keys); a data set "

@@ -234,6 +234,8 @@ def test_cancelled_it_goes_on_where_it_stopped(tmp_path, slow_model, photos):
 
 
 def test_it_lets_other_threads_run(tmp_path, slow_model, photos, ticks):
+    for number in range(8, 40):
+        save(photos[0].parent / f"{number}.png", number)
     with vsearch.create(tmp_path / "shop.vsearch", encoder=slow_model) as shop:
         assert ticks(lambda: shop.sync(photos[0].parent)) > 20
 

@@ -123,7 +123,7 @@ def test_bad_input_is_named(task, classes):
     with pytest.raises(ValueError):
         vsearch.score_retrieval(queries, gallery, query_labels[:3], gallery_labels)
     beyond = query_labels.astype(np.int64) + 2**32
-    with pytest.raises(ValueError, match="np.unique"):
+    with pytest.raises(ValueError, match=r"np\.unique"):
         vsearch.score_retrieval(queries, gallery, beyond, gallery_labels)
     with pytest.raises(TypeError, match="whole numbers"):
         vsearch.score_retrieval(queries, gallery, query_labels + 0.5, gallery_labels)

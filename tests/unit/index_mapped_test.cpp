@@ -2,6 +2,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdint>
 #include <filesystem>
@@ -286,6 +287,27 @@ TEST_CASE("damage in the vectors of a large snapshot makes every later call say 
   says_so([&] { static_cast<void>(index.stats()); });
   CHECK(index.options().dim == kDim);
   CHECK_FALSE(fs::exists(folder / "saved"));
+}
+
+TEST_CASE("a search before damage is found ends, even where no distance is a number") {
+  const TempDir folder;
+  const fs::path path = damaged(folder, [](std::string& bytes) {
+    const auto section = snapshot_section(bytes, "lengths");
+    std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(section.at), section.bytes, '\xFF');
+  });
+  const Matrix rows = queries(1);
+  const vsearch::IdFilter one(std::vector<Id>{kFirstId + 7});
+  SearchOptions options;
+  options.filter = &one;
+  for (int i = 0; i < 5; ++i) {
+    const Index index = Index::load(path);
+    try {
+      CHECK(index.search(rows.row(0), options).size() <= 1);
+      CHECK(index.search(rows.row(0)).size() <= 10);
+    } catch (const vsearch::Error& error) {
+      CHECK(error.code() == ErrorCode::kCorrupt);  // found already
+    }
+  }
 }
 
 TEST_CASE("an index can be closed while it is looked through") {

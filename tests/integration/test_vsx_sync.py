@@ -194,6 +194,7 @@ def test_duplicates_are_left_out_or_linked(vsx, shop, photos):
         (["photos", "--max-removed", "many"], "not 'many'"),
         (["photos", "--duplicates", "drop"], "--duplicates is keep, skip or link, not 'drop'"),
         (["photos", "--duplicate-distance", "-1"], "--duplicate-distance"),
+        (["photos", "--duplicate-distance", "0.1"], "give --duplicates too"),
         (["photos", "--dry-run", "--watch"], "nothing to --watch for"),
         (["a.csv", "--watch"], "--watch follows folders only"),
     ],

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -20,7 +21,7 @@ struct PatchArguments {
   std::string key;
   std::string changes;
   std::string metadata;
-  std::string key_column = "key";
+  std::optional<std::string> key_column;
   bool quiet = false;
 };
 
@@ -30,9 +31,10 @@ std::vector<vsearch::MetadataPatch> patches_of(const PatchArguments& options) {
   }
   if (!options.key.empty()) {
     if (options.changes.empty()) throw UsageError("CHANGES are missing");
+    if (options.key_column) throw UsageError("--key-column is of the --metadata file; name one");
     return {{options.key, options.changes}};
   }
-  return vsearch::read_patches(options.metadata, options.key_column);
+  return vsearch::read_patches(options.metadata, options.key_column.value_or("key"));
 }
 
 int run(const PatchArguments& options) {
@@ -61,9 +63,9 @@ Command patch_command(CLI::App& vsx) {
                   "A .csv or .jsonl file of keys and what to change in the other columns; an empty "
                   "cell changes nothing")
       ->type_name("FILE");
-  app->add_option("--key-column", options->key_column, "The column of that file with the keys")
-      ->type_name("NAME")
-      ->capture_default_str();
+  app->add_option("--key-column", options->key_column,
+                  "The column of that file with the keys (default: key)")
+      ->type_name("NAME");
   add_quiet_flag(app, options->quiet);
   app->footer(
       "Examples:\n"

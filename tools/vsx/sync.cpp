@@ -39,7 +39,7 @@ struct SyncArguments {
   std::optional<std::string> max_removed;
   bool no_remove = false;
   std::string duplicates = "keep";
-  float duplicate_distance = vsearch::SyncOptions().duplicate_distance;
+  std::optional<float> duplicate_distance;
   bool dry_run = false;
   bool watch = false;
   bool verbose = false;
@@ -104,7 +104,12 @@ vsearch::SyncOptions sync_options(const SyncArguments& options) {
   sync.dry_run = options.dry_run;
   sync.remove_missing = !options.no_remove;
   sync.key_prefix = options.prefix;
-  sync.duplicate_distance = options.duplicate_distance;
+  if (options.duplicate_distance) {
+    if (options.duplicates == "keep") {
+      throw UsageError("--duplicate-distance says what duplicates are: give --duplicates too");
+    }
+    sync.duplicate_distance = *options.duplicate_distance;
+  }
   if (options.max_removed) {
     sync.max_removed_share = parse_share("--max-removed", *options.max_removed);
   }
@@ -238,10 +243,10 @@ Command sync_command(CLI::App& vsx) {
       ->type_name("NAME")
       ->capture_default_str();
   app->add_option("--duplicate-distance", options->duplicate_distance,
-                  "Items this near are duplicates")
+                  fmt::format("Items this near are duplicates (default: {})",
+                              vsearch::SyncOptions().duplicate_distance))
       ->type_name("D")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+      ->check(CLI::NonNegativeNumber);
   app->add_flag("-v,--verbose", options->verbose, "Show every change");
   app->add_flag("--json", options->json, "Print JSON; with --watch a line for each run");
   add_model_options(app, options->model);

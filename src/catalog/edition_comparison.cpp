@@ -115,7 +115,9 @@ void check_labelled_queries(const CatalogCore& core, std::span<const LabelledQue
                                                 "catalogue; remove it or correct the key",
                                                 util::shorten(query.key)));
     }
-    if (!query.path.empty() && !is_uri(query.path) && !std::filesystem::exists(query.path)) {
+    std::error_code ignored;
+    if (!query.path.empty() && !is_uri(query.path) &&
+        !std::filesystem::exists(query.path, ignored)) {
       fail(ErrorCode::kFileNotFound, fmt::format("is the picture {}, which is not there; check the "
                                                  "path",
                                                  util::shorten(query.path, 1000)));

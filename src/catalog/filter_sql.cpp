@@ -103,9 +103,10 @@ class SqlWriter {
     for (const auto& [array, check] :
          {std::pair(&texts, kIsText), std::pair(&numbers, kIsNumber)}) {
       if (array->empty()) continue;
-      either(fmt::format(
-          "({} AND json_extract(metadata, ?{}) IN (SELECT value FROM json_each(?{})))",
-          fmt::format(fmt::runtime(check), path), path, bind(to_text(MetadataValue{*array}))));
+      // Without parentheses of its own, which SQLite's parser would have to hold: AND binds first.
+      either(fmt::format("{} AND json_extract(metadata, ?{}) IN (SELECT value FROM json_each(?{}))",
+                         fmt::format(fmt::runtime(check), path), path,
+                         bind(to_text(MetadataValue{*array}))));
     }
     if (bools[0]) either(fmt::format("json_type(metadata, ?{}) IS 'false'", path));
     if (bools[1]) either(fmt::format("json_type(metadata, ?{}) IS 'true'", path));

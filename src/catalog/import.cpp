@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <fstream>
+#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -46,14 +48,22 @@ Value member(const json& object, const char* name, Value absent) {
   return found->get<Value>();
 }
 
-// A count, or a time.
+// A time: of a file, it may be before 1970.
 std::int64_t whole_number(const json& object, const char* name) {
   const auto found = object.find(name);
   if (found == object.end()) return 0;
-  if (!found->is_number_integer() || *found < 0) {
+  constexpr std::uint64_t kMost = std::numeric_limits<std::int64_t>::max();
+  const bool is_too_large = found->is_number_unsigned() && found->get<std::uint64_t>() > kMost;
+  if (!found->is_number_integer() || is_too_large) {
     refuse(fmt::format("its {} is no whole number", name));
   }
   return found->get<std::int64_t>();
+}
+
+std::int64_t count_in(const json& object, const char* name) {
+  const std::int64_t count = whole_number(object, name);
+  if (count < 0) refuse(fmt::format("its {} is negative", name));
+  return count;
 }
 
 // json::dump() and what it gives to others would not bear what is nested without end.
@@ -82,7 +92,7 @@ Manifest read_manifest(const std::filesystem::path& folder) {
     if (!manifest.is_object() || member<std::string>(manifest, "format", {}) != kTransferFormat) {
       refuse(fmt::format("{} is not of an exported catalogue", file.string()));
     }
-    if (const auto version = whole_number(manifest, "version"); version != kTransferVersion) {
+    if (const auto version = count_in(manifest, "version"); version != kTransferVersion) {
       refuse(
           fmt::format("{}: the export is of version {}, and this libvsearch reads {}; use a "
                       "newer one",
@@ -90,8 +100,8 @@ Manifest read_manifest(const std::filesystem::path& folder) {
     }
     return {member<std::string>(manifest, "encoder_name", {}),
             manifest.at("encoder_fingerprint").get<std::string>(),
-            static_cast<std::uint64_t>(whole_number(manifest, "items")),
-            static_cast<std::uint64_t>(whole_number(manifest, "embeddings"))};
+            static_cast<std::uint64_t>(count_in(manifest, "items")),
+            static_cast<std::uint64_t>(count_in(manifest, "embeddings"))};
   } catch (const json::exception& e) {
     refuse(fmt::format("{} is damaged: {}", file.string(), e.what()));
   }
@@ -184,7 +194,7 @@ class ExportReader {
                                           !std::ranges::all_of(picture.content_hash, is_digit))) {
       refuse("a picture's content_hash is not 64 hexadecimal digits");
     }
-    picture.stamp = {whole_number(object, "file_bytes"), whole_number(object, "file_mtime_ns")};
+    picture.stamp = {count_in(object, "file_bytes"), whole_number(object, "file_mtime_ns")};
     if (const auto crop = object.find("crop"); crop != object.end()) {
       const auto sides = crop->get<std::vector<float>>();
       if (sides.size() != 4) refuse("a picture's crop is not 4 numbers");

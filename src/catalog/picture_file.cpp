@@ -7,6 +7,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <limits>
 
 #include "catalog/sqlite.h"
 #include "util/utf8.h"
@@ -26,8 +27,10 @@ std::optional<db::FileStamp> stamp_of(const std::string& path) {
   struct stat status {};
   if (path.empty() || is_uri(path) || ::stat(path.c_str(), &status) != 0) return std::nullopt;
   constexpr std::int64_t kNanoseconds = 1'000'000'000;
-  return db::FileStamp{status.st_size,
-                       status.st_mtim.tv_sec * kNanoseconds + status.st_mtim.tv_nsec};
+  constexpr std::int64_t kMostSeconds = std::numeric_limits<std::int64_t>::max() / kNanoseconds - 1;
+  const std::int64_t seconds =
+      std::clamp<std::int64_t>(status.st_mtim.tv_sec, -kMostSeconds, kMostSeconds);
+  return db::FileStamp{status.st_size, seconds * kNanoseconds + status.st_mtim.tv_nsec};
 }
 
 std::vector<std::byte> read_picture_file(const std::string& path, const Fetch& fetch) {

@@ -213,8 +213,7 @@ void merge_metadata(const Table& table, TableRow& row) {
             "the column 'metadata' holds no JSON object; rename it in the query (AS)");
   }
   row.fields.erase(column);
-  merged.update(row.fields);
-  row.fields = std::move(merged);
+  row.beneath = std::move(merged);
 }
 
 SourceListing read_answers(const SqlSource& source, sqlite3* database, ReadCounter& counter) {
@@ -260,7 +259,8 @@ auto state_of(const SqlSource& source) {
 // and its index anew, and leave them to a shop that may not be allowed to write to them.
 // The file is read through SQLite: closing it ourselves would free locks that this process has.
 bool has_idle_log(const SqlSource& source) {
-  if (fs::exists(source.database.string() + "-wal")) return false;
+  std::error_code ignored;
+  if (fs::exists(source.database.string() + "-wal", ignored)) return false;
   const Connection database = open_database(source, true);
   sqlite3_file* file = nullptr;
   sqlite3_file_control(database.get(), "main", SQLITE_FCNTL_FILE_POINTER, &file);
@@ -275,7 +275,8 @@ bool has_idle_log(const SqlSource& source) {
 }  // namespace
 
 SourceListing list(const SqlSource& source, ReadCounter& counter) {
-  if (!fs::exists(source.database)) {
+  std::error_code unknown;  // whether it is there: opening it says why
+  if (!fs::exists(source.database, unknown) && !unknown) {
     throw Error(
         ErrorCode::kFileNotFound,
         fmt::format("the database '{}' does not exist; check the path", source.database.string()));

@@ -26,7 +26,8 @@ using Json = nlohmann::json;
 constexpr std::string_view kPathColumn = "path";
 
 std::string read_text(const Table& table) {
-  if (!std::filesystem::exists(table.file)) {
+  std::error_code unknown;  // whether it is there: reading it says why
+  if (!std::filesystem::exists(table.file, unknown) && !unknown) {
     throw Error(ErrorCode::kFileNotFound, fmt::format("the {} '{}' does not exist; check the path",
                                                       table.noun, table.file.string()));
   }
@@ -51,6 +52,17 @@ std::string read_text(const Table& table) {
                                               : "the text is not UTF-8; save the file as UTF-8");
 }
 
+// "120" and "1.20e+5" have "12".
+std::string significant_digits(std::string_view number) {
+  std::string digits;
+  for (const char c : number.substr(0, number.find_first_of("eE"))) {
+    const bool leads = c == '0' && digits.empty();
+    if (c >= '0' && c <= '9' && !leads) digits += c;
+  }
+  digits.erase(digits.find_last_not_of('0') + 1);
+  return digits;
+}
+
 // The number in `cell` if it can be one without losing anything.
 std::optional<Json> number_in(std::string_view cell) {
   const std::string_view digits = cell.substr(cell.starts_with('-') ? 1 : 0);
@@ -63,7 +75,9 @@ std::optional<Json> number_in(std::string_view cell) {
     constexpr std::int64_t kExactInDoubles = std::int64_t{1} << 53;
     std::int64_t integer = 0;
     const auto [last, error] = std::from_chars(cell.data(), end, integer);
-    if (error != std::errc() || std::abs(integer) > kExactInDoubles) return std::nullopt;
+    const bool is_exact = integer <= kExactInDoubles && integer >= -kExactInDoubles;
+    const bool is_minus_zero = integer == 0 && cell != digits;
+    if (error != std::errc() || !is_exact || is_minus_zero) return std::nullopt;
     return integer;
   }
   // 1E5 is more often an article number than 100,000: an exponent needs its sign.
@@ -74,6 +88,8 @@ std::optional<Json> number_in(std::string_view cell) {
   double value = 0;
   const auto [last, error] = std::from_chars(cell.data(), end, value);
   if (error != std::errc() || last != end || !std::isfinite(value)) return std::nullopt;
+  // More digits than a number of 64 bits holds are those of something else.
+  if (significant_digits(cell) != significant_digits(fmt::format("{}", value))) return std::nullopt;
   return value;
 }
 

@@ -33,6 +33,7 @@ struct TableRow {
   std::string key{};        // empty: it says none
   std::string path{};       // the same
   nlohmann::json fields{};  // an object: the other columns that say something
+  nlohmann::json beneath = nlohmann::json::object();  // metadata too, where no column says it
 };
 
 // Throws kInvalidArgument that names the table and the row; row 0: the whole table.

@@ -98,6 +98,11 @@ class FolderWalk {
 Found find_pictures(const fs::path& given, ReadCounter& counter) {
   std::error_code error;
   const fs::file_status status = fs::status(given, error);
+  if (status.type() == fs::file_type::none) {
+    throw Error(ErrorCode::kIo, fmt::format("cannot look at '{}': {}; check the path and its "
+                                            "permissions",
+                                            given.string(), error.message()));
+  }
   if (!fs::exists(status)) {
     throw Error(ErrorCode::kFileNotFound,
                 fmt::format("'{}': no such file or folder; check the path", given.string()));

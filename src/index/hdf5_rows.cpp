@@ -160,7 +160,8 @@ class Hdf5Rows final : public VectorFile::Rows {
 }  // namespace
 
 std::unique_ptr<VectorFile::Rows> open_hdf5(const Path& path, const std::string& dataset) {
-  if (!std::filesystem::exists(path)) {
+  std::error_code unknown;  // whether it is there: opening it says more
+  if (!std::filesystem::exists(path, unknown) && !unknown) {
     throw Error(ErrorCode::kFileNotFound,
                 fmt::format("cannot open '{}': there is no such file", path.string()));
   }

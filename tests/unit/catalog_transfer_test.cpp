@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -365,6 +366,20 @@ TEST_CASE("an export that is damaged is refused, and nothing is changed") {
   CHECK_ERROR(copy.import_from(dir / "out"), code, expected);
   CHECK(copy.keys() == std::vector<std::string>{"before"});
   CHECK(copy.check().faults.empty());
+}
+
+TEST_CASE("files that are dated before 1970 are exported and imported") {
+  TempDir dir;
+  write_file(dir / "old.bmp", plain_bmp({1, 2, 3}));
+  const auto before_1970 = std::chrono::sys_seconds(std::chrono::seconds(-100'000));
+  fs::last_write_time(dir / "old.bmp", std::chrono::file_clock::from_sys(before_1970));
+  Catalog catalog = create_catalog(dir / "shop");
+  const vsearch::Item old = file_item("old", dir / "old.bmp");
+  REQUIRE(catalog.add({&old, 1}).failures.empty());
+  catalog.export_to(dir / "out");
+  Catalog copy = create_catalog(dir / "copy");
+  copy.import_from(dir / "out");
+  CHECK(copy.keys() == std::vector<std::string>{"old"});
 }
 
 TEST_CASE("of a key that stands twice in an import the last item counts") {

@@ -351,6 +351,10 @@ TEST_CASE("nesting and length are limited, and what is within the limits runs") 
   // The deepest tree of the shapes that cost SQLite's parser most.
   const std::string deep = repeat("a=0 OR (a=1 AND (", 12) + "a=1" + repeat("))", 12);
   CHECK(shelf.match(deep) == "10");
+  for (const std::string leaf : {"a IN ('t', 1)", "NOT a HAS 0.5"}) {
+    CAPTURE(leaf);
+    CHECK(shelf.match(repeat("a=0 OR (a=1 AND (", 11) + leaf + repeat("))", 11)) == "10");
+  }
   CHECK_THAT(parse_error("NOT (" + deep + ")"), Catch::Contains("more than 24 levels deep"));
   const std::string nots = repeat("NOT (a=0 OR ", 12) + "a=1" + repeat(")", 12);
   CHECK(shelf.match(nots) == "10");

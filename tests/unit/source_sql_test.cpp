@@ -102,6 +102,15 @@ TEST_CASE("rows of a query are items") {
     CHECK(metadata_in(listing) ==
           std::map<std::string, std::string>{{"1", R"({"a":1,"b":[3]})"}, {"9", R"({"a":4})"}});
   }
+  SECTION("what it says of a crop or a role is not of the picture") {
+    const SourceListing listing =
+        list_query(shop,
+                   "SELECT 1 AS key, 'a' AS path, 'front' AS role, "
+                   "json_object('crop', 'slim', 'role', 'kids') AS metadata");
+    CHECK(listing.items[0].metadata == R"({"crop":"slim","role":"kids"})");
+    CHECK(listing.items[0].pictures.at(0).role == "front");
+    CHECK(listing.items[0].pictures.at(0).crop.is_whole());
+  }
   SECTION("integers keep all their digits") {
     CHECK(list_query(shop, "SELECT 'k' AS key, 'a' AS path, 9223372036854775807 AS n")
               .items[0]

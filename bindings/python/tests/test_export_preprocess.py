@@ -122,9 +122,9 @@ def pictures():
         yield Image.fromarray(pixels.permute(1, 2, 0).numpy())
 
 
-def folder_with(tmp_path, config):
+def folder_with(tmp_path, config, model_type="vit"):
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(config))
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "vit"}))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": model_type}))
     return tmp_path
 
 
@@ -148,6 +148,26 @@ def test_pixels_equal_transformers(tmp_path, name):
     difference = torch.cat(differences)
     assert (difference > 1.01).float().mean() < 1e-4
     assert difference.mean() < 0.5
+
+
+def test_a_processor_that_is_not_named_is_that_of_the_model(tmp_path):
+    config = {"do_resize": True, "size": 224, "resample": 3, "do_center_crop": True}
+    config |= {"crop_size": 224, **HALF}
+    for model_type, edge in (("clip", "shortest"), ("dinov2", "shortest"), ("vit", "stretch")):
+        spec = read_preprocessing(folder_with(tmp_path, config, model_type))
+        assert spec["resize"]["edge"] == edge
+
+
+def test_what_a_processor_says_of_pictures_goes_first(tmp_path):
+    folder = folder_with(tmp_path, processors["vit"])
+    nested = {**processors["vit"], "image_mean": [0.1, 0.2, 0.3]}
+    (folder / "processor_config.json").write_text(json.dumps({"image_processor": nested}))
+    assert read_preprocessing(folder)["mean"] == pytest.approx([0.1, 0.2, 0.3])
+    (folder / "preprocessor_config.json").unlink()
+    assert read_preprocessing(folder)["mean"] == pytest.approx([0.1, 0.2, 0.3])
+    (folder / "processor_config.json").write_text(json.dumps({"tokenizer": {}}))
+    with pytest.raises(ExportError, match="has no preprocessor_config"):
+        read_preprocessing(folder)
 
 
 def test_interpolation_can_be_overruled(tmp_path):

@@ -77,6 +77,10 @@ def write(
             f"fast forms ({', '.join(precisions)}) are written for vision transformers of known "
             "families only; leave --precision away"
         )
+    if calibration and (parts.vit is None or (precisions is not None and "int8" not in precisions)):
+        raise ExportError(
+            "--calibration is for the int8 form, which is not written here; leave it away"
+        )
     description = manifest(
         name=name,
         licence=licence,

@@ -61,7 +61,14 @@ def trace_features(module: nn.Module, spec: dict) -> tuple[torch.jit.ScriptModul
     example = torch.randn(
         2, 3, spec["height"], spec["width"], generator=torch.Generator().manual_seed(0)
     )
-    traced = trace(module.eval(), example)
+    try:
+        traced = trace(module.eval(), example)
+    except (AssertionError, RuntimeError) as error:
+        told = str(error).strip().splitlines() or ["it cannot be traced"]
+        raise ExportError(
+            f"the network takes no pictures of {spec['width']} x {spec['height']} pixels: "
+            f"{told[-1]}; check --size, or leave it away"
+        ) from error
     return traced, output_shape(traced, spec)
 
 

@@ -1,4 +1,6 @@
-"""What a Hugging Face preprocessor_config.json says, as a manifest's ``input``."""
+"""What a Hugging Face preprocessor_config.json, or processor_config.json, says, as a manifest's
+``input``.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +14,17 @@ from .package import input_spec
 _interpolations = {2: "bilinear", 3: "bicubic"}  # as Pillow numbers them
 _known_steps = {"do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_convert_rgb"}
 
-# Processors that read a "size" of one number as the short edge; all others read a square.
+# Processors that read a "size" of one number as the short edge; all others read a square. Where the
+# file does not name the processor, it is that of the model's type.
 _short_edge_processors = ("clip", "bit", "convnext")
+_short_edge_models = ("clip", "dinov2", "convnext")
 
 
 def read_preprocessing(folder: Path, interpolation: str = "") -> dict:
-    """A manifest's ``input`` from the folder's preprocessor_config.json; ``interpolation``
-    overrules the file's.
+    """A manifest's ``input`` from what the folder says of pictures; ``interpolation`` overrules
+    that.
     """
-    path = folder / "preprocessor_config.json"
-    config = read_json(folder, path.name)
+    path, config = _picture_config(folder)
 
     for step in sorted(key for key, value in config.items() if key.startswith("do_") and value):
         if step not in _known_steps:
@@ -48,6 +51,19 @@ def read_preprocessing(folder: Path, interpolation: str = "") -> dict:
         )
     mean, std = _read_scale(path, config)
     return input_spec(width=size[1], height=size[0], resize=resize, crop=crop, mean=mean, std=std)
+
+
+def _picture_config(folder: Path) -> tuple[Path, dict]:
+    """The file and what it says: where processor_config.json has a part for pictures, that goes
+    before preprocessor_config.json, as in transformers.
+    """
+    name = "processor_config.json"
+    if (folder / name).is_file():
+        nested = read_json(folder, name).get("image_processor")
+        if isinstance(nested, dict):
+            return folder / name, nested
+    name = "preprocessor_config.json"
+    return folder / name, read_json(folder, name)
 
 
 def with_size(spec: dict, height: int, width: int) -> dict:
@@ -95,8 +111,7 @@ def _read_resize(
             )
         interpolation = _interpolations[resample]
     size = _required(path, config, "size")
-    kind = str(config.get("image_processor_type", config.get("feature_extractor_type", "")))
-    if _is_pixels(size) and kind.lower().startswith(_short_edge_processors):
+    if _is_pixels(size) and _reads_short_edge(path.parent, config):
         size = {"shortest_edge": size}
     if (
         isinstance(size, dict)
@@ -113,6 +128,14 @@ def _read_resize(
         height,
         width,
     )
+
+
+def _reads_short_edge(folder: Path, config: dict) -> bool:
+    kind = config.get("image_processor_type", config.get("feature_extractor_type"))
+    if kind is not None:
+        return str(kind).lower().startswith(_short_edge_processors)
+    model = read_json(folder, "config.json").get("model_type", "")
+    return str(model).startswith(_short_edge_models)
 
 
 def _convnext_resize(path: Path, config: dict, resize: dict) -> tuple[dict, tuple[int, int], str]:

@@ -6,6 +6,7 @@ traced as they are, up to what timm gives without a classifier.
 
 from __future__ import annotations
 
+import inspect
 import math
 from pathlib import Path
 
@@ -46,13 +47,15 @@ def export(
         raise ExportError(f'timm {timm.__version__} has no model "{model}"; see {close}')
     if weights is not None and not Path(weights).is_file():
         raise ExportError(f"{weights}: no such file; --weights takes a file of the model's weights")
-    origin = timm.get_pretrained_cfg(model)
-    if weights is None and origin is not None and origin.hf_hub_id:
-        hub.download(origin.hf_hub_id, ["model.safetensors"])
     try:
+        origin = timm.get_pretrained_cfg(model)
+        if weights is None and origin is not None and origin.hf_hub_id:
+            hub.download(origin.hf_hub_id, ["model.safetensors"])
         network = timm.create_model(model, pretrained=weights is None)
         if weights is not None:
-            timm.models.load_checkpoint(network, str(weights))
+            _load_weights(timm.models.load_checkpoint, network, weights)
+    except ExportError:
+        raise
     except Exception as error:  # of timm, the hub, HTTP or torch: no common class
         raise ExportError(
             f"timm's {model}: the weights cannot be loaded: {str(error).splitlines()[0]}; "
@@ -63,8 +66,12 @@ def export(
     spec = _spec(model, settings)
     if size:
         spec = with_size(spec, *size)
-        if hasattr(network, "set_input_size"):
-            network.set_input_size(img_size=size)
+    if spec["height"] != spec["width"]:
+        raise ExportError(
+            f"timm's {model} takes {spec['width']} x {spec['height']} pixels; give a square --size"
+        )
+    if size and hasattr(network, "set_input_size"):
+        network.set_input_size(img_size=size)
     parts = _as_vit(network.eval(), model, spec) or traced_parts(network, f"timm {model}", spec)
     return encoder.write(
         output,
@@ -78,6 +85,13 @@ def export(
     )
 
 
+def _load_weights(load_checkpoint, network: nn.Module, weights: str | Path) -> None:
+    """Some versions of timm would run what a pickle says, unless they are told not to."""
+    known = inspect.signature(load_checkpoint).parameters
+    safely = {"weights_only": True} if "weights_only" in known else {}
+    load_checkpoint(network, str(weights), **safely)
+
+
 def _spec(model: str, settings: dict) -> dict:
     """The manifest's ``input``, as timm's own evaluation prepares pictures."""
     _, height, width = settings["input_size"]
@@ -87,8 +101,6 @@ def _spec(model: str, settings: dict) -> dict:
             f"timm's {model} resizes with {interpolation} and crops with {mode}; "
             "a package has bilinear and bicubic, center and squash"
         )
-    if height != width:
-        raise ExportError(f"timm's {model} takes {width} x {height} pixels; give a square --size")
     edge = math.floor(height / settings["crop_pct"])
     resize = {"edge": "shortest", "size": edge, "interpolation": interpolation}
     if mode == "squash":

@@ -47,7 +47,9 @@ def export(
         if weights is None:
             network = torchvision.models.get_model(model, weights=preset)
         else:
-            network = torchvision.models.get_model(model, weights=None)
+            network = torchvision.models.get_model(model, weights=None, **_shape(model, preset))
+            if hasattr(network, "transform_input"):
+                network.transform_input = True  # as with all weights that torchvision has of it
             state = torch.load(weights, map_location="cpu", weights_only=True)
             network.load_state_dict(state)
     except Exception as error:  # of HTTP, of pickle, of torch: no common class
@@ -85,6 +87,13 @@ def _preset(presets, weights: str | Path | None):
             "`module`, which takes the preprocessing as options"
         )
     return list(presets)[names.index(path.name)]
+
+
+def _shape(model: str, preset) -> dict:
+    """What a transformer must be told to fit its weights, which torchvision does where it fetches
+    them."""
+    side = (preset.meta.get("min_size") or (0,))[0]
+    return {"image_size": side} if model.startswith("vit_") and side else {}
 
 
 def _cut_classifier(model: str, network: nn.Module) -> None:

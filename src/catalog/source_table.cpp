@@ -6,8 +6,8 @@
 #include <charconv>
 #include <cmath>
 #include <cstdint>
-#include <cstdlib>
 #include <fstream>
+#include <limits>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -88,8 +88,14 @@ std::optional<Json> number_in(std::string_view cell) {
   double value = 0;
   const auto [last, error] = std::from_chars(cell.data(), end, value);
   if (error != std::errc() || last != end || !std::isfinite(value)) return std::nullopt;
-  // More digits than a number of 64 bits holds are those of something else.
-  if (significant_digits(cell) != significant_digits(fmt::format("{}", value))) return std::nullopt;
+  // Digits that a number of 64 bits does not give back are those of something else.
+  const std::string written = significant_digits(cell);
+  if (written.empty()) return value;
+  const std::string held = fmt::format("{:.{}e}", value, written.size() - 1);
+  if (written.size() > std::numeric_limits<double>::max_digits10 ||
+      written != significant_digits(held)) {
+    return std::nullopt;
+  }
   return value;
 }
 

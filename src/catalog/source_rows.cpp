@@ -113,8 +113,10 @@ void RowItems::add(TableRow&& row) {
   require_utf8(table_, row.number, row.key);
   if (table_.key_column == "path") row.path = row.key;
   std::vector<SourcePicture> pictures = pictures_of(row);
-  row.beneath.update(row.fields);  // after what is the picture's has left the columns
-  row.fields = std::move(row.beneath);
+  if (row.beneath.is_object()) {  // now that what is the picture's has left the columns
+    row.beneath.update(row.fields);
+    row.fields = std::move(row.beneath);
+  }
   const auto [position, is_new] = position_.emplace(row.key, items_.size());
   if (is_new) items_.push_back({std::move(row.key), {}, metadata_text(table_, row)});
   std::vector<SourcePicture>& all = items_[position->second].pictures;

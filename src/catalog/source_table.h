@@ -29,11 +29,11 @@ struct Table {
 };
 
 struct TableRow {
-  std::size_t number = 0;   // from 1: of the line where it begins, of a query's row
-  std::string key{};        // empty: it says none
-  std::string path{};       // the same
-  nlohmann::json fields{};  // an object: the other columns that say something
-  nlohmann::json beneath = nlohmann::json::object();  // metadata too, where no column says it
+  std::size_t number = 0;    // from 1: of the line where it begins, of a query's row
+  std::string key{};         // empty: it says none
+  std::string path{};        // the same
+  nlohmann::json fields{};   // an object: the other columns that say something
+  nlohmann::json beneath{};  // an object: metadata too, where no column says it; or null
 };
 
 // Throws kInvalidArgument that names the table and the row; row 0: the whole table.

@@ -117,8 +117,7 @@ std::string defect_of_vectors(const Graph& graph, Metric metric, std::size_t thr
         graph.vectors().read(slot, vector);
         // Ranges follow the live vectors, and a removed one is cut to them: of any length.
         const bool live = graph.state(slot) == SlotState::kLive;
-        std::string defect = live ? stored_vector_defect(vector, metric)
-                                  : stored_vector_defect(vector, Metric::kInnerProduct);
+        std::string defect = stored_vector_defect(vector, live ? metric : Metric::kInnerProduct);
         if (defect.empty()) defect = graph.vectors().defect_of_derived(slot);
         if (defect.empty()) continue;
         defects[*part] = fmt::format("the vector in slot {} {}", slot, defect);

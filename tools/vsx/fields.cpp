@@ -68,8 +68,8 @@ int run(const FieldsArguments& options) {
   std::vector<vsearch::Field> wanted;
   for (const std::string& text : options.declare) wanted.push_back(parse_field(text));
   vsearch::Catalog catalog = open_catalog(options.catalog, options.quiet);
-  // In this order a field can be given another type.
   const std::vector<vsearch::Field> before = catalog.fields();
+  // In this order a field can be given another type.
   for (const std::string& name : options.drop) catalog.drop_field(name);
   try {
     for (const vsearch::Field& field : wanted) catalog.declare_field(field);

@@ -181,8 +181,9 @@ def _picture(picture: Any, key: object) -> NativePicture:
     if is_bytes(picture):
         return "", picture, None, *_PLAIN
     if is_array(picture):
-        if _is_embedding(picture):
-            return "", None, picture, *_PLAIN
+        embedding = _as_embedding(picture)
+        if embedding is not None:
+            return "", None, embedding, *_PLAIN
         return "", picture, None, *_PLAIN
     raise TypeError(
         f"a picture of {key!r} must be a path, bytes, pixels, an embedding or a Picture, "
@@ -190,12 +191,13 @@ def _picture(picture: Any, key: object) -> NativePicture:
     )
 
 
-def _is_embedding(array: Any) -> bool:
+def _as_embedding(array: Any) -> np.ndarray | None:
+    """The numbers of an embedding; None of pixels."""
     try:
         values = np.asarray(array)
     except OSError:  # an image whose file cannot be read: its item is reported
-        return False
-    return values.dtype.kind == "f" and values.ndim == 1
+        return None
+    return values if values.dtype.kind == "f" and values.ndim == 1 else None
 
 
 def _crop(crop: Any, key: object) -> Crop:

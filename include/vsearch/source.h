@@ -96,7 +96,8 @@ struct SourceListing {
 // `progress` counts files or rows, of an unknown total (0). Throws kFileNotFound, kIo,
 // kInvalidArgument (what is wrong, with the file and the line: a row without a key, a key for
 // different pictures that no row brings together, a query that is no SELECT or that SQLite refuses,
-// a folder without pictures), kBusy (another program holds the database for seconds), kCancelled.
+// a folder without pictures, a metadata file that describes none of them), kBusy (another program
+// holds the database for seconds), kCancelled.
 SourceListing list_source(const Source& source, const Progress& progress = {});
 
 // What a CSV or JSON lines file changes in the metadata of items: every row names one in

@@ -99,8 +99,8 @@ struct TrainOptions {
   // 0.5, but two at least if there are four: what a shop adds next month are classes that training
   // has never seen.
   double held_out_classes = 0.2;
-  // Data sets to be kept free of: pictures that are near-duplicates of one of these are not learned
-  // from.
+  // Data sets to be kept free of: near-duplicates of their pictures are not learned from, nor are
+  // those of what is held out and of measured_part().
   std::vector<Dataset> keep_apart{};
 
   // Numbers that suit the depth if they are not given (docs/training.md).
@@ -272,6 +272,11 @@ TrainReport train(const std::filesystem::path& model, const Dataset& dataset,
 // out.
 // Throws what train() throws about labels, splits and held_out_classes, and kUnavailable.
 Dataset held_out_part(const Dataset& dataset, const TrainOptions& options = {});
+
+// The data set's own protocols that ask with no picture of the split that train() learns from, nor
+// of the split "val", such as "test-train", and the pictures that these need. It has no pictures
+// where there is no such protocol. Throws what train() throws about splits, and kUnavailable.
+Dataset measured_part(const Dataset& dataset, const TrainOptions& options = {});
 
 std::string to_json(const TrainReport& report);
 std::string to_json(const TrainEpoch& epoch);  // in one line

@@ -46,6 +46,12 @@ bool is_folder(const fs::path& path) {
   return fs::is_directory(path, ignored);
 }
 
+// To a folder, or to nothing as yet.
+bool may_lead_to_folder(const fs::directory_entry& entry) {
+  std::error_code ignored;
+  return entry.is_symlink(ignored) && (entry.is_directory(ignored) || !entry.exists(ignored));
+}
+
 }  // namespace
 
 FolderWatch::FolderWatch(std::span<const fs::path> folders) {
@@ -67,7 +73,7 @@ FolderWatch::FolderWatch(std::span<const fs::path> folders) {
       if (!path.has_filename() && path.has_relative_path()) path = path.parent_path();
       roots_.push_back({std::move(path)});
     }
-    follow_roots();
+    follow_again();
     if (!problem_.empty()) fail_watch(problem_);
     everything_ = false;
   } catch (...) {
@@ -85,7 +91,7 @@ std::optional<FolderChanges> FolderWatch::wait(const std::function<bool()>& go_o
   std::optional<Clock::time_point> first;
   while (go_on()) {
     read_events();
-    follow_roots();
+    follow_again();
     milliseconds pause = kAskEvery;
     if (everything_ || !changed_.empty()) {
       const Clock::time_point now = Clock::now();
@@ -122,25 +128,36 @@ void FolderWatch::reset() {
   open();
   folders_.clear();
   watches_.clear();
+  links_.clear();
   for (Root& root : roots_) root.identity = {};
   note_everything();
 }
 
-// Follows those that were named and are not followed: at the beginning all, later those that went
-// or that another took the place of. Not all of that is an event: a folder above may be moved.
-void FolderWatch::follow_roots() {
-  for (Root& root : roots_) {
-    struct stat found {};
-    const bool is_there = stat(root.path.c_str(), &found) == 0 && S_ISDIR(found.st_mode);
-    const auto identity = is_there
-                              ? std::pair<std::uint64_t, std::uint64_t>(found.st_dev, found.st_ino)
-                              : decltype(root.identity){};
-    if (identity == root.identity) continue;
-    root.identity = identity;
-    forget_below(root.path);
-    note_everything();
-    if (is_there) follow_below(root.path, false);
-  }
+FolderWatch::Identity FolderWatch::identity_of(const char* path) {
+  struct stat found {};
+  const bool is_there = stat(path, &found) == 0 && S_ISDIR(found.st_mode);
+  return is_there ? Identity(found.st_dev, found.st_ino) : Identity{};
+}
+
+// Follows those that were named, or that links lead to, and are not followed: at the beginning all,
+// later those that went or that another took the place of. Not all of that is an event: a folder
+// above may be moved.
+void FolderWatch::follow_again() {
+  for (Root& root : roots_) follow_again(root.path, root.identity);
+  for (auto& [link, identity] : links_) follow_again(link, identity);
+}
+
+void FolderWatch::follow_again(const fs::path& path, Identity& identity) {
+  const Identity now = identity_of(path.c_str());
+  if (now == identity) return;
+  identity = now;
+  forget_below(path);
+  note_everything();
+  if (now != Identity{}) follow_below(path, false);
+}
+
+void FolderWatch::remember_link(const fs::path& link) {
+  links_.insert_or_assign(link.string(), identity_of(link.c_str()));
 }
 
 // `is_new`: the files in it count as changed.
@@ -158,6 +175,7 @@ void FolderWatch::follow_below(const fs::path& top, bool is_new) {
     fs::directory_iterator entry(folder, error);
     for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
       if (is_hidden(entry->path())) continue;
+      if (may_lead_to_folder(*entry)) remember_link(entry->path());
       std::error_code ignored;
       if (!entry->is_directory(ignored)) {
         if (is_new) note(entry->path());
@@ -194,6 +212,8 @@ void FolderWatch::forget_below(const fs::path& top) {
   const std::string inside = (top / "").string();
   auto next = watches_.lower_bound(inside);
   while (next != watches_.end() && next->first.starts_with(inside)) next = forget(next);
+  auto link = links_.lower_bound(inside);
+  while (link != links_.end() && link->first.starts_with(inside)) link = links_.erase(link);
 }
 
 // Takes what the kernel has; one buffer at a time, so that the caller is asked in between.
@@ -229,6 +249,7 @@ void FolderWatch::take(int watch, std::uint32_t what, const char* name) {
     for (Root& root : roots_) {
       if (root.path == folder) root.identity = {};
     }
+    if (const auto link = links_.find(folder); link != links_.end()) link->second = {};
     note_everything();
   } else {
     take_entry(fs::path(folder) / name, what);
@@ -241,13 +262,19 @@ void FolderWatch::take_entry(const fs::path& path, std::uint32_t what) {
     if ((what & IN_ISDIR) != 0) {
       forget_below(path);
       note_everything();
-    } else if (watches_.contains(path.string())) {
-      reset();  // a link to a folder, to which another link may lead
+    } else if (links_.contains(path.string())) {
+      reset();  // another link may lead to the same folder
     } else {
       note(path);
     }
     return;
   }
+  if (links_.contains(path.string())) {  // another in its place: a folder is told by its identity
+    if (!is_folder(path)) note(path);
+    return;
+  }
+  std::error_code ignored;
+  if (may_lead_to_folder(fs::directory_entry(path, ignored))) remember_link(path);
   if (is_folder(path)) {  // or a link to one
     follow_below(path, true);
   } else {

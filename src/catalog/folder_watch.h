@@ -34,8 +34,8 @@ struct WatchTimes {
 // and removed. New folders are followed at once, and the files that are in them already count as
 // changed. Hidden files and folders are left out and symbolic links to folders are followed, as in
 // a FilesSource; a folder reached twice is reported under one of its paths. What is behind a
-// symbolic link to a file is not followed. A folder that was named and goes away, or has another
-// take its place, is followed again when it is back.
+// symbolic link to a file is not followed. A folder that was named, or that a symbolic link leads
+// to, and goes away, or has another take its place, is followed again when it is back.
 // Changes are kept by the kernel between two calls of wait(); none after construction is missed.
 // Threads: one at a time.
 class FolderWatch {
@@ -54,16 +54,19 @@ class FolderWatch {
                                     const WatchTimes& times = {});
 
  private:
-  // A folder that was named, and which one stands there now: another may take its place.
+  // Which folder stands at a path, as another may take its place: device and inode; zeros: none.
+  using Identity = std::pair<std::uint64_t, std::uint64_t>;
   struct Root {
     std::filesystem::path path;
-    std::pair<std::uint64_t, std::uint64_t>
-        identity{};  // device and inode; zeros: none is followed
+    Identity identity{};  // that is followed
   };
 
+  static Identity identity_of(const char* path);
   void open();
   void reset();
-  void follow_roots();
+  void follow_again();
+  void follow_again(const std::filesystem::path& path, Identity& identity);
+  void remember_link(const std::filesystem::path& link);
   void follow_below(const std::filesystem::path& top, bool is_new);
   bool follow_one(const std::filesystem::path& folder);
   void forget_below(const std::filesystem::path& top);
@@ -74,7 +77,8 @@ class FolderWatch {
   void note_everything();
 
   int inotify_ = -1;
-  std::vector<Root> roots_;
+  std::vector<Root> roots_;                       // that were named
+  std::map<std::string, Identity> links_;         // to folders, or to nothing as yet
   std::unordered_map<int, std::string> folders_;  // by watch
   std::map<std::string, int> watches_;            // by folder
   std::set<std::filesystem::path> changed_;

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "catalog/snapshot.h"
@@ -41,11 +42,14 @@ class NewFolders {
   }
   void keep() {
     scratch_.clear();
+    kept_ = std::move(parents_);
     parents_.clear();
   }
+  const std::vector<fs::path>& kept_parents() const { return kept_; }
 
  private:
   std::vector<fs::path> parents_;
+  std::vector<fs::path> kept_;
   fs::path scratch_;
 };
 
@@ -99,6 +103,7 @@ void make_folder(const fs::path& path, const std::string& purpose,
     if (error) throw fs::filesystem_error("rename", target, error);
     folders.keep();
     sync_folder(target.parent_path());
+    for (const fs::path& made : folders.kept_parents()) sync_folder(made.parent_path());
   } catch (const fs::filesystem_error& e) {
     throw Error(ErrorCode::kIo,
                 fmt::format("cannot {} {}: {}; check the permissions and the space on the disk",

@@ -16,6 +16,7 @@
 #include "catalog/source_list.h"
 #include "catalog/source_table.h"
 #include "catalog/source_walk.h"
+#include "util/utf8.h"
 #include "vsearch/error.h"
 
 namespace vsearch::detail {
@@ -152,10 +153,25 @@ class FilesLister {
       builder_.add(own_key(i), pictures_[i], "{}", folder_of(pictures_[i]));
       ++listing_.undescribed;
     }
+    if (!source_.metadata.empty() && !pictures_.empty()) require_match();
     return std::move(listing_);
   }
 
  private:
+  // A file that describes no picture is another shop's, or names them from another folder; a sync
+  // by it would empty the metadata of all items.
+  void require_match() const {
+    if (listing_.undescribed < pictures_.size()) return;
+    refuse(
+        fmt::format("the metadata file '{}' describes none of the {} pictures: {}; name "
+                    "pictures by their keys, such as '{}', or by paths relative to the file",
+                    source_.metadata.string(), pictures_.size(),
+                    listing_.unused_rows.empty()
+                        ? "it has no rows"
+                        : fmt::format("it names '{}'", util::shorten(listing_.unused_rows.front())),
+                    util::shorten(listing_.items.front().key)));
+  }
+
   bool gathers(const FoundPicture& picture) const {
     return source_.keys == KeyRule::kFolder && !picture.named;
   }

@@ -306,34 +306,6 @@ std::vector<SyncChange> SyncPlan::changes() const {
   return changes;
 }
 
-namespace {
-
-// A file that fits no picture would empty the metadata of all items.
-void check_metadata(const CatalogCore& core, const FilesSource& source,
-                    const SourceListing& listing) {
-  std::uint64_t pictures = 0;
-  for (const SourceItem& item : listing.items) pictures += item.pictures.size();
-  if (pictures > 0 && listing.undescribed == pictures) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("the metadata file '{}' {} none of the {} pictures; nothing was "
-                            "changed. Name pictures by their keys, such as '{}', or by paths "
-                            "relative to the file",
-                            source.metadata.string(),
-                            listing.unused_rows.empty()
-                                ? "has no rows, and describes"
-                                : fmt::format("names '{}' and others, and describes",
-                                              util::shorten(listing.unused_rows.front())),
-                            pictures, util::shorten(listing.items.front().key)));
-  }
-  if (listing.unused_rows.empty()) return;
-  core.log(LogLevel::kWarning,
-           fmt::format("{} rows of '{}' are about no picture of the source, as that of '{}'",
-                       listing.unused_rows.size(), source.metadata.string(),
-                       util::shorten(listing.unused_rows.front())));
-}
-
-}  // namespace
-
 SyncPlan plan_sync(const CatalogCore& core, const Source& source, const SyncOptions& options,
                    const std::function<void()>& go_on) {
   SourceListing listing = list_source(source, [&](std::uint64_t, std::uint64_t) {
@@ -342,7 +314,12 @@ SyncPlan plan_sync(const CatalogCore& core, const Source& source, const SyncOpti
   });
   const auto* const files = std::get_if<FilesSource>(&source);
   const bool says_metadata = files == nullptr || !files->metadata.empty();
-  if (files != nullptr && says_metadata) check_metadata(core, *files, listing);
+  if (!listing.unused_rows.empty()) {
+    core.log(LogLevel::kWarning,
+             fmt::format("{} rows of '{}' are about no picture of the source, as that of '{}'",
+                         listing.unused_rows.size(), files->metadata.string(),
+                         util::shorten(listing.unused_rows.front())));
+  }
   return Planner(core, options, says_metadata, go_on).run(std::move(listing));
 }
 

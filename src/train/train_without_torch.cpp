@@ -33,4 +33,8 @@ Dataset held_out_part(const Dataset&, const TrainOptions&) {
   fail_without_torch();
 }
 
+Dataset measured_part(const Dataset&, const TrainOptions&) {
+  fail_without_torch();
+}
+
 }  // namespace vsearch

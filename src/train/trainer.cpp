@@ -17,6 +17,7 @@
 #include "train/grouped_sampler.h"
 #include "train/head_maps.h"
 #include "train/head_training.h"
+#include "train/measured_part.h"
 #include "train/network_training.h"
 #include "train/recipe.h"
 #include "train/tensors.h"
@@ -148,14 +149,18 @@ TrainReport train(const std::filesystem::path& model, const Dataset& dataset,
   const std::vector<eval::PictureKey> keys = keys_of(dataset);
   const DatasetEmbeddings embeddings = embed(*encoder, dataset, set, evaluation);
   training::drop_unreadable(set, dataset, embeddings);
+  const Dataset own = training::kept_apart_part(dataset, options);
+  std::vector<const Dataset*> kept_apart;
+  if (!own.pictures.empty()) kept_apart.push_back(&own);
+  for (const Dataset& other : options.keep_apart) kept_apart.push_back(&other);
   std::vector<DatasetEmbeddings> others;
   std::vector<std::vector<eval::PictureKey>> keys_of_others;
   std::vector<training::Measured> measured;
-  others.reserve(options.keep_apart.size());
-  for (const Dataset& other : options.keep_apart) {
-    keys_of_others.push_back(keys_of(other));
-    others.push_back(embed_dataset(*encoder, other, evaluation));
-    measured.push_back({&other, &others.back().rows});
+  others.reserve(kept_apart.size());
+  for (const Dataset* const other : kept_apart) {
+    keys_of_others.push_back(keys_of(*other));
+    others.push_back(embed_dataset(*encoder, *other, evaluation));
+    measured.push_back({other, &others.back().rows});
   }
   auto leaks = training::drop_leaks(set, dataset, embeddings.rows, measured);
   training::group_pictures(set, dataset, options);  // of those that are left

@@ -248,6 +248,15 @@ Dataset part_of(const Dataset& dataset, const std::vector<std::uint32_t>& pictur
   return part;
 }
 
+std::vector<bool> are_of_learned_split(const Dataset& dataset, const TrainOptions& options) {
+  const std::string split = split_to_learn(dataset, options.split);
+  std::vector<bool> are;
+  for (const DatasetPicture& picture : dataset.pictures) {
+    are.push_back(split.empty() ? !is_measured_with(picture.split) : picture.split == split);
+  }
+  return are;
+}
+
 TrainingSet choose_pictures(const Dataset& dataset, const TrainOptions& options) {
   if (!(options.held_out_classes >= 0 && options.held_out_classes <= 0.5)) {
     refuse_training(
@@ -255,14 +264,16 @@ TrainingSet choose_pictures(const Dataset& dataset, const TrainOptions& options)
                     options.held_out_classes));
   }
   const std::vector<std::string> labels = labels_in_words(dataset, options.label_fields);
-  const std::string split = split_to_learn(dataset, options.split);
+  const std::vector<bool> is_learned = are_of_learned_split(dataset, options);
   Classes learned;
   Classes validation;
   for (std::uint32_t i = 0; i < dataset.pictures.size(); ++i) {
     if (labels[i].empty()) continue;
-    const std::string& own = dataset.pictures[i].split;
-    if (split.empty() ? !is_measured_with(own) : own == split) learned[labels[i]].push_back(i);
-    if (split != "val" && own == "val") validation[labels[i]].push_back(i);
+    if (is_learned[i]) {
+      learned[labels[i]].push_back(i);
+    } else if (dataset.pictures[i].split == "val") {
+      validation[labels[i]].push_back(i);
+    }
   }
 
   TrainingSet set;

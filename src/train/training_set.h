@@ -32,6 +32,10 @@ struct TrainingSet {
 // These pictures of `dataset`, to be encoded: without classes, fields and protocols.
 Dataset part_of(const Dataset& dataset, const std::vector<std::uint32_t>& pictures);
 
+// Of each picture whether it is of the split that is learned from, labelled or not. Throws
+// kInvalidArgument: no such split, with those there are.
+std::vector<bool> are_of_learned_split(const Dataset& dataset, const TrainOptions& options);
+
 // Learned from are the pictures of options.split (empty: "train", or where no picture has that,
 // those of no split that is measured with: val, test, query, gallery) that have a label: their
 // class, or the values of options.label_fields together. Held out are those of the split "val"

@@ -234,6 +234,60 @@ TEST_CASE("another folder may take the place of the one that was named") {
   }
 }
 
+TEST_CASE("the folder that a symbolic link leads to may come, go and be another") {
+  TempDir dir;
+  TempDir elsewhere;
+  touch(dir.path(), {"0.jpg"});
+  touch(elsewhere.path(), {"a/1.jpg", "b/2.jpg"});
+  fs::create_symlink(elsewhere / "a", dir / "link");
+  FolderWatch watch(Paths{dir.path()});
+  const auto check_followed = [&](const char* file) {
+    touch(elsewhere.path(), {file});
+    CHECK(next(watch).paths == Paths{dir / "link" / fs::path(file).filename()});
+  };
+  SECTION("removed and made anew") {
+    for (int i = 0; i < 3; ++i) {
+      fs::remove_all(elsewhere / "a");
+      CHECK(next(watch).everything);
+      touch(elsewhere.path(), {"a/3.jpg"});
+      CHECK(next(watch).everything);
+      check_followed("a/4.jpg");
+    }
+  }
+  SECTION("moved away, and back") {
+    fs::rename(elsewhere / "a", elsewhere / "aside");
+    CHECK(next(watch).everything);
+    touch(elsewhere.path(), {"aside/3.jpg"});
+    check_nothing(watch);
+    fs::rename(elsewhere / "aside", elsewhere / "a");
+    CHECK(next(watch).everything);
+    check_followed("a/4.jpg");
+  }
+  SECTION("not there at the beginning") {
+    fs::create_symlink(elsewhere / "later", dir / "early");
+    CHECK(next(watch).paths == Paths{dir / "early"});
+    touch(elsewhere.path(), {"later/1.jpg"});
+    CHECK(next(watch).everything);
+    touch(elsewhere.path(), {"later/2.jpg"});
+    CHECK(next(watch).paths == Paths{dir / "early/2.jpg"});
+  }
+  SECTION("a link put in its place") {
+    fs::create_symlink(elsewhere / "b", dir / ".next");
+    fs::rename(dir / ".next", dir / "link");
+    CHECK(next(watch).everything);
+    check_followed("b/3.jpg");
+    touch(elsewhere.path(), {"a/4.jpg"});
+    check_nothing(watch);
+  }
+  SECTION("a file put in its place") {
+    touch(dir.path(), {".next"});
+    fs::rename(dir / ".next", dir / "link");
+    CHECK(next(watch).everything);
+    touch(elsewhere.path(), {"a/4.jpg"});
+    check_nothing(watch);
+  }
+}
+
 TEST_CASE("more changes than the kernel keeps mean everything") {
   TempDir dir;
   fs::create_directory(dir / "a");

@@ -118,7 +118,7 @@ TEST_CASE("names beside bars are cut where they would not fit, and stand whole i
   CHECK(has(plot("Golden Delicious"), ">Golden Delicious</text>"));
   CHECK_FALSE(has(plot("Golden Delicious"), "<title>Golden"));
   // As many narrow letters as have room, but not as many wide ones.
-  CHECK(has(plot(std::string(22, 'i')), '>' + std::string(22, 'i') + "</text>"));
+  CHECK(has(plot(std::string(22, 'i')), ">iiiiiiiiiiiiiiiiiiiiii</text>"));
   CHECK(has(plot(std::string(22, 'W')),
             "<title>" + std::string(22, 'W') + "</title>" + std::string(8, 'W') + "…</text>"));
   const std::string juice = "Juice/Bravo-Orange-Juice & pulp";

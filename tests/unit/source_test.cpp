@@ -201,6 +201,14 @@ TEST_CASE("a metadata file describes pictures") {
     CHECK(listing.undescribed == 1);
     CHECK(listing.unused_rows == Keys{"gone.jpg", "x/y.jpg"});
   }
+  SECTION("a file that describes no picture is refused") {
+    const fs::path other = write_text(dir / "m.csv", "key,n\ngone.jpg,3\n");
+    CHECK_ERROR(list_source(described(photos, other)), ErrorCode::kInvalidArgument,
+                "m.csv' describes none of the 3 pictures: it names 'gone.jpg'; name pictures by "
+                "their keys, such as 'a.jpg', or by paths");
+    CHECK_ERROR(list_source(described(photos, write_text(dir / "m.csv", "key,n\n"))),
+                ErrorCode::kInvalidArgument, "describes none of the 3 pictures: it has no rows");
+  }
   SECTION("role and crop are metadata here like anything else") {
     const fs::path table = write_text(dir / "m.csv", "path,role,crop\na.jpg,front,0 0 1 1\n");
     CHECK(metadata_in(list_source(described(photos, table))).at("a.jpg") ==

@@ -21,6 +21,7 @@
 
 namespace fs = std::filesystem;
 using Catch::Matchers::Contains;
+using Catch::Matchers::EndsWith;
 using vsearch::Dataset;
 using vsearch::ErrorCode;
 using vsearch::TrainDepth;
@@ -286,6 +287,50 @@ TEST_CASE("pictures that are measured with are not learned from", "[trainer]") {
   CHECK(report.data.pictures == 53);
   const auto json = nlohmann::json::parse(vsearch::to_json(report));
   CHECK(json.dump().find("same.bmp") != std::string::npos);
+}
+
+TEST_CASE("the data set's own protocols that are not learned from are kept apart", "[trainer]") {
+  TuningBench bench;
+  fs::copy_file(bench.pictures / "class-5/4.bmp", bench.pictures / "same.bmp");
+  Dataset& dataset = bench.dataset;
+  vsearch::Protocol to_train;
+  to_train.name = "test-train";
+  for (std::uint32_t i = 0; i < dataset.pictures.size(); ++i) {
+    dataset.pictures[i].split = "train";
+    to_train.gallery.push_back(i);
+  }
+  const auto asking = static_cast<std::uint32_t>(dataset.pictures.size());
+  dataset.pictures.push_back(dataset.pictures.front());
+  dataset.pictures.back().path = "same.bmp";
+  dataset.pictures.back().label = 5;
+  dataset.pictures.back().split = "test";
+  for (vsearch::DatasetField& field : dataset.fields) field.of_picture.push_back(-1);
+  to_train.queries = {asking};
+  dataset.protocols.push_back(to_train);
+
+  TrainOptions options = quick_tuning(TrainDepth::kHead);
+  options.epochs = 1;
+  options.held_out_classes = 0;
+  const TrainReport report = bench.tune("tuned.vsm.pt", options);
+  REQUIRE(report.data.leaks.size() == 1);
+  CHECK_THAT(report.data.leaks[0].path, EndsWith("class-5/4.bmp"));
+  CHECK_THAT(report.data.leaks[0].of, EndsWith("same.bmp"));
+  CHECK(report.data.pictures == asking - 1);
+
+  // What that protocol needs: its query, and all it looks among.
+  const Dataset part = vsearch::measured_part(dataset, options);
+  REQUIRE(part.protocols.size() == 1);
+  CHECK(part.protocols[0].name == "test-train");
+  CHECK(part.pictures.size() == dataset.pictures.size());
+  CHECK(part.classes == dataset.classes);
+  dataset.protocols.back().gallery = {3, 1};
+  const Dataset small = vsearch::measured_part(dataset, options);
+  REQUIRE(small.pictures.size() == 3);
+  CHECK(small.pictures[small.protocols[0].queries.at(0)].path == "same.bmp");
+  CHECK(small.pictures[small.protocols[0].gallery.at(0)].path == dataset.pictures[3].path);
+  // Learned from all splits, nothing is left to ask with.
+  for (auto& picture : dataset.pictures) picture.split = "";
+  CHECK(vsearch::measured_part(dataset, options).pictures.empty());
 }
 
 TEST_CASE("rare classes and labels that are likely wrong are told", "[trainer]") {

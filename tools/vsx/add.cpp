@@ -52,16 +52,6 @@ std::vector<vsearch::Item> items_of(const vsearch::SourceListing& listing) {
   return items;
 }
 
-// A file that describes none of the pictures is the wrong file, or names them from another folder.
-void require_match(const AddArguments& options, const vsearch::SourceListing& listing) {
-  if (listing.unused_rows.empty() || listing.undescribed < listing.items.size()) return;
-  throw vsearch::Error(
-      vsearch::ErrorCode::kInvalidArgument,
-      fmt::format("'{}' describes none of the pictures: it names '{}', and a picture here is '{}'; "
-                  "name pictures by these keys, or by paths relative to the file",
-                  options.metadata_file, listing.unused_rows.front(), listing.items.front().key));
-}
-
 // Where some of the metadata file and of the pictures do not fit together: no error.
 void tell_mismatch(const AddArguments& options, const vsearch::SourceListing& listing) {
   for (const std::string& problem : listing.problems) say("warning: " + problem);
@@ -87,7 +77,6 @@ int run(const AddArguments& options) {
   }
   vsearch::Catalog catalog = open_catalog(options.catalog, options.quiet, options.model);
   const vsearch::SourceListing listing = read_listing(options);
-  require_match(options, listing);
   tell_mismatch(options, listing);
 
   const std::vector<vsearch::Item> items = items_of(listing);

@@ -198,12 +198,12 @@ int run(const TrainArguments& options) {
   vsearch::TrainOptions how = train_options(options);
   const std::string model = vsearch::find_encoder(options.model).string();
   const vsearch::Dataset dataset = learned_from(options, how);
-  OwnParts own = own_parts(dataset, how);
-  how.keep_apart = std::move(own.keep_apart);
   for (const std::string& other : options.keep_apart) {
     how.keep_apart.push_back(load_other("--keep-apart", other, options.incomplete));
   }
-  std::vector<vsearch::Dataset> parts = std::move(own.measured);
+  std::vector<vsearch::Dataset> parts{vsearch::held_out_part(dataset, how),
+                                      vsearch::measured_part(dataset, how)};
+  std::erase_if(parts, [](const vsearch::Dataset& part) { return part.pictures.empty(); });
   for (const std::string& other : options.also) {
     parts.push_back(load_other("--also", other, options.incomplete));
     how.keep_apart.push_back(parts.back());

@@ -4,9 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdint>
-#include <functional>
-#include <iterator>
 #include <memory>
 #include <string_view>
 #include <utility>
@@ -22,76 +19,6 @@ namespace {
 using TuningJson = nlohmann::ordered_json;
 
 constexpr std::string_view kTuningMetrics[] = {"R@1", "R@5", "R@20", "mAP"};
-
-// The split that is learned from; empty: all pictures but those of splits that are measured with.
-std::string learned_split(const vsearch::Dataset& dataset, const vsearch::TrainOptions& options) {
-  if (!options.split.empty()) return options.split;
-  const bool has_train =
-      std::ranges::find(dataset.pictures, "train", &vsearch::DatasetPicture::split) !=
-      dataset.pictures.end();
-  return has_train ? "train" : "";
-}
-
-bool is_learned(const vsearch::DatasetPicture& picture, const std::string& learned) {
-  constexpr std::string_view kMeasuredWith[] = {"val", "test", "query", "gallery"};
-  return learned.empty()
-             ? std::ranges::find(kMeasuredWith, picture.split) == std::end(kMeasuredWith)
-             : picture.split == learned;
-}
-
-// `whole` with the pictures alone that `is_wanted` by their numbers; no protocols.
-vsearch::Dataset with_pictures(const vsearch::Dataset& whole, const std::vector<bool>& is_wanted) {
-  vsearch::Dataset part;
-  part.name = whole.name;
-  part.root = whole.root;
-  part.classes = whole.classes;
-  part.domains = whole.domains;
-  for (const vsearch::DatasetField& field : whole.fields) {
-    part.fields.push_back({field.name, field.values, {}});
-  }
-  for (std::size_t i = 0; i < whole.pictures.size(); ++i) {
-    if (!is_wanted[i]) continue;
-    part.pictures.push_back(whole.pictures[i]);
-    for (std::size_t f = 0; f < whole.fields.size(); ++f) {
-      part.fields[f].of_picture.push_back(whole.fields[f].of_picture[i]);
-    }
-  }
-  return part;
-}
-
-using Numbers = std::vector<std::uint32_t>;
-
-// Every list of pictures in a protocol.
-void for_each_list(vsearch::Protocol& protocol, const std::function<void(Numbers&)>& body) {
-  body(protocol.queries);
-  body(protocol.gallery);
-  for (Numbers& list : protocol.positives) body(list);
-  for (Numbers& list : protocol.ignored) body(list);
-}
-
-// `whole` with these of its protocols and the pictures that they need.
-vsearch::Dataset with_protocols(const vsearch::Dataset& whole,
-                                std::vector<vsearch::Protocol> protocols) {
-  std::vector<bool> is_wanted(whole.pictures.size(), false);
-  for (vsearch::Protocol& protocol : protocols) {
-    for_each_list(protocol, [&](const Numbers& list) {
-      for (const std::uint32_t picture : list) is_wanted[picture] = true;
-    });
-  }
-  Numbers place(whole.pictures.size(), 0);
-  std::uint32_t next = 0;
-  for (std::size_t i = 0; i < place.size(); ++i) {
-    if (is_wanted[i]) place[i] = next++;
-  }
-  vsearch::Dataset part = with_pictures(whole, is_wanted);
-  for (vsearch::Protocol& protocol : protocols) {
-    for_each_list(protocol, [&](Numbers& list) {
-      for (std::uint32_t& picture : list) picture = place[picture];
-    });
-  }
-  part.protocols = std::move(protocols);
-  return part;
-}
 
 double mean_of(const vsearch::ProtocolResult& result, std::string_view metric) {
   for (std::size_t i = 0; i < result.metrics.size(); ++i) {
@@ -161,30 +88,6 @@ TuningJson finite_or_null(double value) {
 }
 
 }  // namespace
-
-OwnParts own_parts(const vsearch::Dataset& dataset, const vsearch::TrainOptions& options) {
-  OwnParts parts;
-  vsearch::Dataset held_out = vsearch::held_out_part(dataset, options);
-  if (!held_out.pictures.empty()) parts.measured.push_back(std::move(held_out));
-  const std::string learned = learned_split(dataset, options);
-  std::vector<vsearch::Protocol> protocols;
-  for (const vsearch::Protocol& protocol : dataset.protocols) {
-    // What is held out shows the split "val" already.
-    const bool is_apart = std::ranges::none_of(protocol.queries, [&](std::uint32_t query) {
-      const vsearch::DatasetPicture& picture = dataset.pictures[query];
-      return is_learned(picture, learned) || picture.split == "val";
-    });
-    if (is_apart && !protocol.queries.empty()) protocols.push_back(protocol);
-  }
-  if (protocols.empty()) return parts;
-  parts.measured.push_back(with_protocols(dataset, std::move(protocols)));
-  std::vector<bool> is_wanted;
-  for (const vsearch::DatasetPicture& picture : parts.measured.back().pictures) {
-    is_wanted.push_back(!is_learned(picture, learned));
-  }
-  parts.keep_apart.push_back(with_pictures(parts.measured.back(), is_wanted));
-  return parts;
-}
 
 std::vector<BeforeAndAfter> measure_tuning(const std::string& start, const std::string& tuned,
                                            const std::vector<vsearch::Dataset>& parts,

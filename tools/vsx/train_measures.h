@@ -14,17 +14,6 @@
 
 namespace vsx {
 
-// What of the data set that is learned from can be measured on.
-struct OwnParts {
-  // What training holds out, and the protocols whose queries are of a split that is not learned
-  // from, with the pictures that they need alone.
-  std::vector<vsearch::Dataset> measured;
-  // The pictures of these protocols that are not learned from: to be kept apart.
-  std::vector<vsearch::Dataset> keep_apart;
-};
-// Throws what vsearch::held_out_part() throws.
-OwnParts own_parts(const vsearch::Dataset& dataset, const vsearch::TrainOptions& options);
-
 // The start model and the tuned one on one data set.
 struct BeforeAndAfter {
   vsearch::Evaluation before;

@@ -186,8 +186,8 @@ Evaluation evaluate_encoder(const LoadedEncoder& encoder, const Dataset& dataset
 // Embeddings that were made elsewhere.
 Evaluation evaluate_rows(py::handle embeddings, const std::string& name, const Dataset& dataset,
                          const std::vector<std::string>& protocols, const std::string& rerank,
-                         std::uint32_t bootstrap, std::uint64_t seed) {
-  const EvaluationOptions options = to_options(protocols, rerank, py::none(), bootstrap, seed);
+                         std::uint32_t bootstrap, std::uint64_t seed, py::object progress) {
+  EvaluationOptions options = to_options(protocols, rerank, py::none(), bootstrap, seed);
   const Floats rows = to_floats(embeddings, 2, "embeddings");
   const MatrixView view = view_of(rows);
   DatasetEmbeddings given;
@@ -196,8 +196,11 @@ Evaluation evaluate_rows(py::handle embeddings, const std::string& name, const D
   EncoderInfo info;
   info.name = name;
   info.dim = static_cast<std::uint32_t>(view.cols);
-  const py::gil_scoped_release no_gil;
-  return evaluate(given, info, dataset, options);
+  LongCall call(std::move(progress));
+  return call.run([&](const Progress& go_on) {
+    options.progress = go_on;
+    return evaluate(given, info, dataset, options);
+  });
 }
 
 CatalogEvaluation evaluate_catalog(const OpenCatalog& catalog, const py::list& queries,

@@ -140,6 +140,8 @@ def test_files_that_are_no_modules(tmp_path, capsys):
 def test_options_of_a_module_that_do_not_fit(small, tmp_path, capsys):
     assert command(["module", small], tmp_path, *EXPLICIT, "--resize", "stretch") == 1
     assert "--interpolation is missing" in capsys.readouterr().err
+    assert command(["module", small], tmp_path, *EXPLICIT, "--resize", "none", *BICUBIC) == 1
+    assert "--interpolation means nothing with --resize none" in capsys.readouterr().err
     small_edge = ["--resize", "shortest:40", *BICUBIC]
     assert command(["module", small], tmp_path, *EXPLICIT, *small_edge) == 1
     assert "a package needs a resize that covers the crop" in capsys.readouterr().err

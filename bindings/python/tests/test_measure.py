@@ -140,6 +140,11 @@ def test_ranking_can_be_cancelled(encoder, classes):
 
     with pytest.raises(vsearch.CancelledError):
         vsearch.evaluate(encoder, classes, progress=stop_when_ranking)
+    rows = np.random.default_rng(2).normal(size=(18, 8))
+    with pytest.raises(vsearch.CancelledError):
+        vsearch.evaluate(rows, classes, progress=lambda done, total: False)
+    with pytest.raises(ValueError, match="cache"):
+        vsearch.evaluate(rows, classes, cache="cache")
 
 
 def test_options_of_models_are_not_for_a_catalogue(shop):

@@ -418,22 +418,18 @@ def evaluate(
                 _progress.callback(progress, "queries"),
             )
         )
+    if cache is not None and not isinstance(subject, Encoder):
+        raise InvalidArgumentError("cache keeps what is encoded; embeddings are there already")
     dataset = data if isinstance(data, Dataset) else Dataset(data)  # type: ignore[arg-type]
     wanted = [protocols] if isinstance(protocols, str) else list(protocols)
+    asked = _progress.callback(progress, "pictures")
     if isinstance(subject, Encoder):
         native = _native.evaluate_encoder(
-            subject._native,
-            dataset._native,
-            wanted,
-            rerank,
-            cache,
-            resamples,
-            seed,
-            _progress.callback(progress, "pictures"),
+            subject._native, dataset._native, wanted, rerank, cache, resamples, seed, asked
         )
     else:
         native = _native.evaluate_rows(
-            subject, "embeddings", dataset._native, wanted, rerank, resamples, seed
+            subject, "embeddings", dataset._native, wanted, rerank, resamples, seed, asked
         )
     return Evaluation(native, dataset)
 

@@ -147,9 +147,10 @@ def train(
     ``depth`` is ``"head"`` (a map behind the network: seconds), ``"partial"`` (its last
     ``blocks`` too) or ``"full"``; ``loss`` one of arcface, subcentre, cosface, normsoftmax,
     proxyanchor, supcon, triplet and multisimilarity. Every ``1 / held_out_classes``-th class is
-    measured with instead of learned, unless pictures have a split "val"; near-duplicates of the
-    data sets ``keep_apart`` are not learned from. What is None suits the depth. With ``work``, a
-    folder, the same call goes on where a run was interrupted. docs/training.md has each option.
+    measured with instead of learned, unless pictures have a split "val"; near-duplicates of these,
+    of pictures that the data set's own protocols ask with (split "test") and of the data sets
+    ``keep_apart`` are not learned from. What is None suits the depth. With ``work``, a folder, the
+    same call goes on where a run was interrupted. docs/training.md has each option.
 
     ``progress`` is True for a bar on stderr, or a callable(:class:`TrainState`). If it returns
     False, training ends and the best so far is written; so it is if it raises, or at Ctrl-C, and

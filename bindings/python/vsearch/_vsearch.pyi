@@ -318,6 +318,7 @@ def evaluate_rows(
     rerank: str,
     bootstrap: int,
     seed: int,
+    progress: _Progress | None,
 ) -> Evaluation: ...
 
 # Of each query (key or None, path or None, relevant keys).

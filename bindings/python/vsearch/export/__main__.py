@@ -84,6 +84,8 @@ def _module(options: dict) -> str:
     interpolation = options.pop("interpolation")
     resize = {**options.pop("resize"), "interpolation": interpolation}
     if resize["edge"] == "none":
+        if interpolation:
+            raise ExportError("--interpolation means nothing with --resize none; leave one out")
         resize = {"edge": "none"}
     elif not interpolation:
         raise ExportError("--interpolation is missing; a resize is bilinear or bicubic")

@@ -18,6 +18,8 @@ struct shop_server {
 static vsearch_status fetch(void* user, const char* uri, vsearch_sink* sink, vsearch_error* why) {
   ++((struct shop_server*)user)->requests;
   if (strstr(uri, "unknown") != NULL) return 99;
+  if (strstr(uri, "refused") != NULL) return VSEARCH_REFUSED;
+  if (strstr(uri, "away") != NULL) return VSEARCH_UNAVAILABLE;
   if (strstr(uri, "silent") != NULL) return VSEARCH_FILE_NOT_FOUND;
   if (strstr(uri, "gone") != NULL) {
     strcpy(why->message, "the shop says 410");
@@ -63,6 +65,9 @@ static void test_uris(vsearch_catalog* shop, const struct shop_server* server) {
   check_fetch_fails(shop, "https://shop.example/silent.bmp", VSEARCH_FILE_NOT_FOUND,
                     "file not found");
   check_fetch_fails(shop, "https://shop.example/unknown.bmp", VSEARCH_IO, "unknown status");
+  /* A status of calls is no picture's, and does not end the call. */
+  check_fetch_fails(shop, "https://shop.example/refused.bmp", VSEARCH_IO, "refused");
+  check_fetch_fails(shop, "https://shop.example/away.bmp", VSEARCH_UNAVAILABLE, "unavailable");
   const char* const keys[] = {"far"};
   CHECK_OK(vsearch_catalog_remove(shop, keys, 1, NULL, &error));
 

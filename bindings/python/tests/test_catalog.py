@@ -381,6 +381,19 @@ def test_a_log_callback_that_raises_breaks_nothing(shop, tmp_path, monkeypatch):
     assert "from the log callback" in str(unraisable[0].exc_value)
 
 
+def test_ctrl_c_in_a_log_callback_is_heard(shop, tmp_path):
+    shop.close()
+    damage_snapshot(tmp_path / "shop.vsearch")
+
+    def log(level, message):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        vsearch.open(tmp_path / "shop.vsearch", log=log).close()
+    with vsearch.open(tmp_path / "shop.vsearch") as again:
+        assert len(again) == 8
+
+
 def test_a_damaged_database_is_refused_and_left_alone(shop, tmp_path):
     path = tmp_path / "shop.vsearch"
     shop.close()

@@ -71,7 +71,9 @@ def full(sets: Sets, loss: str = "arcface") -> list[Tuning]:
 def open_set(sets: Sets) -> list[Tuning]:
     never_seen = (sets.types_new, sets.caltech101, sets.grocery)
     types = _seeds("full-types", sets.types_all_learned, OPEN, never_seen)
-    return [*open_caltech(sets), *types]
+    new = (sets.caltech101_new, sets.types_new, sets.grocery)
+    both = _seeds("full-both", sets.both_all_learned, OPEN, new)
+    return [*open_caltech(sets), *types, *both]
 
 
 def open_caltech(sets: Sets, loss: str = "arcface") -> list[Tuning]:

@@ -45,7 +45,7 @@ class Tuning:
         command += ["--root", str(self.learned.root), *self.options, "--seed", str(self.seed)]
         # A published set's own test split is kept apart by vsx train itself.
         for one in self.measured:
-            if one.source == self.learned.source and one != self.learned:
+            if one != self.learned and set(one.sources) & set(self.learned.sources):
                 command += ["--keep-apart", f"{one.kind}:{one.root}"]
         return command
 

@@ -36,10 +36,10 @@ COLOUR_DRAWN = 4_000
 
 @dataclass(frozen=True)
 class Set:
-    """What ``--dataset`` and ``--root`` say; ``source`` is the archive its pictures are of."""
+    """What ``--dataset`` and ``--root`` say."""
 
     name: str
-    source: str
+    sources: tuple[str, ...]  # the archives its pictures are of
     kind: str
     root: Path
     protocol: str = "leave-one-out"
@@ -55,6 +55,7 @@ class Sets:
     fashion: Set
     types_all_learned: Set
     types_new: Set
+    both_all_learned: Set
     colours_learned: Set
     colours_new: Set
 
@@ -102,10 +103,14 @@ def prepare() -> Sets:
     data = data_folder()
     folder = FOLDER / "sets"
     folder.mkdir(parents=True, exist_ok=True)
+    caltech101 = _caltech101(data / "caltech101", folder)
+    fashion = _fashion(data / "fashion", folder)
+    learned = (caltech101["caltech101_all_learned"], fashion["types_all_learned"])
     return Sets(
-        grocery=Set("grocery", "grocery", "grocery", data / "grocery", "test-train"),
-        **_caltech101(data / "caltech101", folder),
-        **_fashion(data / "fashion", folder),
+        grocery=Set("grocery", ("grocery",), "grocery", data / "grocery", "test-train"),
+        both_all_learned=_together("caltech101 and fashion, all of a half", learned, folder),
+        **caltech101,
+        **fashion,
     )
 
 
@@ -128,7 +133,7 @@ def _caltech101(pictures: Path, folder: Path) -> dict[str, Set]:
         return [{**row, "split": ""} for row in rows(names)]
 
     def write(name: str, file: str, content: list[dict]) -> Set:
-        return _csv_set(name, "caltech101", folder / f"{file}.csv", content)
+        return _csv_set(name, ("caltech101",), folder / f"{file}.csv", content)
 
     return {
         "caltech101": write("caltech101", "caltech101", whole(classes)),
@@ -177,7 +182,7 @@ def _fashion(pictures: Path, folder: Path) -> dict[str, Set]:
         ]
 
     def write(name: str, file: str, content: list[dict]) -> Set:
-        return _csv_set(name, "fashion", folder / f"{file}.csv", content)
+        return _csv_set(name, ("fashion",), folder / f"{file}.csv", content)
 
     return {
         "fashion": write(
@@ -198,6 +203,16 @@ def _fashion(pictures: Path, folder: Path) -> dict[str, Set]:
     }
 
 
+def _together(name: str, parts: tuple[Set, ...], folder: Path) -> Set:
+    """Of sets that share no label."""
+    rows = []
+    for part in parts:
+        with part.root.open(encoding="utf-8", newline="") as file:
+            rows += [{"path": row["path"], "label": row["label"]} for row in csv.DictReader(file)]
+    sources = tuple(source for part in parts for source in part.sources)
+    return _csv_set(name, sources, folder / "both-all-learned.csv", rows)
+
+
 def _splits(classes: list[str]) -> dict[str, str]:
     return {name: "val" if i % 5 == 4 else "train" for i, name in enumerate(classes)}
 
@@ -207,7 +222,7 @@ def _drawn(rows: list[dict], count: int) -> list[dict]:
     return [rows[i] for i in order]
 
 
-def _csv_set(name: str, source: str, path: Path, rows: list[dict]) -> Set:
+def _csv_set(name: str, sources: tuple[str, ...], path: Path, rows: list[dict]) -> Set:
     """A picture that is alone in its class finds no other: it stays among the pictures that are
     searched, without a label.
     """
@@ -217,4 +232,4 @@ def _csv_set(name: str, source: str, path: Path, rows: list[dict]) -> Set:
         writer.writeheader()
         for row in rows:
             writer.writerow({**row, "label": row["label"] if counts[row["label"]] > 1 else ""})
-    return Set(name, source, "csv", path)
+    return Set(name, sources, "csv", path)

@@ -23,6 +23,7 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kAskEvery{100};
+constexpr milliseconds kLookEvery{1000};  // for what is no event; a stat for each link
 constexpr std::uint32_t kWatched = IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO |
                                    IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
 
@@ -90,8 +91,7 @@ std::optional<FolderChanges> FolderWatch::wait(const std::function<bool()>& go_o
                                                const WatchTimes& times) {
   std::optional<Clock::time_point> first;
   while (go_on()) {
-    read_events();
-    follow_again();
+    if (read_events() || Clock::now() >= look_again_) follow_again();
     milliseconds pause = kAskEvery;
     if (everything_ || !changed_.empty()) {
       const Clock::time_point now = Clock::now();
@@ -143,17 +143,34 @@ FolderWatch::Identity FolderWatch::identity_of(const char* path) {
 // later those that went or that another took the place of. Not all of that is an event: a folder
 // above may be moved.
 void FolderWatch::follow_again() {
-  for (Root& root : roots_) follow_again(root.path, root.identity);
-  for (auto& [link, identity] : links_) follow_again(link, identity);
+  look_again_ = Clock::now() + kLookEvery;
+  // A folder is followed once, under one name: which others led to it shows if all begins anew.
+  if (is_any_lost()) reset();
+  const auto follow = [this](const std::string& path, Identity& identity) {
+    if (identity != Identity{}) return;
+    identity = identity_of(path.c_str());
+    if (identity == Identity{}) return;
+    note_everything();
+    follow_below(path, false);
+  };
+  for (Root& root : roots_) follow(root.path.native(), root.identity);
+  for (auto& [link, identity] : links_) follow(link, identity);
 }
 
-void FolderWatch::follow_again(const fs::path& path, Identity& identity) {
-  const Identity now = identity_of(path.c_str());
-  if (now == identity) return;
-  identity = now;
-  forget_below(path);
-  note_everything();
-  if (now != Identity{}) follow_below(path, false);
+bool FolderWatch::is_any_lost() const {
+  const auto is_lost = [](const char* path, const Identity& identity) {
+    return identity != Identity{} && identity != identity_of(path);
+  };
+  return std::ranges::any_of(
+             roots_, [&](const Root& root) { return is_lost(root.path.c_str(), root.identity); }) ||
+         std::ranges::any_of(
+             links_, [&](const auto& link) { return is_lost(link.first.c_str(), link.second); });
+}
+
+bool FolderWatch::is_link_below(const fs::path& top) const {
+  const std::string inside = (top / "").string();
+  const auto first = links_.lower_bound(inside);
+  return first != links_.end() && first->first.starts_with(inside);
 }
 
 void FolderWatch::remember_link(const fs::path& link) {
@@ -212,12 +229,11 @@ void FolderWatch::forget_below(const fs::path& top) {
   const std::string inside = (top / "").string();
   auto next = watches_.lower_bound(inside);
   while (next != watches_.end() && next->first.starts_with(inside)) next = forget(next);
-  auto link = links_.lower_bound(inside);
-  while (link != links_.end() && link->first.starts_with(inside)) link = links_.erase(link);
 }
 
-// Takes what the kernel has; one buffer at a time, so that the caller is asked in between.
-void FolderWatch::read_events() {
+// Takes what the kernel has; one buffer at a time, so that the caller is asked in between. False if
+// it has nothing.
+bool FolderWatch::read_events() {
   alignas(inotify_event) std::array<char, 65536> buffer;
   const ssize_t size = read(inotify_, buffer.data(), buffer.size());
   if (size < 0 && errno != EAGAIN && errno != EINTR) {
@@ -228,6 +244,7 @@ void FolderWatch::read_events() {
     take(event->wd, event->mask, event->len > 0 ? event->name : "");
     at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
   }
+  return size > 0;
 }
 
 void FolderWatch::take(int watch, std::uint32_t what, const char* name) {
@@ -259,11 +276,12 @@ void FolderWatch::take(int watch, std::uint32_t what, const char* name) {
 void FolderWatch::take_entry(const fs::path& path, std::uint32_t what) {
   if (is_hidden(path)) return;
   if ((what & (IN_DELETE | IN_MOVED_FROM)) != 0) {
-    if ((what & IN_ISDIR) != 0) {
+    const bool is_of_folder = (what & IN_ISDIR) != 0;
+    if (is_of_folder ? is_link_below(path) : links_.contains(path.string())) {
+      reset();  // another link may lead to the same folder
+    } else if (is_of_folder) {
       forget_below(path);
       note_everything();
-    } else if (links_.contains(path.string())) {
-      reset();  // another link may lead to the same folder
     } else {
       note(path);
     }

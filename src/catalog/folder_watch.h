@@ -65,12 +65,13 @@ class FolderWatch {
   void open();
   void reset();
   void follow_again();
-  void follow_again(const std::filesystem::path& path, Identity& identity);
+  bool is_any_lost() const;
+  bool is_link_below(const std::filesystem::path& top) const;
   void remember_link(const std::filesystem::path& link);
   void follow_below(const std::filesystem::path& top, bool is_new);
   bool follow_one(const std::filesystem::path& folder);
   void forget_below(const std::filesystem::path& top);
-  void read_events();
+  bool read_events();
   void take(int watch, std::uint32_t what, const char* name);
   void take_entry(const std::filesystem::path& path, std::uint32_t what);
   void note(const std::filesystem::path& path);
@@ -84,7 +85,8 @@ class FolderWatch {
   std::set<std::filesystem::path> changed_;
   bool everything_ = false;
   std::string problem_;
-  std::chrono::steady_clock::time_point noted_{};  // the last change
+  std::chrono::steady_clock::time_point noted_{};       // the last change
+  std::chrono::steady_clock::time_point look_again_{};  // when to look for folders that came back
 };
 
 }  // namespace vsearch::detail

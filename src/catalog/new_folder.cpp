@@ -103,7 +103,10 @@ void make_folder(const fs::path& path, const std::string& purpose,
     if (error) throw fs::filesystem_error("rename", target, error);
     folders.keep();
     sync_folder(target.parent_path());
-    for (const fs::path& made : folders.kept_parents()) sync_folder(made.parent_path());
+    for (const fs::path& made : folders.kept_parents()) {
+      // One that may be written to, but not listed, cannot be.
+      if (::access(made.parent_path().c_str(), R_OK) == 0) sync_folder(made.parent_path());
+    }
   } catch (const fs::filesystem_error& e) {
     throw Error(ErrorCode::kIo,
                 fmt::format("cannot {} {}: {}; check the permissions and the space on the disk",

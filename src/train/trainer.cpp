@@ -158,8 +158,15 @@ TrainReport train(const std::filesystem::path& model, const Dataset& dataset,
   std::vector<training::Measured> measured;
   others.reserve(kept_apart.size());
   for (const Dataset* const other : kept_apart) {
-    keys_of_others.push_back(keys_of(*other));
-    others.push_back(embed_dataset(*encoder, *other, evaluation));
+    std::vector<eval::PictureKey> keys_of_other = keys_of(*other);
+    try {
+      others.push_back(embed_dataset(*encoder, *other, evaluation));
+    } catch (const Error& error) {
+      // Who has no picture of the data set's other splits may learn from this one.
+      if (other != &own || error.code() != ErrorCode::kBadImage) throw;
+      continue;
+    }
+    keys_of_others.push_back(std::move(keys_of_other));
     measured.push_back({other, &others.back().rows});
   }
   auto leaks = training::drop_leaks(set, dataset, embeddings.rows, measured);

@@ -359,5 +359,7 @@ def test_fields_are_changed_all_or_none(vsx, shop, photos, tmp_path):
     table.write_text("key,number\na.jpg,1\n")
     vsx("add", shop, photos, "--metadata", table)
     vsx("fields", shop, "--declare", "number:number")
+    vsx("fields", shop, "--drop", "number", "--drop", "none", code=1)
+    assert "number" in vsx("fields", shop).stdout
     vsx("fields", shop, "--drop", "number", "--declare", "number:text", code=1)
     assert vsx("fields", shop).stdout.split() == ["name", "type", "number", "number"]

@@ -271,6 +271,30 @@ TEST_CASE("the folder that a symbolic link leads to may come, go and be another"
     touch(elsewhere.path(), {"later/2.jpg"});
     CHECK(next(watch).paths == Paths{dir / "early/2.jpg"});
   }
+  SECTION("others lead to it too: a link, and one that was named") {
+    fs::create_symlink(elsewhere / "b", dir / "x");
+    fs::create_symlink(elsewhere / "b", dir / "y");
+    FolderWatch both(Paths{dir.path(), elsewhere / "b"});
+    for (const char* link : {"x", "y"}) {
+      fs::create_symlink(elsewhere / "a", dir / ".next");
+      fs::rename(dir / ".next", dir / link);
+      CHECK(next(both).everything);
+      const fs::path file = fs::path("b") / (std::string(link) + ".jpg");
+      touch(elsewhere.path(), {file.string()});
+      const FolderChanges changes = next(both);
+      REQUIRE(changes.paths.size() == 1);
+      CHECK(changes.paths[0].filename() == file.filename());
+    }
+  }
+  SECTION("others lead to it too, and the folder with the link is moved away") {
+    fs::create_directories(dir / "sub");
+    fs::create_symlink(elsewhere / "b", dir / "sub/x");
+    FolderWatch both(Paths{dir.path(), elsewhere / "b"});
+    fs::rename(dir / "sub", elsewhere / "sub");
+    CHECK(next(both).everything);
+    touch(elsewhere.path(), {"b/3.jpg"});
+    CHECK(next(both).paths == Paths{elsewhere / "b/3.jpg"});
+  }
   SECTION("a link put in its place") {
     fs::create_symlink(elsewhere / "b", dir / ".next");
     fs::rename(dir / ".next", dir / "link");

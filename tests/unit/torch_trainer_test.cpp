@@ -317,6 +317,10 @@ TEST_CASE("the data set's own protocols that are not learned from are kept apart
   CHECK_THAT(report.data.leaks[0].of, EndsWith("same.bmp"));
   CHECK(report.data.pictures == asking - 1);
 
+  // Who lacks them learns all the same.
+  fs::remove(bench.pictures / "same.bmp");
+  CHECK(bench.tune("tuned.vsm.pt", options).data.leaks.empty());
+
   // What that protocol needs: its query, and all it looks among.
   const Dataset part = vsearch::measured_part(dataset, options);
   REQUIRE(part.protocols.size() == 1);

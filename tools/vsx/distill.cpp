@@ -112,7 +112,7 @@ int run(const DistillArguments& options) {
                               display.callback());
   }
   tell_distilled(report, options);
-  save_json(options.json, vsearch::to_json(report) + "\n");
+  save_text(options.json, "--json", vsearch::to_json(report) + "\n");
   print(distill_table(report));
   if (!options.quiet) {
     say(

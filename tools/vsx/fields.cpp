@@ -69,9 +69,9 @@ int run(const FieldsArguments& options) {
   for (const std::string& text : options.declare) wanted.push_back(parse_field(text));
   vsearch::Catalog catalog = open_catalog(options.catalog, options.quiet);
   const std::vector<vsearch::Field> before = catalog.fields();
-  // In this order a field can be given another type.
-  for (const std::string& name : options.drop) catalog.drop_field(name);
   try {
+    // In this order a field can be given another type.
+    for (const std::string& name : options.drop) catalog.drop_field(name);
     for (const vsearch::Field& field : wanted) catalog.declare_field(field);
   } catch (...) {
     bring_back(catalog, before);

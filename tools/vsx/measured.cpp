@@ -111,7 +111,7 @@ void check_output(const std::string& file, std::string_view option) {
   fs::remove(trial, ignored);
 }
 
-void save_json(const std::string& file, const std::string& text) {
+void save_text(const std::string& file, std::string_view option, const std::string& text) {
   if (file.empty()) return;
   const bool in_place = is_special(file);
   const fs::path place = in_place ? fs::path(file) : beside(file);
@@ -128,13 +128,13 @@ void save_json(const std::string& file, const std::string& text) {
   if (!failed && out) return;
   std::error_code ignored;
   if (!in_place) fs::remove(place, ignored);
-  refuse_output(file, "--json", failed.value());
+  refuse_output(file, option, failed.value());
 }
 
 void save_report(const std::string& file, const vsearch::ReportInput& input, bool quiet) {
   vsearch::ReportOptions options;
   options.command = command_line();
-  vsearch::write_report(file, input, options);
+  save_text(file, "--html", vsearch::html_report(input, options));
   if (!quiet) say(fmt::format("the report is in '{}'", file));
 }
 

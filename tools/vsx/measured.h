@@ -31,9 +31,9 @@ std::filesystem::path cache_folder(const std::string& option);
 // vsearch::Error (kIo).
 void check_output(const std::string& file, std::string_view option);
 
-// Writes what was found out to the file of --json; an empty one: nowhere. Throws vsearch::Error
-// (kIo).
-void save_json(const std::string& file, const std::string& text);
+// Writes what was found out to `file`, the value of `option`, whole or not at all; an empty one:
+// nowhere. Throws vsearch::Error (kIo).
+void save_text(const std::string& file, std::string_view option, const std::string& text);
 
 // Writes the page, and says so. Throws vsearch::Error (kIo).
 void save_report(const std::string& file, const vsearch::ReportInput& input, bool quiet);

@@ -222,7 +222,7 @@ int run(const TrainArguments& options) {
   }
   tell_tuned(report, options.quiet);
   // Measuring may take long, and fail.
-  save_json(options.json, training_json(report, {}, {}));
+  save_text(options.json, "--json", training_json(report, {}, {}));
   if (StopSignals::requested()) {
     say(fmt::format("not measured; vsx eval '{}' '{}' --root DIR compares it with its start",
                     options.model, options.output));
@@ -239,7 +239,7 @@ int run(const TrainArguments& options) {
   const std::vector<BeforeAndAfter> measured =
       measure_tuning(model, options.output, parts, measuring);
   std::optional<Audits> audits;
-  save_json(options.json, training_json(report, measured, audits));
+  save_text(options.json, "--json", training_json(report, measured, audits));
   const bool all = tell_unreadable(measured);
   if (measured.empty()) {
     say("nothing was held out, so nothing tells whether it finds better; measure it with vsx eval");
@@ -249,7 +249,7 @@ int run(const TrainArguments& options) {
   save_tuning_report(options.html, report, dataset, measured, audits, parts, options.quiet);
   if (options.audit) {  // may take long, too
     audits = audit_tuning(model, options.output, parts.front(), measuring);
-    save_json(options.json, training_json(report, measured, audits));
+    save_text(options.json, "--json", training_json(report, measured, audits));
     print("\n" + audits_table(*audits));
     save_tuning_report(options.html, report, dataset, measured, audits, parts, true);
   }

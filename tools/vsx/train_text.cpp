@@ -82,7 +82,7 @@ int run(const TrainTextArguments& options) {
         catalog, options.output, how,
         [&](const vsearch::TextTrainState& state) { return display.update(state); });
   }
-  save_json(options.json, vsearch::to_json(report) + "\n");
+  save_text(options.json, "--json", vsearch::to_json(report) + "\n");
   if (!report.stopped.empty()) say(report.stopped);
   if (report.without_text > 0) {
     say(fmt::format("left out: {} without words in these fields",

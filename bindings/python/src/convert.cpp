@@ -21,10 +21,15 @@ std::string shape_text(const py::array& array) {
   return py::cast<std::string>(py::str(array.attr("shape")));
 }
 
+// It reads its file when asked for its pixels, and of a damaged one fails the first time alone.
+bool is_pillow_image(py::handle value) {
+  return py::hasattr(value, "mode") && py::hasattr(value, "convert") &&
+         py::hasattr(value, "getbands");
+}
+
 bool is_array_like(py::handle value) {
-  // Of the type: an image of Pillow reads its file to answer.
-  const py::type type = py::type::of(value);
-  return py::hasattr(type, "__array_interface__") || py::hasattr(type, "__array__");
+  return is_pillow_image(value) || py::hasattr(value, "__array_interface__") ||
+         py::hasattr(value, "__array__");
 }
 
 [[noreturn]] void fail(const std::string& message) {
@@ -34,7 +39,7 @@ bool is_array_like(py::handle value) {
 // numpy shows neither that the bytes of a Pillow image are indices of a palette nor that they are
 // CMYK: that would be taken for grey or RGBA.
 void refuse_unclear_mode(py::handle value, const std::string& name) {
-  if (!py::hasattr(value, "mode") || !py::hasattr(value, "convert")) return;
+  if (!is_pillow_image(value)) return;
   const auto mode = py::cast<std::string>(py::str(value.attr("mode")));
   if (mode == "RGB" || mode == "RGBA" || mode == "L") return;
   fail(

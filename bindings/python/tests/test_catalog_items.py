@@ -121,14 +121,35 @@ def test_what_is_empty_is_not_looked_for_elsewhere(empty, photos):
         empty.add("a", vsearch.Picture(photos[0], embedding=[]))
 
 
-def test_an_image_of_pillow_that_ends_too_early_is_left_out(empty, encoder, tmp_path):
+def damaged_jpeg(path):
+    """It ends too early."""
+    Image.fromarray(pixels(0, (600, 400))).save(path)
+    path.write_bytes(path.read_bytes()[:-4000])
+
+
+def damaged_png(path):
+    """What was packed can be unpacked to its middle; Pillow raises once, then shows that much."""
+    Image.fromarray(pixels(0, (600, 400))).save(path, compress_level=1)
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 40] = bytes(40)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(("name", "damage"), [("b.jpg", damaged_jpeg), ("b.png", damaged_png)])
+def test_a_damaged_image_of_pillow_is_left_out(empty, encoder, tmp_path, name, damage):
     whole = tmp_path / "whole.jpg"
     Image.fromarray(pixels(0, (600, 400))).save(whole)
-    broken = tmp_path / "broken.jpg"
-    broken.write_bytes(whole.read_bytes()[:-4000])
+    broken = tmp_path / name
+    damage(broken)
+    for encode in (encoder.encode, lambda image: encoder.encode([image])):
+        with pytest.raises(vsearch.BadImageError):
+            encode(Image.open(broken))
+    with pytest.raises(vsearch.BadImageError):
+        empty.add("broken", Image.open(broken))
     report = empty.add_many((path.stem, Image.open(path)) for path in (whole, broken))
     assert empty.keys() == ["whole"]
-    assert [failure.key for failure in report.failures] == ["broken"]
+    assert [failure.key for failure in report.failures] == ["b"]
     assert isinstance(report.failures[0].error, vsearch.BadImageError)
     found = list(encoder.encode_iter(Image.open(path) for path in (broken, whole)))
     assert isinstance(found[0].error, vsearch.BadImageError)

@@ -125,6 +125,13 @@ def test_bad_input_is_named(task, classes):
     beyond = query_labels.astype(np.int64) + 2**32
     with pytest.raises(ValueError, match=r"np\.unique"):
         vsearch.score_retrieval(queries, gallery, beyond, gallery_labels)
+    is_third = (query_labels == 3, gallery_labels == 3)
+    same = vsearch.score_retrieval(queries, gallery, *is_third)
+    assert np.array_equal(
+        same.values,
+        vsearch.score_retrieval(queries, gallery, *(side * 1 - 7 for side in is_third)).values,
+        equal_nan=True,
+    )
     with pytest.raises(TypeError, match="whole numbers"):
         vsearch.score_retrieval(queries, gallery, query_labels + 0.5, gallery_labels)
     with pytest.raises(ValueError, match="qe:"):

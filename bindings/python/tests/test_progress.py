@@ -66,3 +66,10 @@ def test_progress_true_prints_and_the_default_prints_nothing(capfd):
     printed = capfd.readouterr()
     assert printed.out == ""
     assert "3/3 vectors" in printed.err
+
+
+def test_the_last_line_is_drawn_once(capsys):
+    draw = _progress.Bar("pictures")
+    for done in (1, 3, 3, 3):  # asked on while pictures are ranked
+        draw(done, 3)
+    assert capsys.readouterr().err.count("3/3 pictures") == 1

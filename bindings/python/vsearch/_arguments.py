@@ -64,6 +64,14 @@ def is_bytes(value: object) -> bool:
     return isinstance(value, (bytes, bytearray, memoryview))
 
 
+def is_pillow_image(value: object) -> bool:
+    """It reads its file when asked for its pixels. Of a damaged one it raises the first time alone;
+    after that it shows what could be read. So the library asks, once.
+    """
+    return hasattr(value, "mode") and hasattr(value, "convert") and hasattr(value, "getbands")
+
+
 def is_array(value: object) -> bool:
-    # Of the type: an image of Pillow reads its file to answer.
-    return hasattr(type(value), "__array_interface__") or hasattr(type(value), "__array__")
+    if is_pillow_image(value):
+        return True
+    return hasattr(value, "__array_interface__") or hasattr(value, "__array__")

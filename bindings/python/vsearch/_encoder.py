@@ -10,7 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _progress
-from ._arguments import Image, PathLike, Progress, count, is_array, is_bytes, is_path
+from ._arguments import (
+    Image,
+    PathLike,
+    Progress,
+    count,
+    is_array,
+    is_bytes,
+    is_path,
+    is_pillow_image,
+)
 from ._native import Encoder as NativeEncoder
 from .errors import Error, InvalidArgumentError, class_of
 
@@ -170,7 +179,7 @@ class Encoder:
 
         Raises what `images` raises, and TypeError for what is no picture at all.
         """
-        if is_path(images) or is_bytes(images) or (is_array(images) and np.ndim(images) != 4):
+        if not _are_several(images):
             raise InvalidArgumentError("encode_iter() takes several pictures; one is for encode()")
         size = count(batch, "batch")
         if size == 0:
@@ -241,12 +250,15 @@ def _is_bgr(channels: str) -> bool:
 
 def _as_list(images: Any) -> tuple[bool, list[Image]]:
     """Whether there is one picture, and the pictures."""
-    if is_path(images) or is_bytes(images):
+    if not _are_several(images):
         return True, [images]
-    if is_array(images):
-        several = np.ndim(images) == 4
-        return (False, list(np.asarray(images))) if several else (True, [images])
-    return False, list(images)
+    return False, list(np.asarray(images) if is_array(images) else images)
+
+
+def _are_several(images: Any) -> bool:
+    if is_path(images) or is_bytes(images) or is_pillow_image(images):
+        return False
+    return not is_array(images) or np.ndim(images) == 4
 
 
 def _take(images: Iterator[Image], most: int) -> list[Image]:
@@ -266,9 +278,7 @@ def _held_bytes(image: Any) -> int:
         return len(image)
     if is_path(image) or not is_array(image):
         return 0
-    if hasattr(image, "nbytes"):
-        return int(image.nbytes)
-    try:
-        return int(np.asarray(image).nbytes)
-    except OSError:  # an image whose file cannot be read: it is reported
-        return 0
+    if is_pillow_image(image):
+        width, height = image.size
+        return int(width) * int(height) * len(image.getbands())
+    return int(image.nbytes if hasattr(image, "nbytes") else np.asarray(image).nbytes)

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ._arguments import Image, PathLike, is_array, is_bytes, is_path
+from ._arguments import Image, PathLike, is_array, is_bytes, is_path, is_pillow_image
 from .errors import Error, InvalidArgumentError, class_of
 
 # A part of a picture: left, top, right and bottom in shares of its width and height, from 0 to 1.
@@ -193,10 +193,9 @@ def _picture(picture: Any, key: object) -> NativePicture:
 
 def _as_embedding(array: Any) -> np.ndarray | None:
     """The numbers of an embedding; None of pixels."""
-    try:
-        values = np.asarray(array)
-    except OSError:  # an image whose file cannot be read: its item is reported
+    if is_pillow_image(array):
         return None
+    values = np.asarray(array)
     return values if values.dtype.kind == "f" and values.ndim == 1 else None
 
 

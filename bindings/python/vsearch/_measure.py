@@ -24,13 +24,14 @@ def _whole_numbers(
     array = np.asarray([] if values is None else values)
     if array.size == 0:
         return np.empty(0, dtype)
-    if array.dtype.kind not in "iu":
+    if array.dtype.kind not in "iub":
         raise TypeError(f"{name} must be whole numbers, not {array.dtype}")
-    most = np.iinfo(dtype).max
-    if array.min() < -1 or array.max() > most:
+    limits = np.iinfo(dtype)
+    if array.min() < limits.min or array.max() > limits.max:
         raise InvalidArgumentError(
-            f"{name} must be from -1 to {most}, not {array.min()} to {array.max()}; number the "
-            "classes of both sides together, as np.unique(..., return_inverse=True) does"
+            f"{name} must be from {limits.min} to {limits.max}, not {array.min()} to "
+            f"{array.max()}; number classes of both sides together, as "
+            "np.unique(..., return_inverse=True) does"
         )
     return array.astype(dtype)
 

@@ -27,11 +27,15 @@ class Bar:
         self._what = what
         self._began = time.monotonic()
         self._drawn = float("-inf")
+        self._is_finished = False
 
     def __call__(self, done: int, total: int | None) -> None:
         now = time.monotonic()
         on_terminal = sys.stderr.isatty()
         finished = done == total
+        if finished and self._is_finished:
+            return  # asked on, while something else is done
+        self._is_finished = finished
         if not finished and now - self._drawn < (_INTERVAL_S if on_terminal else _LINE_INTERVAL_S):
             return
         self._drawn = now

@@ -66,7 +66,7 @@ def export(
     spec = _spec(model, settings)
     if size:
         spec = with_size(spec, *size)
-    if spec["height"] != spec["width"]:
+    elif spec["height"] != spec["width"]:
         raise ExportError(
             f"timm's {model} takes {spec['width']} x {spec['height']} pixels; give a square --size"
         )

@@ -100,7 +100,9 @@ def vsx() -> Vsx:
     return Vsx(program)
 
 
-def write_model(path: Path, work: int = 0, name: str = "grid-colour", fast=None) -> Path:
+def write_model(
+    path: Path, work: int = 0, name: str = "grid-colour", fast=None, resize=None
+) -> Path:
     """A model package without pretrained weights: the mean colour of each cell of a 4 x 4 grid.
 
     Its embeddings tell colours and where they are. ``work`` makes it slow: convolutions a batch.
@@ -125,8 +127,9 @@ def write_model(path: Path, work: int = 0, name: str = "grid-colour", fast=None)
             return embedding
 
     torch.manual_seed(0)
+    stretch = {"edge": "stretch", "size": [96, 96], "interpolation": "bilinear"}
     spec = package.input_spec(
-        96, 96, {"edge": "stretch", "size": [96, 96], "interpolation": "bilinear"}, "none",
+        96, 96, resize or stretch, "none",
         mean=[0.5, 0.5, 0.5], std=[0.5, 0.5, 0.5],
     )  # fmt: skip
     description = package.manifest(

@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, fast_form
+from conftest import ROOT, fast_form, write_model
 
 SUBCOMMANDS = ["list", "pull", "info", "verify", "export"]
 
@@ -176,6 +176,11 @@ def test_verify(vsx, model, fast_model):
 
     lines = vsx("model", "verify", model, "--precision", "bf16").stdout.splitlines()
     assert [line.split()[0] for line in lines[1:]] == ["bf16", "PASS"]
+
+
+def test_verify_a_model_that_does_not_resize(vsx, tmp_path):
+    path = write_model(tmp_path / "plain.vsm.pt", resize={"edge": "none"})
+    assert "pass" in vsx("model", "verify", path).stdout.splitlines()[1]
 
 
 def test_verify_finds_what_is_wrong(vsx, fast_model, tmp_path):

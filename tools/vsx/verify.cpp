@@ -87,17 +87,14 @@ std::vector<Precision> precisions(const vsearch::EncoderInfo& info,
 class Verification {
  public:
   Verification(std::filesystem::path path, const vsearch::EncoderOptions& options)
-      : path_(std::move(path)), options_(options) {
-    for (const auto& [width, height, seed] : {std::tuple{320U, 240U, 1U}, {240U, 320U, 2U}}) {
-      pictures_.push_back(golden_picture(width, height, seed));
-    }
-  }
+      : path_(std::move(path)), options_(options) {}
 
   int run() {
     vsearch::EncoderOptions plain = options_;
     plain.precision = Precision::kFloat32;
     plain.verify = false;
     const std::shared_ptr<vsearch::Encoder> reference = vsearch::load_encoder(path_, plain);
+    draw_pictures(reference->info().preprocessing);
     reference_ = encode(*reference);
     for (const Precision precision : precisions(reference->info(), options_)) check(precision);
     print(table_.text());
@@ -106,6 +103,14 @@ class Verification {
   }
 
  private:
+  void draw_pictures(const vsearch::Preprocessing& input) {
+    const bool as_they_are = input.resize_edge == vsearch::ResizeEdge::kNone;
+    for (const auto& [width, height, seed] : {std::tuple{320U, 240U, 1U}, {240U, 320U, 2U}}) {
+      pictures_.push_back(as_they_are ? golden_picture(input.width_px, input.height_px, seed)
+                                      : golden_picture(width, height, seed));
+    }
+  }
+
   vsearch::Matrix encode(const vsearch::Encoder& encoder) const {
     std::vector<vsearch::ImageView> views;
     for (const vsearch::Image& picture : pictures_) views.push_back(picture.view());

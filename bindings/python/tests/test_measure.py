@@ -138,6 +138,10 @@ def test_bad_input_is_named(task, classes):
         vsearch.evaluate(queries, classes, rerank="magic")
 
 
+def test_plots_come_with_the_module():
+    assert "plots" in dir(vsearch) and callable(vsearch.plots.recall_curve)
+
+
 def test_ranking_can_be_cancelled(encoder, classes):
     encoded = []
 

@@ -160,6 +160,7 @@ __all__ = [
     "estimate_mean",
     "evaluate",
     "open",
+    "plots",
     "score_retrieval",
     "train",
     "train_text",
@@ -238,6 +239,8 @@ def __getattr__(name: str) -> object:
         from ._native import version
 
         value: object = version
+    elif name == "plots":
+        value = importlib.import_module(f"{__name__}.plots")
     elif name in _LAZY:
         value = getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
     else:

@@ -88,7 +88,8 @@ struct DistillReport {
   std::vector<Skipped> skipped;  // at most 50 of them
   std::vector<DistillEpoch> epochs;
   std::uint32_t best_epoch = 0;
-  std::string stopped;  // why it ended before its last epoch; empty: it did not
+  std::string stopped;              // why it ended before its last epoch; empty: it did not
+  std::vector<std::string> lost{};  // as in TrainReport
   double seconds = 0;
   std::filesystem::path package;
   std::vector<std::string> dropped_forms;  // fast forms of the start that did not survive, and why

@@ -234,6 +234,9 @@ struct TrainReport {
   // out. That of no epoch where a head was not learned (best_epoch 0), or weights were mixed.
   double held_out_map = 0;
   std::string stopped;  // why training ended before its last epoch; empty: it did not
+  // Why pictures that a network learns from could not be read any more, 50 at most; others of their
+  // batches were learned from instead.
+  std::vector<std::string> lost{};
   double seconds = 0;
   std::string start_fingerprint;
   std::string fingerprint;  // of the package that was written
@@ -260,8 +263,9 @@ using TrainProgress = std::function<bool(const TrainState&)>;
 // whose embeddings no catalogue may mix with those of `model` (its fingerprint is another).
 // Throws kInvalidArgument (no labels, one class alone, no class with two pictures, a field that is
 // not there, numbers that make no sense), kBadModel (no package; one whose weights are constants of
-// its graph: export it again), kIo, kCancelled (asked to stop before anything was learned),
-// kOutOfMemory (with advice), kUnavailable.
+// its graph: export it again), kBadImage, kFileNotFound (no picture of a batch of the first epoch
+// can be read), kIo, kBusy (another run has its checkpoints in options.work), kCancelled (asked to
+// stop before anything was learned), kOutOfMemory (with advice), kUnavailable.
 TrainReport train(const std::filesystem::path& model, const Dataset& dataset,
                   const std::filesystem::path& output, const TrainOptions& options = {},
                   const TrainProgress& progress = {});

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <deque>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -28,6 +29,7 @@ namespace {
 
 // One that is learned from next and two more: enough to bridge a slow picture.
 constexpr std::size_t kBatchesAhead = 3;
+constexpr std::size_t kListedLost = 50;
 
 // Torch's operators on this thread use no other. at::set_num_threads() would say so to the whole
 // process; OpenMP's own number is of each thread. Torch sets that once on each thread, in a
@@ -124,6 +126,7 @@ struct OpenBatch {
   Batch batch;
   float* pixels = nullptr;  // of batch.pixels
   float* also = nullptr;    // of batch.also
+  std::int64_t* labels = nullptr;
 };
 
 struct PlaceJob {
@@ -235,6 +238,11 @@ class BatchLoader::Impl {
     while (open_.size() < kBatchesAhead && begun_ < batches_.size()) begin_batch();
   }
 
+  std::vector<std::string> lost() const {
+    const std::lock_guard lock(lost_mutex_);
+    return {lost_.begin(), lost_.end()};
+  }
+
   std::optional<Batch> next() {
     if (open_.empty()) return std::nullopt;
     try {
@@ -286,9 +294,8 @@ class BatchLoader::Impl {
                            open->also = new_pixels(batch.also, count, *settings_.also);
                          batch.labels = at::empty({count}, at::kLong);
                        });
-    auto* const labels = batch.labels.mutable_data_ptr<std::int64_t>();
+    open->labels = batch.labels.mutable_data_ptr<std::int64_t>();
     for (std::size_t i = 0; i < batch.rows.size(); ++i) {
-      labels[i] = pictures_.labels[batch.rows[i]];
       reader_->push({open, i, derived_seed(epoch_seed_, position_++)});
     }
     open_.push_back(std::move(open));
@@ -297,11 +304,11 @@ class BatchLoader::Impl {
   // On one of the reader's threads.
   void fill(const PlaceJob& job) {
     compute_alone();
-    const std::uint32_t row = job.batch->batch.rows[job.place];
+    const auto [row, image] = read(job);
+    job.batch->labels[job.place] = pictures_.labels[row];
     const std::uint32_t picture = pictures_.pictures[row];
     const std::string name =
         (pictures_.dataset->root / pictures_.dataset->pictures[picture].path).string();
-    const Image image = augmented(row, job.seed);
     const ImageView view = image.view();
     const auto prepare = [&](const encoder::PixelPreparer& preparer, float* to) {
       const at::Tensor prepared = encoder::run_torch(
@@ -318,6 +325,24 @@ class BatchLoader::Impl {
     };
     prepare(preparer_, job.batch->pixels);
     if (also_preparer_) prepare(*also_preparer_, job.batch->also);
+  }
+
+  // The picture that belongs there, else the next of the batch that can be read; and its row.
+  std::pair<std::uint32_t, Image> read(const PlaceJob& job) {
+    const std::vector<std::uint32_t>& rows = job.batch->batch.rows;
+    for (std::size_t tried = 0;; ++tried) {
+      const std::uint32_t row = rows[(job.place + tried) % rows.size()];
+      try {
+        return {row, augmented(row, job.seed)};
+      } catch (const Error& error) {
+        const bool is_of_file = error.code() == ErrorCode::kFileNotFound ||
+                                error.code() == ErrorCode::kBadImage ||
+                                error.code() == ErrorCode::kIo;
+        if (!is_of_file || tried + 1 == rows.size()) throw;
+        const std::lock_guard lock(lost_mutex_);
+        if (lost_.size() < kListedLost) lost_.emplace(error.what());
+      }
+    }
   }
 
   Image augmented(std::uint32_t row, std::uint64_t seed) {
@@ -347,6 +372,8 @@ class BatchLoader::Impl {
   std::size_t begun_ = 0;       // of batches_
   std::uint64_t position_ = 0;  // in the epoch, of the next picture to be begun
   std::deque<std::shared_ptr<OpenBatch>> open_;
+  mutable std::mutex lost_mutex_;
+  std::set<std::string> lost_;
   // Its threads use all of the above, so it goes first.
   std::optional<util::ReadAhead<PlaceJob, PlaceDone>> reader_;
 };
@@ -362,6 +389,10 @@ void BatchLoader::start(std::uint32_t epoch, std::vector<std::vector<std::uint32
 
 std::optional<Batch> BatchLoader::next() {
   return impl_->next();
+}
+
+std::vector<std::string> BatchLoader::lost() const {
+  return impl_->lost();
 }
 
 }  // namespace vsearch::training

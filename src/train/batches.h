@@ -58,7 +58,7 @@ struct Batch {
 
 // Gives the batches of an epoch in order, and works on the next two while one is learned from. A
 // picture's change depends on the seed, the epoch and its place in it alone, not on the number of
-// threads.
+// threads. One that cannot be read, any more, leaves its place to the next of its batch that can.
 // A new background (Augmentation::new_background) is that of another of the pictures, its subject
 // filled in; subjects are told by their colour (eval/saliency.h), and a picture without one that
 // can be told keeps its background.
@@ -79,9 +79,12 @@ class BatchLoader {
   // kOutOfMemory.
   void start(std::uint32_t epoch, std::vector<std::vector<std::uint32_t>> batches);
   // The next batch, or nothing after the last. Waits for it.
-  // Throws what reading and preparing its first bad picture throws, which names the file; then the
-  // epoch is over. kOutOfMemory.
+  // Throws, where none of its pictures can be read, what reading one of them throws, which names
+  // the file, and what preparing them throws; then the epoch is over. kOutOfMemory.
   std::optional<Batch> next();
+
+  // Why pictures could not be read, with their files, each once, and 50 at most.
+  std::vector<std::string> lost() const;
 
  private:
   class Impl;

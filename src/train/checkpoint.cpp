@@ -1,10 +1,14 @@
 #include "train/checkpoint.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <torch/serialize.h>
 #include <torch/serialize/archive.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <sstream>
 #include <system_error>
 #include <utility>
@@ -20,6 +24,7 @@ namespace fs = std::filesystem;
 
 constexpr char kCheckpointFile[] = "checkpoint.pt";
 constexpr char kLogFile[] = "log.jsonl";
+constexpr char kLockFile[] = "run.lock";
 
 at::Tensor epochs_to_tensor(const std::vector<std::vector<double>>& epochs) {
   const std::size_t numbers = epochs.empty() ? 0 : epochs.front().size();
@@ -41,16 +46,36 @@ std::vector<std::vector<double>> epochs_from_tensor(const at::Tensor& rows) {
 
 }  // namespace
 
-Checkpoint::Checkpoint(fs::path folder, std::string key)
-    : folder_(std::move(folder)), key_(std::move(key)) {
-  if (folder_.empty()) return;
+WorkFolder::WorkFolder(const fs::path& folder) {
+  if (folder.empty()) return;
   std::error_code error;
-  fs::create_directories(folder_, error);
-  if (error) {
-    throw Error(ErrorCode::kIo, fmt::format("{}: the folder for checkpoints cannot be made: {}",
-                                            folder_.string(), error.message()));
+  fs::create_directories(folder, error);
+  const fs::path file = folder / kLockFile;
+  if (!error) {
+    lock_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (lock_ < 0) error.assign(errno, std::generic_category());
   }
+  if (error) {
+    throw Error(ErrorCode::kIo,
+                fmt::format("{}: the folder for checkpoints cannot be made or written to: {}; name "
+                            "one that one may write to",
+                            folder.string(), error.message()));
+  }
+  // A file system without locks is taken as it is.
+  if (::flock(lock_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+  ::close(lock_);
+  throw Error(ErrorCode::kBusy,
+              fmt::format("{}: another run has its checkpoints there; wait for its end, or name "
+                          "another folder",
+                          folder.string()));
 }
+
+WorkFolder::~WorkFolder() {
+  if (lock_ >= 0) ::close(lock_);
+}
+
+Checkpoint::Checkpoint(fs::path folder, std::string key)
+    : folder_(std::move(folder)), key_(std::move(key)) {}
 
 bool Checkpoint::load(CheckpointState& state) const {
   const fs::path path = folder_ / kCheckpointFile;

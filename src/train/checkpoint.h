@@ -52,13 +52,27 @@ class CheckpointKey {
   util::Sha256 hash_;
 };
 
+// Keeps a folder of checkpoints to one run while it lives, by a lock on the file run.lock in it.
+// The kernel takes the lock back when the process dies; the file stays.
+class WorkFolder {
+ public:
+  // Makes it where it is not there; an empty path: nothing. Throws kIo (it cannot be made or
+  // written to), kBusy (another run uses it).
+  explicit WorkFolder(const std::filesystem::path& folder);
+  ~WorkFolder();
+  WorkFolder(const WorkFolder&) = delete;
+  WorkFolder& operator=(const WorkFolder&) = delete;
+
+ private:
+  int lock_ = -1;
+};
+
 // FOLDER/checkpoint.pt, and beside it FOLDER/log.jsonl with a line an epoch. Each is there whole or
 // as it was before. Without a folder nothing is saved.
 class Checkpoint {
  public:
   // `key` says what run it is, with all that its weights come from: one with another key is not
   // gone on from, but replaced.
-  // Throws kIo (the folder cannot be made).
   Checkpoint(std::filesystem::path folder, std::string key);
 
   // Whether there was one of this run. Throws kCorrupt, with the remedy, if it is damaged, or none

@@ -19,6 +19,7 @@
 #include "encoder/torch_fingerprint.h"
 #include "train/augmentation.h"
 #include "train/batches.h"
+#include "train/checkpoint.h"
 #include "train/distillation_run.h"
 #include "train/network_training.h"
 #include "train/training_set.h"
@@ -327,6 +328,7 @@ DistillReport distill(const fs::path& teacher, std::string_view student,
   if (!is_fresh) training::check_output(student_path, output, "the student it starts from");
   const Dataset all = joined(pictures);
   training::check_writable(output);
+  const training::WorkFolder work(options.work);
 
   EncoderOptions exact;
   exact.precision = Precision::kFloat32;

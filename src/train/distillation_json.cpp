@@ -49,6 +49,7 @@ std::string to_json(const DistillReport& report) {
                       {"held_out", report.held_out},
                       {"best_epoch", report.best_epoch},
                       {"stopped", report.stopped},
+                      {"lost", report.lost},
                       {"dropped_forms", report.dropped_forms},
                       {"skipped_count", report.skipped_count}};
   json["skipped"] = OrderedJson::array();

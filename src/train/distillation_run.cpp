@@ -145,6 +145,7 @@ class Distillation {
       note_epochs(state);
       checkpoint.save(state);
     }
+    report_.lost = loader.lost();
     set_values(optimisation_->parameters(), best_values_);
     return with_parameters_of(run_.student.module, network_);
   }

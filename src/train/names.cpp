@@ -120,12 +120,19 @@ std::string to_json(const TrainEpoch& epoch) {
 }
 
 std::string to_json(const TrainReport& report) {
-  Json json = {{"depth", depth_name(report.depth)}, {"head", head_name(report.head)},
-               {"loss", loss_name(report.loss)},    {"package", report.package.string()},
-               {"fingerprint", report.fingerprint}, {"start_fingerprint", report.start_fingerprint},
-               {"seconds", report.seconds},         {"best_epoch", report.best_epoch},
-               {"mixture", report.mixture},         {"held_out_mAP", number(report.held_out_map)},
-               {"stopped", report.stopped},         {"dropped_forms", report.dropped_forms},
+  Json json = {{"depth", depth_name(report.depth)},
+               {"head", head_name(report.head)},
+               {"loss", loss_name(report.loss)},
+               {"package", report.package.string()},
+               {"fingerprint", report.fingerprint},
+               {"start_fingerprint", report.start_fingerprint},
+               {"seconds", report.seconds},
+               {"best_epoch", report.best_epoch},
+               {"mixture", report.mixture},
+               {"held_out_mAP", number(report.held_out_map)},
+               {"stopped", report.stopped},
+               {"dropped_forms", report.dropped_forms},
+               {"lost", report.lost},
                {"data", data_json(report.data)}};
   if (report.words.names > 0) {
     json["words"] = {{"names", report.words.names},

@@ -67,6 +67,20 @@ bool is_of_text_tower(std::string_view name) {
   return false;
 }
 
+// Those of heads that words go through, too: they stay as they are, as the text tower does. A head
+// is a module around the network; a text tower beside the network is behind no head within.
+std::set<std::string> parameters_of_shared_heads(const torch::jit::Module& network) {
+  std::set<std::string> names;
+  std::string path;
+  torch::jit::Module level = network;
+  while (level.hasattr("network") && level.find_method("encode_text") && !level.hasattr("text")) {
+    for (const auto& own : level.named_parameters(false)) names.insert(path + own.name);
+    level = level.attr("network").toModule();
+    path += "network.";
+  }
+  return names;
+}
+
 struct Candidate {
   std::string name;
   at::Tensor value;
@@ -83,9 +97,11 @@ std::vector<Candidate> candidates_of(const torch::jit::Module& network) {
   }
   std::vector<Candidate> candidates;
   std::map<std::string, std::size_t, std::less<>> blocks;
+  const std::set<std::string> shared = parameters_of_shared_heads(network);
   for (const auto& parameter : network.named_parameters()) {
     const std::string& name = parameter.name;
     if (!parameter.value.is_floating_point() || is_of_text_tower(name)) continue;
+    if (shared.contains(name)) continue;
     Candidate candidate{name, parameter.value, {}, 0, false};
     if (const std::string_view path = block_path(name); !path.empty()) {
       candidate.block = blocks.emplace(path, blocks.size()).first->second;

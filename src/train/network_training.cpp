@@ -97,6 +97,7 @@ class NetworkTraining {
       note_epochs(state);
       checkpoint.save(state);
     }
+    report_.lost = loader.lost();
     set_values(optimisation_->parameters(), best_values_);
     low_rank_->settle();
     if (options_.mix_with_start) mix(start_values);

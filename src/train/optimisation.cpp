@@ -236,7 +236,15 @@ EpochOutcome run_epoch(std::uint32_t epoch, std::uint32_t epochs,
   std::size_t pictures = 0;
   std::size_t batch_size = 0;
   for (std::size_t step = 0; step < count; ++step) {
-    const std::optional<Batch> batch = loader.next();
+    std::optional<Batch> batch;
+    try {
+      batch = loader.next();
+    } catch (const Error& error) {
+      // None of a batch can be read any more, as of a disk that went: what was learned is not lost.
+      if (epoch == 1 || error.code() == ErrorCode::kOutOfMemory) throw;
+      outcome.stopped = fmt::format("learning ended in epoch {}: {}", epoch, error.what());
+      return outcome;
+    }
     if (!batch) break;
     // Its tensors are of other sizes: what is kept for the last one's is of no use to it.
     if (std::exchange(batch_size, batch->rows.size()) != batch->rows.size()) {

@@ -109,7 +109,8 @@ std::string diverged(std::uint32_t epoch);
 
 // One epoch of `epochs`: `take_step` for each of `batches`, with its number, from 0; `loader` reads
 // them, and it calls Optimisation::step() and returns the loss. Ends where that or what
-// was learned is no number, or where `progress` says so; then what was learned in it is of no use.
+// was learned is no number, where `progress` says so, or after the first epoch where the loader
+// throws; then what was learned in it is of no use.
 // Throws kCancelled (asked to stop in the first epoch), what the loader and `take_step` throw.
 EpochOutcome run_epoch(std::uint32_t epoch, std::uint32_t epochs,
                        std::vector<std::vector<std::uint32_t>> batches, BatchLoader& loader,

@@ -122,6 +122,12 @@ void check_network_options(const TrainOptions& options) {
   if (options.head != HeadKind::kLearned || options.hidden > 0) {
     refuse("head and hidden are of a head; leave them out, or take the depth head");
   }
+  if (options.own_classifiers && compares_pictures(options.loss)) {
+    refuse(
+        fmt::format("own_classifiers: {} compares pictures and has no class vectors; leave it out, "
+                    "or take a loss that has, such as arcface",
+                    loss_name(options.loss)));
+  }
   if (options.cut_mix > 0 && compares_pictures(options.loss)) {
     refuse(
         fmt::format("cut_mix is {}; {} compares pictures, and one of two labels is no picture "

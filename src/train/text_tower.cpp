@@ -298,6 +298,14 @@ void check_takes_tower(const torch::jit::Module& network, const torch::jit::Modu
                     : sentence == nullptr ? "behind a sentence encoder"
                                           : "behind another sentence encoder"));
   }
+  if (network.hasattr("network") && has_own_text_tower(network.attr("network").toModule())) {
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("{}: the model has learned words before, which stand behind a head; begin with "
+                    "the model as it was without the head, to which vsx rollback or vsx reencode "
+                    "brings the catalogue back",
+                    path));
+  }
   if (network.find_method("encode_text") || network.hasattr("text")) {
     throw Error(ErrorCode::kInvalidArgument,
                 fmt::format("{}: the model understands words already, by a text tower of its own; "

@@ -190,6 +190,12 @@ encoder::Archive open_model(const std::filesystem::path& model, const CatalogInf
                             model.string(), found, catalog.path.string(), catalog.encoder_name,
                             catalog.encoder_fingerprint));
   }
+  if (!manifest.info.has_text && archive.module.find_method("encode_text")) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{}: it was distilled from a student with words, whose text tower is "
+                            "still in it, of no use and in the way; distil from one without words",
+                            model.string()));
+  }
   return archive;
 }
 

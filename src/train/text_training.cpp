@@ -102,12 +102,12 @@ class TextTraining {
         learned_.push_back(static_cast<std::int64_t>(pair));
         continue;
       }
-      ++report_.held_out;
       if (std::ranges::binary_search(measured_texts_, text)) {
         measured_.push_back(static_cast<std::int64_t>(pair));
         ++answers[static_cast<std::size_t>(text)];
       }
     }
+    report_.held_out = measured_.size();
     report_.pairs = learned_.size();
     report_.texts = texts - count;
     // 1 - the chance that none of 10 drawn without putting back is right.

@@ -14,6 +14,7 @@
 #include "encoder/torch_error.h"
 #include "eval/embedding_cache.h"
 #include "train/batches.h"
+#include "train/checkpoint.h"
 #include "train/grouped_sampler.h"
 #include "train/head_maps.h"
 #include "train/head_training.h"
@@ -98,6 +99,7 @@ TrainReport train(const std::filesystem::path& model, const Dataset& dataset,
   training::group_pictures(set, dataset, options);
 
   training::check_writable(output);
+  const training::WorkFolder work(options.depth == TrainDepth::kHead ? "" : options.work);
   EncoderOptions encoder_options;
   // What is learned is behind exact embeddings, and the same on every machine.
   encoder_options.precision = Precision::kFloat32;
@@ -172,6 +174,7 @@ TrainReport train(const std::filesystem::path& model, const Dataset& dataset,
   auto leaks = training::drop_leaks(set, dataset, embeddings.rows, measured);
   training::group_pictures(set, dataset, options);  // of those that are left
   report.data = training::describe(set, embeddings.rows);
+  training::check_head_dim(options, encoder->info().dim, report.data.classes);
   report.data.leak_count = leaks.size();
   if (leaks.size() > training::kListed) leaks.resize(training::kListed);
   report.data.leaks = std::move(leaks);
@@ -192,7 +195,7 @@ TrainReport train(const std::filesystem::path& model, const Dataset& dataset,
   } else {
     tuned.network = training::train_network(archive, encoder->info(), model.string(), dataset, set,
                                             embeddings.rows, options, recipe, learning, report);
-    if (archive.module.find_method("encode_text")) {
+    if (encoder->info().has_text) {
       try {
         tuned.text_map = encoder::run_torch(
             ErrorCode::kBadModel, model.string() + ": taking words along",

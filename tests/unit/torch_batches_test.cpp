@@ -223,12 +223,34 @@ TEST_CASE("a new background leaves the subject where it was") {
   CHECK(green < (150.0 / 255 - 0.456) / 0.224);
 }
 
-TEST_CASE("a picture that is missing is named, and then the epoch is over") {
+TEST_CASE("a picture that is missing leaves its place to the next of its batch") {
+  Shelf shelf;
+  std::filesystem::remove(shelf.folder / "picture-4.bmp");  // row 7
+  shelf.pictures.labels[7] = 70;
+  shelf.pictures.labels[2] = 20;
+  for (const std::uint32_t threads : {1U, 4U}) {
+    BatchLoader loader(shelf.pictures, shelf.network, with_threads(threads));
+    for (const BatchRows& rows : {BatchRows{{7, 2, 0}}, BatchRows{{2, 0, 7}}}) {
+      const std::vector<Batch> found = all_batches(loader, 1, rows);
+      REQUIRE(found.size() == 1);
+      const std::size_t lost = rows[0][0] == 7 ? 0 : 2;
+      const std::size_t other = rows[0][0] == 7 ? 1 : 0;
+      const auto* const labels = found[0].labels.const_data_ptr<std::int64_t>();
+      CHECK(labels[lost] == 20);
+      CHECK(labels[other] == 20);
+      CHECK(found[0].pixels.isfinite().all().item<bool>());
+    }
+    REQUIRE(loader.lost().size() == 1);
+    CHECK_THAT(loader.lost()[0], Contains("picture-4.bmp"));
+  }
+}
+
+TEST_CASE("where no picture of a batch can be read one is named, and the epoch is over") {
   const Shelf shelf;
   std::filesystem::remove(shelf.folder / "picture-4.bmp");  // row 7
   for (const std::uint32_t threads : {1U, 4U}) {
     BatchLoader loader(shelf.pictures, shelf.network, with_threads(threads));
-    loader.start(1, kEpoch);
+    loader.start(1, {{0, 1}, {2}, {3, 4}, {7}, {5}});
     for (int i = 0; i < 3; ++i) CHECK(loader.next().has_value());
     CHECK_THAT(error_message(ErrorCode::kFileNotFound, [&] { loader.next(); }),
                Contains("picture-4.bmp"));

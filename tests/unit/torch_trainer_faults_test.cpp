@@ -9,6 +9,7 @@
 #include "support/errors.h"
 #include "support/trainable_package.h"
 #include "support/tuning_bench.h"
+#include "train/checkpoint.h"
 #include "vsearch/trainer.h"
 
 namespace fs = std::filesystem;
@@ -36,6 +37,48 @@ TEST_CASE("a damaged checkpoint and a full disk are named", "[trainer]") {
   CHECK_THAT(error_message(ErrorCode::kIo, [&] { bench.tune("other.vsm.pt", options); }),
              Contains("checkpoint.pt") && Contains("room"));
   CHECK_FALSE(fs::exists(bench.folder / "other.vsm.pt"));
+}
+
+TEST_CASE("a folder of checkpoints is one run's alone, and looked at before anything",
+          "[trainer]") {
+  const TuningBench bench;
+  TrainOptions options = quick_tuning(TrainDepth::kFull);
+  options.epochs = 1;
+  options.work = bench.folder / "work";
+  const auto nothing = [](const vsearch::TrainState&) {
+    FAIL("encodes pictures");
+    return true;
+  };
+  {
+    const vsearch::training::WorkFolder other(options.work);
+    CHECK_THAT(
+        error_message(ErrorCode::kBusy, [&] { bench.tune("tuned.vsm.pt", options, nothing); }),
+        Contains("another run") && Contains(options.work.string()));
+  }
+  CHECK_NOTHROW(bench.tune("tuned.vsm.pt", options));
+  options.work = bench.folder / "tuned.vsm.pt/work";
+  CHECK_THAT(error_message(ErrorCode::kIo, [&] { bench.tune("other.vsm.pt", options, nothing); }),
+             Contains("the folder for checkpoints cannot be made"));
+}
+
+TEST_CASE("pictures that go while they are learned from lose nothing else", "[trainer]") {
+  const TuningBench bench;
+  TrainOptions options = quick_tuning(TrainDepth::kFull);
+  options.held_out_classes = 0;
+  options.epochs = 3;
+  // None is read before its time.
+  const auto remove_in = [&](const char* what) {
+    return [&bench, what](const vsearch::TrainState& state) {
+      if (state.epoch == 0 && state.step == state.steps) fs::remove_all(bench.pictures / what);
+      return true;
+    };
+  };
+  const TrainReport report = bench.tune("tuned.vsm.pt", options, remove_in("class-2/3.bmp"));
+  CHECK(report.best_epoch == 3);
+  CHECK(report.stopped.empty());
+  REQUIRE(report.lost.size() == 1);
+  CHECK_THAT(report.lost[0], Contains("class-2/3.bmp"));
+  CHECK(nlohmann::json::parse(vsearch::to_json(report))["lost"].size() == 1);
 }
 
 TEST_CASE("a run that is stopped leaves the best so far", "[trainer]") {

@@ -374,6 +374,13 @@ TEST_CASE("what is held out is of split val, or of classes that are not learned"
   CHECK(part.pictures.size() == 48);
   CHECK(bench.tune("tuned.vsm.pt", options).data.held_out_classes_are_new == false);
 
+  // One class alone could not be mistaken for another, so others are held out.
+  for (auto& picture : bench.dataset.pictures) picture.split = picture.label < 1 ? "val" : "train";
+  options.held_out_classes = 0.25;
+  part = vsearch::held_out_part(bench.dataset, options);
+  CHECK(part.pictures.size() == 18);
+  for (const auto& picture : part.pictures) CHECK(picture.split == "train");
+
   for (auto& picture : bench.dataset.pictures) picture.split = picture.label < 3 ? "val" : "train";
   part = vsearch::held_out_part(bench.dataset, options);
   CHECK(part.pictures.size() == 27);  // look for each other

@@ -95,9 +95,9 @@ struct TrainOptions {
   // Pictures of this split are learned from; empty: "train" where pictures have that, else those of
   // no split that is measured with (val, test, query, gallery).
   std::string split{};
-  // Where pictures have no split "val" to measure with, this share of the classes is held out, 0 to
-  // 0.5, but two at least if there are four: what a shop adds next month are classes that training
-  // has never seen.
+  // Where pictures have no split "val" with two classes or more to measure with, this share of the
+  // classes is held out, 0 to 0.5, but two at least if there are four: what a shop adds next month
+  // are classes that training has never seen.
   double held_out_classes = 0.2;
   // Data sets to be kept free of: near-duplicates of their pictures are not learned from, nor are
   // those of what is held out and of measured_part().
@@ -234,8 +234,8 @@ struct TrainReport {
   // out. That of no epoch where a head was not learned (best_epoch 0), or weights were mixed.
   double held_out_map = 0;
   std::string stopped;  // why training ended before its last epoch; empty: it did not
-  // Why pictures that a network learns from could not be read any more, 50 at most; others of their
-  // batches were learned from instead.
+  // Why pictures that a network learns from could not be read any more, of this run and 50 at most;
+  // others of their batches were learned from instead.
   std::vector<std::string> lost{};
   double seconds = 0;
   std::string start_fingerprint;

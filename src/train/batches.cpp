@@ -5,6 +5,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <deque>
 #include <mutex>
@@ -127,6 +128,7 @@ struct OpenBatch {
   float* pixels = nullptr;  // of batch.pixels
   float* also = nullptr;    // of batch.also
   std::int64_t* labels = nullptr;
+  std::atomic<std::size_t> lost = 0;  // places whose own picture cannot be read
 };
 
 struct PlaceJob {
@@ -339,6 +341,8 @@ class BatchLoader::Impl {
                                 error.code() == ErrorCode::kBadImage ||
                                 error.code() == ErrorCode::kIo;
         if (!is_of_file || tried + 1 == rows.size()) throw;
+        // Few that are left must not be learned by heart.
+        if (tried == 0 && 2 * ++job.batch->lost > rows.size()) throw;
         const std::lock_guard lock(lost_mutex_);
         if (lost_.size() < kListedLost) lost_.emplace(error.what());
       }

@@ -79,8 +79,8 @@ class BatchLoader {
   // kOutOfMemory.
   void start(std::uint32_t epoch, std::vector<std::vector<std::uint32_t>> batches);
   // The next batch, or nothing after the last. Waits for it.
-  // Throws, where none of its pictures can be read, what reading one of them throws, which names
-  // the file, and what preparing them throws; then the epoch is over. kOutOfMemory.
+  // Throws, where more than half of its pictures cannot be read, what reading one of them throws,
+  // which names the file, and what preparing them throws; then the epoch is over. kOutOfMemory.
   std::optional<Batch> next();
 
   // Why pictures could not be read, with their files, each once, and 50 at most.

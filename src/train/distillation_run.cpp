@@ -72,7 +72,8 @@ std::vector<TunedParameter> parameters_of(const torch::jit::Module& network,
   TrainOptions all;
   all.depth = TrainDepth::kFull;
   all.layer_decay = 1;
-  return choose_parameters(network, all, name);
+  constexpr bool kHasWords = false;  // they are lost
+  return choose_parameters(network, all, name, kHasWords);
 }
 
 class Distillation {
@@ -137,9 +138,8 @@ class Distillation {
       try {
         measure({epoch, outcome.loss, outcome.rate, outcome.seconds, outcome.pictures_per_second});
       } catch (const Error& error) {
-        // The start was measured with the same pictures: it is the embeddings that are no numbers.
-        if (error.code() != ErrorCode::kBadModel) throw;
-        report_.stopped = diverged(epoch);
+        report_.stopped = end_of_measuring(epoch, error);
+        if (report_.stopped.empty()) throw;
         break;
       }
       note_epochs(state);

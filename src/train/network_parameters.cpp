@@ -90,14 +90,15 @@ struct Candidate {
 };
 
 // What of the network encode_image() can give a gradient, in its order.
-std::vector<Candidate> candidates_of(const torch::jit::Module& network) {
+std::vector<Candidate> candidates_of(const torch::jit::Module& network, bool has_words) {
   std::set<std::string, std::less<>> batch_norms;  // traced ones may be called by a number alone
   for (const auto& buffer : network.named_buffers()) {
     if (buffer.name.ends_with(".running_mean")) batch_norms.emplace(holder_of(buffer.name));
   }
   std::vector<Candidate> candidates;
   std::map<std::string, std::size_t, std::less<>> blocks;
-  const std::set<std::string> shared = parameters_of_shared_heads(network);
+  const std::set<std::string> shared =
+      has_words ? parameters_of_shared_heads(network) : std::set<std::string>();
   for (const auto& parameter : network.named_parameters()) {
     const std::string& name = parameter.name;
     if (!parameter.value.is_floating_point() || is_of_text_tower(name)) continue;
@@ -117,9 +118,9 @@ std::vector<Candidate> candidates_of(const torch::jit::Module& network) {
 }  // namespace
 
 std::vector<TunedParameter> choose_parameters(const torch::jit::Module& network,
-                                              const TrainOptions& options,
-                                              const std::string& path) {
-  const std::vector<Candidate> candidates = candidates_of(network);
+                                              const TrainOptions& options, const std::string& path,
+                                              bool has_words) {
+  const std::vector<Candidate> candidates = candidates_of(network, has_words);
   if (candidates.empty()) {
     throw Error(
         ErrorCode::kBadModel,
@@ -154,16 +155,18 @@ std::vector<TunedParameter> choose_parameters(const torch::jit::Module& network,
 
 std::uint64_t image_parameter_count(const torch::jit::Module& network) {
   std::uint64_t count = 0;
-  for (const Candidate& candidate : candidates_of(network)) {
+  constexpr bool kHasWords = false;  // heads count
+  for (const Candidate& candidate : candidates_of(network, kHasWords)) {
     count += static_cast<std::uint64_t>(candidate.value.numel());
   }
   return count;
 }
 
 void check_network(const encoder::Archive& archive, const TrainOptions& options,
-                   const std::string& path) {
+                   const std::string& path, bool has_words) {
   if (options.depth == TrainDepth::kHead) return;
-  const std::vector<TunedParameter> chosen = choose_parameters(archive.module, options, path);
+  const std::vector<TunedParameter> chosen =
+      choose_parameters(archive.module, options, path, has_words);
   const std::uint32_t highest = highest_rank(chosen);
   if (options.lora_rank <= highest) return;
   throw Error(ErrorCode::kInvalidArgument,

@@ -60,7 +60,7 @@ class NetworkTraining {
     how.optimiser = options_.optimiser;
     how.accumulate = options_.accumulate;
     how.mean_decay = options_.mean_decay;
-    weights_ = choose_parameters(network_, options_, path_);
+    weights_ = choose_parameters(network_, options_, path_, info_.has_text);
     const std::vector<at::Tensor> start_values = values_of(weights_);
     low_rank_ = std::make_unique<LowRank>(network_, weights_, options_.lora_rank,
                                           recipe_.plain_rate / recipe_.rate, options_.seed);
@@ -136,9 +136,8 @@ class NetworkTraining {
       measure(
           {epoch, outcome.loss, outcome.rate, outcome.seconds, outcome.pictures_per_second, 0, 0});
     } catch (const Error& error) {
-      // The start was measured with the same pictures: it is the embeddings that are no numbers.
-      if (error.code() != ErrorCode::kBadModel) throw;
-      report_.stopped = diverged(epoch);
+      report_.stopped = end_of_measuring(epoch, error);
+      if (report_.stopped.empty()) throw;
       return false;
     }
     return true;
@@ -217,7 +216,7 @@ class NetworkTraining {
     entry.held_out_recall_at_1 = found.recall_at_1;
     report_.epochs.push_back(entry);
     // Without anything held out the last is the best.
-    if (found.map <= best_map_) return;
+    if (found.map <= best_map_ || (measured_.queries > 0 && std::isnan(found.map))) return;
     best_map_ = found.map;
     report_.best_epoch = entry.epoch;
     best_values_ = values_of(optimisation_->parameters());
@@ -238,7 +237,13 @@ class NetworkTraining {
         mixed.push_back(start[i].lerp(tuned[i], mixture));
       }
       set_values(weights_, mixed);
-      const double map = score().map;
+      double map = 0;
+      try {
+        map = score().map;
+      } catch (const Error& error) {
+        if (error.code() != ErrorCode::kBadImage) throw;
+        break;  // what is held out is gone, as with a disk
+      }
       if (map <= best_map_) continue;
       best_map_ = map;
       report_.mixture = mixture;

@@ -18,21 +18,23 @@
 namespace vsearch::training {
 
 // Those of `network` that options.depth and blocks choose, in the network's own order, but for a
-// text tower ("text."). Blocks are told by their names, up to the first part that is a number
+// text tower ("text."), and where the package has words for the heads that these go through, too.
+// Blocks are told by their names, up to the first part that is a number
 // ("blocks.11" of "blocks.11.mlp.weight", "layer4.0" of "layer4.0.conv1.weight"), and counted as
 // they come. Of kPartial the last options.blocks of them, what follows them, and every norm, told
 // by its name (norm, bn, ln) or its buffers (batch norms). Each block before learns more slowly by
 // options.layer_decay, and what stands before the first by one more.
 // Throws kBadModel, naming `path`, if there are none.
 std::vector<TunedParameter> choose_parameters(const torch::jit::Module& network,
-                                              const TrainOptions& options, const std::string& path);
+                                              const TrainOptions& options, const std::string& path,
+                                              bool has_words);
 
 // How many numbers encode_image() of `network` is made of: those of a text tower are not counted.
 std::uint64_t image_parameter_count(const torch::jit::Module& network);
 
 // What choose_parameters() throws, before hours of encoding; nothing for kHead.
 void check_network(const encoder::Archive& archive, const TrainOptions& options,
-                   const std::string& path);
+                   const std::string& path, bool has_words);
 
 // What the training pictures that are held out are encoded by: the network as it is now; is_half:
 // under autocast to bfloat16.

@@ -223,6 +223,19 @@ std::string diverged(std::uint32_t epoch) {
   return fmt::format("what was learned became no number in epoch {}: {}", epoch, kDivergedRemedy);
 }
 
+namespace {
+
+std::string ended(std::uint32_t epoch, const Error& error) {
+  return fmt::format("learning ended in epoch {}: {}", epoch, error.what());
+}
+
+}  // namespace
+
+std::string end_of_measuring(std::uint32_t epoch, const Error& error) {
+  if (error.code() == ErrorCode::kBadModel) return diverged(epoch);
+  return error.code() == ErrorCode::kBadImage ? ended(epoch, error) : std::string();
+}
+
 EpochOutcome run_epoch(std::uint32_t epoch, std::uint32_t epochs,
                        std::vector<std::vector<std::uint32_t>> batches, BatchLoader& loader,
                        Optimisation& optimisation,
@@ -242,7 +255,7 @@ EpochOutcome run_epoch(std::uint32_t epoch, std::uint32_t epochs,
     } catch (const Error& error) {
       // None of a batch can be read any more, as of a disk that went: what was learned is not lost.
       if (epoch == 1 || error.code() == ErrorCode::kOutOfMemory) throw;
-      outcome.stopped = fmt::format("learning ended in epoch {}: {}", epoch, error.what());
+      outcome.stopped = ended(epoch, error);
       return outcome;
     }
     if (!batch) break;

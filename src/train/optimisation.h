@@ -18,6 +18,7 @@
 #include "encoder/torch_pool.h"
 #include "train/batches.h"
 #include "vsearch/encoder.h"
+#include "vsearch/error.h"
 #include "vsearch/trainer.h"
 
 namespace vsearch::training {
@@ -106,6 +107,9 @@ struct EpochOutcome {
 // Why a run ends whose weights or embeddings are no numbers after `epoch`: what
 // TrainReport::stopped says.
 std::string diverged(std::uint32_t epoch);
+// The same where measuring after `epoch` failed: of embeddings that are no numbers, or pictures
+// that are gone; the start was measured with the same ones. Empty: `error` is another.
+std::string end_of_measuring(std::uint32_t epoch, const Error& error);
 
 // One epoch of `epochs`: `take_step` for each of `batches`, with its number, from 0; `loader` reads
 // them, and it calls Optimisation::step() and returns the loss. Ends where that or what

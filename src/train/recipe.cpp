@@ -85,6 +85,12 @@ void check_ranges(const TrainOptions& options, const Recipe& recipe) {
                     "name the field, or \"domain\"",
                     options.in_turn ? "in_turn" : "own_classifiers"));
   }
+  if (options.own_classifiers && compares_pictures(options.loss)) {
+    refuse(
+        fmt::format("own_classifiers: {} compares pictures and has no class vectors; leave it out, "
+                    "or take a loss that has, such as arcface",
+                    loss_name(options.loss)));
+  }
 }
 
 // What is of a network's steps means nothing to a head.
@@ -121,12 +127,6 @@ void check_network_options(const TrainOptions& options) {
   }
   if (options.head != HeadKind::kLearned || options.hidden > 0) {
     refuse("head and hidden are of a head; leave them out, or take the depth head");
-  }
-  if (options.own_classifiers && compares_pictures(options.loss)) {
-    refuse(
-        fmt::format("own_classifiers: {} compares pictures and has no class vectors; leave it out, "
-                    "or take a loss that has, such as arcface",
-                    loss_name(options.loss)));
   }
   if (options.cut_mix > 0 && compares_pictures(options.loss)) {
     refuse(

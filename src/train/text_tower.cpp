@@ -298,7 +298,9 @@ void check_takes_tower(const torch::jit::Module& network, const torch::jit::Modu
                     : sentence == nullptr ? "behind a sentence encoder"
                                           : "behind another sentence encoder"));
   }
-  if (network.hasattr("network") && has_own_text_tower(network.attr("network").toModule())) {
+  torch::jit::Module within = network;
+  while (within.hasattr("network")) within = within.attr("network").toModule();
+  if (has_own_text_tower(within)) {
     throw Error(
         ErrorCode::kInvalidArgument,
         fmt::format("{}: the model has learned words before, which stand behind a head; begin with "

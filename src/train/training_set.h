@@ -39,11 +39,12 @@ std::vector<bool> are_of_learned_split(const Dataset& dataset, const TrainOption
 // Learned from are the pictures of options.split (empty: "train", or where no picture has that,
 // those of no split that is measured with: val, test, query, gallery) that have a label: their
 // class, or the values of options.label_fields together. Held out are those of the split "val"
-// where there are any, of new classes if most of them are of classes that are not learned; else the
-// share options.held_out_classes of the classes of two or more pictures, evenly in the order of
-// their names, but two at least: one alone could not be mistaken for another. Of fewer than four
-// such classes none is held out. Throws kInvalidArgument: no such split or field, with those there
-// are; nothing with a label; one class alone; no class with two pictures; numbers out of range.
+// where there are any of two classes, of new classes if most of them are of classes that are not
+// learned; else the share options.held_out_classes of the classes of two or more pictures, evenly
+// in the order of their names, but two at least: one alone could not be mistaken for another. Of
+// fewer than four such classes none is held out. Throws kInvalidArgument: no such split or field,
+// with those there are; nothing with a label; one class alone; no class with two pictures; numbers
+// out of range.
 TrainingSet choose_pictures(const Dataset& dataset, const TrainOptions& options);
 
 // The label of every picture in words: its class, or the values of the fields `names` together, as

@@ -245,6 +245,18 @@ TEST_CASE("a picture that is missing leaves its place to the next of its batch")
   }
 }
 
+TEST_CASE("few pictures that are left are not learned by heart") {
+  const Shelf shelf;
+  std::filesystem::remove(shelf.folder / "picture-4.bmp");  // row 7
+  BatchLoader loader(shelf.pictures, shelf.network, with_threads(1));
+  CHECK(all_batches(loader, 1, {{7, 7, 0, 1}}).size() == 1);
+  CHECK_THAT(error_message(ErrorCode::kFileNotFound,
+                           [&] {
+                             all_batches(loader, 2, {{7, 7, 0, 7, 1}});
+                           }),
+             Contains("picture-4.bmp"));
+}
+
 TEST_CASE("where no picture of a batch can be read one is named, and the epoch is over") {
   const Shelf shelf;
   std::filesystem::remove(shelf.folder / "picture-4.bmp");  // row 7

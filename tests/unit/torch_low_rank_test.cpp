@@ -61,7 +61,7 @@ training::Batch batch_of(std::int64_t count) {
 TEST_CASE("adapters begin with the network as it is, and alone are learned", "[trainer][lora]") {
   const torch::jit::Module network = vsearch_test::network_of_blocks();
   const auto before = parameters_of(network.deepcopy());
-  const auto chosen = training::choose_parameters(network, of_rank(2), "here");
+  const auto chosen = training::choose_parameters(network, of_rank(2), "here", false);
   training::LowRank adapters(network, chosen, 2, 0.5, 1);
   // Four matrices and four biases.
   REQUIRE(adapters.learned().size() == 12);
@@ -104,7 +104,7 @@ TEST_CASE("adapters begin with the network as it is, and alone are learned", "[t
 
 TEST_CASE("a small weight is learned as it is", "[trainer][lora]") {
   const torch::jit::Module network = vsearch_test::network_of_blocks();
-  const auto chosen = training::choose_parameters(network, of_rank(1), "here");
+  const auto chosen = training::choose_parameters(network, of_rank(1), "here", false);
   // 16 x 12 numbers, and 7 x (16 + 12) in its adapters.
   const training::LowRank adapters(network, chosen, 7, 1, 1);
   CHECK(adapters.learned()[0].name == "stem.weight");

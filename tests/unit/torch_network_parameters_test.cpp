@@ -57,7 +57,7 @@ std::vector<TunedParameter> choose(const Strings& names, TrainDepth depth, std::
   options.depth = depth;
   options.blocks = blocks;
   options.layer_decay = 0.5;
-  return vsearch::training::choose_parameters(module_with(names), options, "some.vsm.pt");
+  return vsearch::training::choose_parameters(module_with(names), options, "some.vsm.pt", false);
 }
 
 Strings partial(const Strings& names, std::uint32_t blocks) {
@@ -170,12 +170,12 @@ TEST_CASE("a network in which nothing can be tuned is told from one without bloc
   vsearch::encoder::Archive archive;
   archive.module = module_with(nameless);
   TrainOptions options;
-  CHECK_NOTHROW(vsearch::training::check_network(archive, options, "some.vsm.pt"));
+  CHECK_NOTHROW(vsearch::training::check_network(archive, options, "some.vsm.pt", false));
   options.depth = TrainDepth::kPartial;
-  CHECK_THAT(
-      error_message(ErrorCode::kBadModel,
-                    [&] { vsearch::training::check_network(archive, options, "some.vsm.pt"); }),
-      Contains("none of its 2 parameters"));
+  CHECK_THAT(error_message(
+                 ErrorCode::kBadModel,
+                 [&] { vsearch::training::check_network(archive, options, "some.vsm.pt", false); }),
+             Contains("none of its 2 parameters"));
 }
 
 TEST_CASE("a place that cannot be written to is known before", "[trainer]") {

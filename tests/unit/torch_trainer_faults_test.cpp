@@ -79,6 +79,20 @@ TEST_CASE("pictures that go while they are learned from lose nothing else", "[tr
   REQUIRE(report.lost.size() == 1);
   CHECK_THAT(report.lost[0], Contains("class-2/3.bmp"));
   CHECK(nlohmann::json::parse(vsearch::to_json(report))["lost"].size() == 1);
+
+  // All of them, with what is held out: what was learned by then is written.
+  options = quick_tuning(TrainDepth::kFull);
+  const TrainReport cut = bench.tune("cut.vsm.pt", options, [&](const vsearch::TrainState& state) {
+    if (state.epoch == 2 && state.step == 1) {
+      for (const auto& entry : fs::directory_iterator(bench.pictures.path())) {
+        fs::remove_all(entry.path());
+      }
+    }
+    return true;
+  });
+  CHECK_THAT(cut.stopped, Contains("learning ended in epoch 2") && Contains("no picture of"));
+  CHECK(cut.best_epoch <= 1);
+  CHECK_NOTHROW(vsearch::load_encoder(cut.package));
 }
 
 TEST_CASE("a run that is stopped leaves the best so far", "[trainer]") {

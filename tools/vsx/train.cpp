@@ -239,18 +239,19 @@ int run(const TrainArguments& options) {
   measuring.cache = how.cache;
   measuring.keep_answers = !options.html.empty();
   measuring.quiet = options.quiet;
+  const std::size_t wanted = parts.size();
   const std::vector<BeforeAndAfter> measured =
       measure_tuning(model, options.output, parts, measuring);
   std::optional<Audits> audits;
   save_text(options.json, "--json", training_json(report, measured, audits));
-  const bool all = tell_unreadable(measured);
-  if (measured.empty()) {
+  const bool all = tell_unreadable(measured) && parts.size() == wanted;
+  if (wanted == 0) {
     say("nothing was held out, so nothing tells whether it finds better; measure it with vsx eval");
-  } else {
+  } else if (!measured.empty()) {
     print(tuning_table(measured));
   }
   save_tuning_report(options.html, report, dataset, measured, audits, parts, options.quiet);
-  if (options.audit) {  // may take long, too
+  if (options.audit && !parts.empty()) {  // may take long, too
     audits = audit_tuning(model, options.output, parts.front(), measuring);
     save_text(options.json, "--json", training_json(report, measured, audits));
     print("\n" + audits_table(*audits));

@@ -5,12 +5,14 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <utility>
 
 #include "console.h"
 #include "progress.h"
 #include "table.h"
+#include "vsearch/error.h"
 #include "vsearch/report.h"
 
 namespace vsx {
@@ -33,11 +35,13 @@ std::string change_of(double before, double after) {
                      100 * (after - before));
 }
 
-std::vector<vsearch::Evaluation> evaluate_parts(const std::string& model,
-                                                const std::vector<vsearch::Dataset>& parts,
-                                                const MeasureOptions& options) {
+// Nothing of a part no picture of which can be read.
+using Measured = std::vector<std::optional<vsearch::Evaluation>>;
+
+Measured evaluate_parts(const std::string& model, const std::vector<vsearch::Dataset>& parts,
+                        const MeasureOptions& options) {
   const std::shared_ptr<vsearch::Encoder> encoder = load_model(model, options.model);
-  std::vector<vsearch::Evaluation> evaluations;
+  Measured evaluations;
   for (const vsearch::Dataset& part : parts) {
     ProgressDisplay display(fmt::format("measuring {} on {}", encoder->info().name, part.name),
                             "pictures", options.quiet);
@@ -45,7 +49,14 @@ std::vector<vsearch::Evaluation> evaluate_parts(const std::string& model,
     how.cache = options.cache;
     how.retrieval.keep_answers = options.keep_answers ? vsearch::kReportAnswers : 0;
     how.progress = display.callback();
-    evaluations.push_back(vsearch::evaluate(*encoder, part, how));
+    try {
+      evaluations.emplace_back(vsearch::evaluate(*encoder, part, how));
+    } catch (const vsearch::Error& error) {
+      if (error.code() != vsearch::ErrorCode::kBadImage) throw;
+      show_status({});
+      say(error.what());
+      evaluations.emplace_back();
+    }
   }
   return evaluations;
 }
@@ -90,14 +101,18 @@ TuningJson finite_or_null(double value) {
 }  // namespace
 
 std::vector<BeforeAndAfter> measure_tuning(const std::string& start, const std::string& tuned,
-                                           const std::vector<vsearch::Dataset>& parts,
+                                           std::vector<vsearch::Dataset>& parts,
                                            const MeasureOptions& options) {
-  std::vector<vsearch::Evaluation> before = evaluate_parts(start, parts, options);
-  std::vector<vsearch::Evaluation> after = evaluate_parts(tuned, parts, options);
+  Measured before = evaluate_parts(start, parts, options);
+  Measured after = evaluate_parts(tuned, parts, options);
   std::vector<BeforeAndAfter> measured;
+  std::vector<vsearch::Dataset> readable;
   for (std::size_t i = 0; i < parts.size(); ++i) {
-    measured.push_back({std::move(before[i]), std::move(after[i])});
+    if (!before[i] || !after[i]) continue;
+    measured.push_back({std::move(*before[i]), std::move(*after[i])});
+    readable.push_back(std::move(parts[i]));
   }
+  parts = std::move(readable);
   return measured;
 }
 

@@ -27,9 +27,10 @@ struct MeasureOptions {
   bool quiet = false;
 };
 
-// Throws what load_model() and vsearch::evaluate() throw; kCancelled by Ctrl-C.
+// `parts` keeps those that could be measured: of which a picture could be read; the others are
+// told. Throws what load_model() and else vsearch::evaluate() throw; kCancelled by Ctrl-C.
 std::vector<BeforeAndAfter> measure_tuning(const std::string& start, const std::string& tuned,
-                                           const std::vector<vsearch::Dataset>& parts,
+                                           std::vector<vsearch::Dataset>& parts,
                                            const MeasureOptions& options);
 
 // What both get wrong, of what training is known to change: background, colour, collapse.

@@ -16,7 +16,7 @@ enum class ErrorCode : int {
   kBadImage = 5,  // a picture that cannot be read: empty, truncated, not a picture, too large
   kBadModel = 6,  // a model file that is no package, or that fails its golden pairs
   kEncoderMismatch = 7,  // the catalogue's embeddings come from another encoder
-  kBusy = 8,             // the catalogue is open in another process
+  kBusy = 8,             // open in another process: a catalogue, a database, a run's folder
   kCorrupt = 9,          // a file of ours is damaged
   kIo = 10,              // the operating system refused a read or a write
   kCancelled = 11,       // the caller's progress callback asked to stop

@@ -80,7 +80,7 @@ class EncoderMismatchError(Error):
 
 
 class BusyError(Error):
-    """The catalogue is open in another process, or a second time in this one."""
+    """A catalogue, a database or a run's folder is in use: in another process, or in this one."""
 
     code = "busy"
 

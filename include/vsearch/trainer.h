@@ -263,9 +263,9 @@ using TrainProgress = std::function<bool(const TrainState&)>;
 // whose embeddings no catalogue may mix with those of `model` (its fingerprint is another).
 // Throws kInvalidArgument (no labels, one class alone, no class with two pictures, a field that is
 // not there, numbers that make no sense), kBadModel (no package; one whose weights are constants of
-// its graph: export it again), kBadImage, kFileNotFound (no picture of a batch of the first epoch
-// can be read), kIo, kBusy (another run has its checkpoints in options.work), kCancelled (asked to
-// stop before anything was learned), kOutOfMemory (with advice), kUnavailable.
+// its graph: export it again), kBadImage, kFileNotFound (most pictures of a batch of the first
+// epoch cannot be read), kIo, kBusy (another run has its checkpoints in options.work), kCancelled
+// (asked to stop before anything was learned), kOutOfMemory (with advice), kUnavailable.
 TrainReport train(const std::filesystem::path& model, const Dataset& dataset,
                   const std::filesystem::path& output, const TrainOptions& options = {},
                   const TrainProgress& progress = {});

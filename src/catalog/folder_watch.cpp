@@ -292,8 +292,9 @@ void FolderWatch::take_entry(const fs::path& path, std::uint32_t what) {
     return;
   }
   std::error_code ignored;
-  if (may_lead_to_folder(fs::directory_entry(path, ignored))) remember_link(path);
-  if (is_folder(path)) {  // or a link to one
+  const fs::directory_entry entry(path, ignored);
+  if (may_lead_to_folder(entry)) remember_link(path);
+  if (entry.is_directory(ignored)) {  // or a link to one
     follow_below(path, true);
   } else {
     note(path);

@@ -40,16 +40,14 @@ class NewFolders {
     scratch_ = folder;
     fs::create_directory(folder);
   }
-  void keep() {
+  // Returns the parents that were made.
+  std::vector<fs::path> keep() {
     scratch_.clear();
-    kept_ = std::move(parents_);
-    parents_.clear();
+    return std::exchange(parents_, {});
   }
-  const std::vector<fs::path>& kept_parents() const { return kept_; }
 
  private:
   std::vector<fs::path> parents_;
-  std::vector<fs::path> kept_;
   fs::path scratch_;
 };
 
@@ -101,9 +99,9 @@ void make_folder(const fs::path& path, const std::string& purpose,
       fail_exists(path);  // it has come into being meanwhile
     }
     if (error) throw fs::filesystem_error("rename", target, error);
-    folders.keep();
+    const std::vector<fs::path> parents = folders.keep();
     sync_folder(target.parent_path());
-    for (const fs::path& made : folders.kept_parents()) {
+    for (const fs::path& made : parents) {
       // One that may be written to, but not listed, cannot be.
       if (::access(made.parent_path().c_str(), R_OK) == 0) sync_folder(made.parent_path());
     }

@@ -22,6 +22,7 @@
 #include "eval/seeded.h"
 #include "train/augmentation.h"
 #include "train/sampler.h"
+#include "train/training_set.h"
 #include "util/read_ahead.h"
 #include "vsearch/error.h"
 
@@ -30,7 +31,6 @@ namespace {
 
 // One that is learned from next and two more: enough to bridge a slow picture.
 constexpr std::size_t kBatchesAhead = 3;
-constexpr std::size_t kListedLost = 50;
 
 // Torch's operators on this thread use no other. at::set_num_threads() would say so to the whole
 // process; OpenMP's own number is of each thread. Torch sets that once on each thread, in a
@@ -344,7 +344,7 @@ class BatchLoader::Impl {
         // Few that are left must not be learned by heart.
         if (tried == 0 && 2 * ++job.batch->lost > rows.size()) throw;
         const std::lock_guard lock(lost_mutex_);
-        if (lost_.size() < kListedLost) lost_.emplace(error.what());
+        if (lost_.size() < kListed) lost_.emplace(error.what());
       }
     }
   }

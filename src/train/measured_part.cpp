@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <functional>
 #include <utility>
 #include <vector>
 
@@ -14,11 +13,12 @@ namespace {
 using Numbers = std::vector<std::uint32_t>;
 
 // Every list of pictures in a protocol.
-void for_each_list(Protocol& protocol, const std::function<void(Numbers&)>& body) {
+template <class AnyProtocol, class Body>
+void for_each_list(AnyProtocol& protocol, Body&& body) {
   body(protocol.queries);
   body(protocol.gallery);
-  for (Numbers& list : protocol.positives) body(list);
-  for (Numbers& list : protocol.ignored) body(list);
+  for (auto& list : protocol.positives) body(list);
+  for (auto& list : protocol.ignored) body(list);
 }
 
 // Those that ask with no picture that is learned from, or held out as split "val".
@@ -34,9 +34,9 @@ std::vector<Protocol> independent_protocols(const Dataset& dataset,
   return protocols;
 }
 
-std::vector<bool> are_needed(const Dataset& dataset, std::vector<Protocol>& protocols) {
+std::vector<bool> are_needed(const Dataset& dataset, const std::vector<Protocol>& protocols) {
   std::vector<bool> are(dataset.pictures.size(), false);
-  for (Protocol& protocol : protocols) {
+  for (const Protocol& protocol : protocols) {
     for_each_list(protocol, [&](const Numbers& list) {
       for (const std::uint32_t picture : list) are[picture] = true;
     });
@@ -48,8 +48,8 @@ std::vector<bool> are_needed(const Dataset& dataset, std::vector<Protocol>& prot
 
 Dataset kept_apart_part(const Dataset& dataset, const TrainOptions& options) {
   const std::vector<bool> is_learned = are_of_learned_split(dataset, options);
-  std::vector<Protocol> protocols = independent_protocols(dataset, is_learned);
-  const std::vector<bool> is_needed = are_needed(dataset, protocols);
+  const std::vector<bool> is_needed =
+      are_needed(dataset, independent_protocols(dataset, is_learned));
   Numbers pictures;
   for (std::uint32_t i = 0; i < is_needed.size(); ++i) {
     if (is_needed[i] && !is_learned[i]) pictures.push_back(i);

@@ -17,6 +17,10 @@
 namespace vsearch::training {
 namespace {
 
+std::string ended(std::uint32_t epoch, const Error& error) {
+  return fmt::format("learning ended in epoch {}: {}", epoch, error.what());
+}
+
 constexpr char kDivergedRemedy[] =
     "the best epoch before it was kept; train with lower rates, or with precision fp32";
 
@@ -223,14 +227,6 @@ std::string diverged(std::uint32_t epoch) {
   return fmt::format("what was learned became no number in epoch {}: {}", epoch, kDivergedRemedy);
 }
 
-namespace {
-
-std::string ended(std::uint32_t epoch, const Error& error) {
-  return fmt::format("learning ended in epoch {}: {}", epoch, error.what());
-}
-
-}  // namespace
-
 std::string end_of_measuring(std::uint32_t epoch, const Error& error) {
   if (error.code() == ErrorCode::kBadModel) return diverged(epoch);
   return error.code() == ErrorCode::kBadImage ? ended(epoch, error) : std::string();
@@ -253,7 +249,7 @@ EpochOutcome run_epoch(std::uint32_t epoch, std::uint32_t epochs,
     try {
       batch = loader.next();
     } catch (const Error& error) {
-      // None of a batch can be read any more, as of a disk that went: what was learned is not lost.
+      // Of a disk that went, most of a batch cannot be read: what was learned is not lost.
       if (epoch == 1 || error.code() == ErrorCode::kOutOfMemory) throw;
       outcome.stopped = ended(epoch, error);
       return outcome;

@@ -114,8 +114,7 @@ TrainReport train(const std::filesystem::path& model, const Dataset& dataset,
   }
 
   // What can be known before hours of encoding.
-  if (options.depth != TrainDepth::kHead)
-    training::check_network(archive, options, model.string(), encoder->info().has_text);
+  training::check_network(archive, options, model.string(), encoder->info().has_text);
   training::check_head_dim(options, encoder->info().dim, set.classes.size());
   training::make_loss(
       training::loss_settings(options, recipe, set.classes.size(), encoder->info().dim));

@@ -284,14 +284,14 @@ TrainingSet choose_pictures(const Dataset& dataset, const TrainOptions& options)
     }
     return count;
   };
+  const bool is_mostly_known = count_where(true) > count_where(false);
+  const auto usable = std::ranges::count_if(validation, [&](const auto& entry) {
+    return learned.contains(entry.first) == is_mostly_known &&
+           (is_mostly_known || entry.second.size() > 1);
+  });
   // One class alone could not be mistaken for another: nothing would be measured.
-  const auto usable = [&](bool known) {
-    return std::ranges::count_if(validation, [&](const auto& entry) {
-      return learned.contains(entry.first) == known && (known || entry.second.size() > 1);
-    });
-  };
-  if (usable(count_where(true) > count_where(false)) < 2) validation.clear();
-  const bool val_is_known = count_where(true) > count_where(false);
+  if (usable < 2) validation.clear();
+  const bool val_is_known = is_mostly_known && !validation.empty();
   if (!validation.empty() && !val_is_known) {
     std::erase_if(validation, [&](const auto& entry) { return learned.contains(entry.first); });
     hold_out(set, validation);

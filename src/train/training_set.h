@@ -12,7 +12,7 @@
 
 namespace vsearch::training {
 
-// Of rare classes, suspects and leaks so many are listed.
+// Of rare classes, suspects, leaks and pictures that are lost so many are listed.
 inline constexpr std::size_t kListed = 50;
 
 struct TrainingSet {

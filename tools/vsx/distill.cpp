@@ -83,9 +83,7 @@ std::string distill_table(const vsearch::DistillReport& report) {
 
 void tell_distilled(const vsearch::DistillReport& report, const DistillArguments& options) {
   if (!report.stopped.empty()) say(report.stopped);
-  if (!report.lost.empty()) {
-    tell_list("gone while they were learned from; others took their place:", report.lost);
-  }
+  tell_lost(report.lost);
   if (report.skipped_count > 0) {
     std::vector<std::string> lines;
     for (const auto& skipped : report.skipped) lines.push_back(skipped.message);

@@ -20,6 +20,11 @@ void tell_list(std::string_view title, const std::vector<std::string>& lines) {
   say(text);
 }
 
+void tell_lost(const std::vector<std::string>& lost) {
+  if (lost.empty()) return;
+  tell_list("gone while they were learned from; others took their place:", lost);
+}
+
 void tell_missing(const vsearch::ReencodeReport& report) {
   if (report.missing.empty()) return;
   std::vector<std::string> lines;

@@ -25,6 +25,9 @@ void tell_failures(std::string_view done, const std::vector<Failure>& failures) 
   tell_list(fmt::format("{} could not be {}:", counted(failures.size(), "picture"), done), lines);
 }
 
+// Says which pictures went while a network learned from them.
+void tell_lost(const std::vector<std::string>& lost);
+
 // Says which pictures an edition lacks, and why.
 void tell_missing(const vsearch::ReencodeReport& report);
 

@@ -107,9 +107,7 @@ std::string training_json(const vsearch::TrainReport& report,
 
 void tell_tuned(const vsearch::TrainReport& report, bool quiet) {
   if (!report.stopped.empty()) say(report.stopped);
-  if (!report.lost.empty()) {
-    tell_list("gone while they were learned from; others took their place:", report.lost);
-  }
+  tell_lost(report.lost);
   for (const std::string& form : report.dropped_forms) {
     say(fmt::format("without a fast form: {}", form));
   }

@@ -72,6 +72,8 @@ def is_pillow_image(value: object) -> bool:
 
 
 def is_array(value: object) -> bool:
-    if is_pillow_image(value):
-        return True
-    return hasattr(value, "__array_interface__") or hasattr(value, "__array__")
+    return (
+        is_pillow_image(value)
+        or hasattr(value, "__array_interface__")
+        or hasattr(value, "__array__")
+    )
